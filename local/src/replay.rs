@@ -1,8 +1,10 @@
-//! Sends on what functions and services wrote to their logs when no collector took it.
+//! Sends spans that functions and services wrote to their logs because no collector accepted them.
 //!
-//! A log is read once, from its beginning to its end, and only a few megabytes of it are kept:
-//! spill lines are found by their marker, in whatever the log has been wrapped into. What an
-//! endpoint has accepted is entered in a ledger, so that reading a log again sends nothing.
+//! The stages are: opening a log (`input`), unpacking (`unpack`), joining lines that a container
+//! runtime split (`container_lines`), finding spill lines (`scan`), joining fragments of long spans
+//! (`fragments`), and sending (`send`). A log is read once, sequentially, and at most a few
+//! megabytes of it are in memory. The ids of accepted spans are recorded in a ledger, so that
+//! replaying a log again sends nothing.
 
 use std::collections::HashSet;
 use std::io;
@@ -40,25 +42,26 @@ pub(crate) use self::error::ReplayError;
 pub(crate) use self::input::InputPath;
 pub(crate) use self::report::ReplayReport;
 
-/// So many lines are read ahead while a request is on its way: at 256 KiB each, a few requests.
+/// Number of lines that are read ahead during a request: a few requests' worth at 256 KiB per line.
 const READ_AHEAD: usize = 64;
-/// When a log that is followed pauses for so long, what has been found is sent.
+/// Time without new lines after which the spans found so far are sent, for logs that are still
+/// being written.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// What is to be sent where.
+/// Settings of a replay.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplaySettings {
     pub(crate) inputs: Vec<InputPath>,
-    /// In the place of the environment's.
+    /// Endpoint that replaces the one in the environment.
     pub(crate) endpoint: Option<String>,
     pub(crate) ledger: PathBuf,
-    /// Whether that something was sent before is no reason not to send it.
+    /// Resend spans that the ledger already has.
     pub(crate) is_forced: bool,
-    /// Whether everything is only counted.
+    /// Count spans without sending them.
     pub(crate) is_dry_run: bool,
 }
 
-/// Everything that must be there before something is sent.
+/// A replay whose logs and ledger are open.
 pub(crate) struct Replay {
     sender: Sender,
     ledger: ReplayLedger,
@@ -67,12 +70,12 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Opens the files and the ledger.
+    /// Opens the logs and the ledger.
     pub(crate) fn new(settings: ReplaySettings) -> Result<Self, ReplayError> {
         let sender = Sender::from_env(settings.endpoint.as_deref())?;
         if let Some(variable) = sender.passed_over() {
             tracing::warn!(
-                "{variable} is not read here: the headers are those of OTEL_EXPORTER_OTLP_HEADERS alone"
+                "{variable} is not read here: headers are read only from OTEL_EXPORTER_OTLP_HEADERS"
             );
         }
         let open = |path: &InputPath| {
@@ -96,7 +99,7 @@ impl Replay {
         })
     }
 
-    /// Sends everything. What has been done until an error is in the report all the same.
+    /// Sends all spans. On an error, `report` still contains what was done before it.
     pub(crate) async fn run(mut self, report: &mut ReplayReport) -> Result<(), ReplayError> {
         report.endpoint = self.sender.endpoint().to_owned();
         report.is_dry_run = self.settings.is_dry_run;
@@ -116,7 +119,7 @@ impl Replay {
                 Ok(Some(ScanEvent::Unreadable(file, part))) => {
                     processor.report.unreadable.push((file, part));
                 }
-                // What the file has until there is sent, and the other files are read.
+                // Spans before the read error are still sent, and the other files are still read.
                 Ok(Some(ScanEvent::Failed(error))) => outcome = Err(error),
                 Ok(None) => break,
                 Err(_) if processor.sender.is_empty() => {}
@@ -129,15 +132,15 @@ impl Replay {
     }
 }
 
-/// What reading the files brings.
+/// An event from the thread that reads the logs.
 enum ScanEvent {
     Line(String, ScannedLine),
     Unreadable(String, UnreadablePart),
     Failed(ReplayError),
 }
 
-/// Reads in a thread of its own, which ends with the process at the latest: reading standard input
-/// cannot be broken off.
+/// Starts the thread that reads the logs. It may outlive the replay, because a read of standard
+/// input cannot be interrupted; it ends with the process.
 fn spawn_reader(inputs: Vec<LogInput>) -> mpsc::Receiver<ScanEvent> {
     let (events, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
@@ -152,7 +155,7 @@ fn spawn_reader(inputs: Vec<LogInput>) -> mpsc::Receiver<ScanEvent> {
             });
             if let Err(source) = read {
                 let failed = ScanEvent::Failed(ReplayError::Read { name, source });
-                // Where nobody waits any more, nothing is to be told.
+                // A closed channel means that the replay has already ended.
                 let _ = events.blocking_send(failed);
             }
         }
@@ -160,8 +163,7 @@ fn spawn_reader(inputs: Vec<LogInput>) -> mpsc::Receiver<ScanEvent> {
     receiver
 }
 
-/// Sends each spill line and each part that cannot be read to the channel until the receiver is
-/// dropped.
+/// Passes each spill line and each unreadable part to `emit` until it returns false.
 fn scan(
     input: LogInput,
     mut emit: impl FnMut(Result<ScannedLine, UnreadablePart>) -> bool,
@@ -184,11 +186,11 @@ fn scan(
     }
 }
 
-/// Lines on their way from the log into requests.
+/// Turns scanned lines into spans to send.
 struct LineProcessor<'a> {
     sender: BatchSender<'a>,
     fragments: FragmentBuffer,
-    /// The ids of whole lines that this log has had already.
+    /// Ids of complete lines that have been processed.
     seen: HashSet<String>,
     is_forced: bool,
     report: &'a mut ReplayReport,
@@ -220,13 +222,13 @@ impl<'a> LineProcessor<'a> {
         self.seen.insert(spans.id.clone());
         self.report.spans += spans.count;
         if !self.is_forced && self.sender.is_in_ledger(&spans.id) {
-            self.report.already += spans.count;
+            self.report.sent_before += spans.count;
             return Ok(());
         }
         self.sender.add(spans, self.report).await
     }
 
-    /// The spans that are whole with this line, unless the log has had them before.
+    /// Returns the spans that this line completes, unless the same line was processed before.
     fn complete_spans(&mut self, line: SpillLine) -> Result<Option<SpilledSpans>, LineError> {
         let SpillLine {
             id,

@@ -1,4 +1,4 @@
-//! Joins long lines that a container runtime split.
+//! Joining of long lines that a container runtime split.
 //!
 //! Docker's `json-file` driver and the Kubernetes runtimes (CRI) split a line after 16 KiB and
 //! write each piece as a separate line.
@@ -8,21 +8,22 @@ use std::io::Read;
 
 use super::line_rewriter::{LineRewriter, RewriteReader};
 
-/// A piece that others follow is so long in Docker's files, which do not say it in another way.
+/// Length of every piece but the last in Docker's files, which do not mark the pieces.
 const DOCKER_PIECE: usize = 16 * 1024;
-/// It may be a little longer where a character was cut apart, and became three of U+FFFD.
+/// Number of bytes by which a piece may be longer: a split inside a character leaves up to three
+/// bytes, each of which becomes U+FFFD.
 const DOCKER_EXCESS: usize = 16;
-/// Lines are not put together beyond this: none of ours is longer.
+/// Limit on the length of a joined line. Spill lines are shorter.
 const MAX_JOINED: usize = 4 * 1024 * 1024;
 
-/// Returns a reader that joins the pieces of a line and leaves all other text unchanged.
+/// Returns a reader of the text in which the pieces of a line are joined.
 pub(super) fn join_container_lines(input: impl Read) -> impl Read {
     RewriteReader::new(input, ContainerLineJoiner::default())
 }
 
 #[derive(Default)]
 struct ContainerLineJoiner {
-    /// Pieces that wait for the next one, by the stream that they were written to.
+    /// Lines of which the last piece has not been read, by stream.
     unfinished: BTreeMap<Vec<u8>, UnfinishedLine>,
 }
 
@@ -32,17 +33,17 @@ struct UnfinishedLine {
     line_breaks: usize,
 }
 
-/// A line of a container's runtime.
+/// A piece of a line, in the format of a container runtime.
 struct ContainerPiece<'a> {
     stream: &'a [u8],
-    /// What stands before and behind the text.
+    /// Bytes before and after the text.
     around: [&'a [u8]; 2],
     text: &'a [u8],
     is_last: bool,
 }
 
 impl LineRewriter for ContainerLineJoiner {
-    /// 16 KiB, each byte of which may be escaped as six, and the text around them.
+    /// 16 KiB, where each byte may be escaped as six, and the bytes around the text.
     const MAX_LINE: usize = 128 * 1024;
 
     fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
@@ -73,7 +74,7 @@ impl ContainerLineJoiner {
         }
         out.extend(waiting.text);
         out.extend_from_slice(behind);
-        // Lines behind it keep their numbers.
+        // Blank lines replace the joined pieces, so that the following lines keep their numbers.
         let length = out.len() + waiting.line_breaks;
         out.resize(length, b'\n');
     }
@@ -83,7 +84,7 @@ fn parse_piece(line: &[u8]) -> Option<ContainerPiece<'_>> {
     parse_cri(line).or_else(|| parse_docker(line))
 }
 
-/// `TIME STREAM P TEXT`, with `F` in the place of `P` for the last one.
+/// Parses `TIME STREAM P TEXT`. The last piece has `F` instead of `P`.
 fn parse_cri(line: &[u8]) -> Option<ContainerPiece<'_>> {
     let mut words = line.splitn(4, |byte| *byte == b' ');
     let (time, stream, tag, text) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -105,8 +106,8 @@ fn parse_cri(line: &[u8]) -> Option<ContainerPiece<'_>> {
     })
 }
 
-/// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, with optional spaces. Only the text of the
-/// last piece ends with a line break.
+/// Parses `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, with optional spaces. Only the text of
+/// the last piece ends with a line break.
 fn parse_docker(line: &[u8]) -> Option<ContainerPiece<'_>> {
     let rest = strip_tokens(line, &[b"{", b"\"log\"", b":", b"\""])?;
     let before = line.get(..line.len() - rest.len())?;
@@ -137,15 +138,15 @@ fn strip_tokens<'a>(text: &'a [u8], tokens: &[&[u8]]) -> Option<&'a [u8]> {
         })
 }
 
-/// The inside of a JSON string, as it is written.
+/// Content of a JSON string.
 struct JsonString<'a> {
     text: &'a [u8],
-    /// How many bytes it stands for.
+    /// Length after unescaping.
     length: usize,
     has_line_break: bool,
 }
 
-/// A JSON string up to its end.
+/// Parses a JSON string up to its closing quotation mark.
 fn parse_string(text: &[u8]) -> Option<JsonString<'_>> {
     let (mut at, mut length, mut has_line_break) = (0, 0, false);
     loop {
@@ -175,7 +176,7 @@ fn utf8_bytes(digits: &[u8]) -> Option<usize> {
     let unit = u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
     Some(match unit {
         0..=0x7f => 1,
-        // A character of four bytes has two code units.
+        // A four-byte character has two code units.
         0x80..=0x7ff | 0xd800..=0xdfff => 2,
         _ => 3,
     })
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_put_together_although_the_other_stream_is_between_them() {
+    fn pieces_are_joined_across_lines_of_the_other_stream() {
         let log = "2026-11-21T17:00:00.1Z stdout P {\"a\":\n\
             2026-11-21T17:00:00.1Z stderr F between\n\
             2026-11-21T17:00:00.1Z stdout P 1,\n\
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn dockers_pieces_are_known_by_their_length() {
+    fn pieces_of_docker_are_recognised_by_their_length() {
         let record =
             |text: &str| format!("{{\"log\":\"{text}\",\"stream\":\"stdout\",\"time\":\"T\"}}\n");
         let cut = "\\\"\\u003c".repeat(DOCKER_PIECE / 2);
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_records_may_be_written_again_with_spaces_and_ascii_only() {
+    fn docker_records_may_have_spaces_and_ascii_only() {
         let record = |text: &str| {
             format!("{{\"log\": \"{text}\", \"stream\" : \"stdout\", \"time\": \"T\"}}\n")
         };
@@ -234,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_at_the_end_is_not_lost() {
+    fn an_unfinished_line_is_written_at_the_end() {
         assert_eq!(joined("2026T stdout P text\n"), "2026T stdout P text");
     }
 
     proptest! {
         #[test]
-        fn everything_else_stays_as_it_is(text in "[a-z{}\":\\\\ \n]{0,200}", long in 0..3_usize) {
+        fn other_text_is_unchanged(text in "[a-z{}\":\\\\ \n]{0,200}", long in 0..3_usize) {
             let log = text.clone() + &"x".repeat(long * ContainerLineJoiner::MAX_LINE) + &text;
             prop_assert_eq!(joined(&log), log);
         }

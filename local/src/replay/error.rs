@@ -6,16 +6,16 @@ use baton_telemetry::replay::{InvalidEnvironment, SendFailure};
 
 use super::ledger::LedgerError;
 
-/// Why a replay did not begin, or did not come to its end.
+/// Error that ends a replay.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
     #[error(transparent)]
     Environment(#[from] InvalidEnvironment),
-    #[error("{name} cannot be opened")]
+    #[error("failed to open {name}")]
     Open { name: String, source: io::Error },
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("{name} cannot be read to its end")]
+    #[error("failed to read {name}")]
     Read { name: String, source: io::Error },
     /// The first request failed.
     #[error("no spans were sent to {endpoint}")]

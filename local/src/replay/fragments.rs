@@ -1,20 +1,18 @@
-//! Spans that were too long for one line, put together from their fragments in whatever order these
-//! come.
+//! Joining of spans that were too long for one spill line.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
 use super::spill_line::Fragment;
 
-/// So much text waits for the rest of its fragments. Those of a span are usually next to each
-/// other.
+/// Limit on the text of incomplete spans. The fragments of a span are usually close together.
 const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
 
-/// Spans of which fragments are missing still.
+/// Spans of which fragments are missing. Fragments may arrive in any order.
 #[derive(Debug)]
 pub(super) struct FragmentBuffer {
     spans: HashMap<String, FragmentedSpan>,
-    /// In the order in which their first fragments came.
+    /// Ids in the order of the first fragments.
     order: VecDeque<String>,
     bytes: usize,
     max_bytes: usize,
@@ -26,18 +24,18 @@ struct FragmentedSpan {
     texts: BTreeMap<u32, String>,
 }
 
-/// A span that cannot be put together.
+/// A span of which fragments are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IncompleteSpan {
     pub(crate) id: String,
-    /// Their numbers.
+    /// Numbers of the missing fragments.
     pub(crate) missing: Vec<u32>,
     pub(crate) parts: u32,
 }
 
 impl fmt::Display for IncompleteSpan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// As many numbers are told.
+        /// Limit on the listed numbers.
         const MAX_LISTED: usize = 10;
         let Self { id, missing, parts } = self;
         let (noun, verb) = if missing.len() == 1 {
@@ -67,7 +65,7 @@ impl FragmentBuffer {
         }
     }
 
-    /// Takes a fragment, and returns the whole text once it is there.
+    /// Adds a fragment, and returns the text of the span once it is complete.
     pub(super) fn add(&mut self, id: &str, fragment: Fragment) -> Option<String> {
         if !self.spans.contains_key(id) {
             self.order.push_back(id.to_owned());
@@ -79,7 +77,7 @@ impl FragmentBuffer {
                 parts: fragment.parts,
                 texts: BTreeMap::new(),
             });
-        // A log may have been read twice, and then has it again.
+        // A log may contain a line several times.
         if fragment.part <= span.parts && !span.texts.contains_key(&fragment.part) {
             self.bytes += fragment.text.len();
             span.texts.insert(fragment.part, fragment.text);
@@ -90,7 +88,7 @@ impl FragmentBuffer {
             .flatten()
     }
 
-    /// The span whose fragments have been waiting longest, where there are too many.
+    /// Removes the oldest incomplete span if the text exceeds its limit.
     pub(super) fn remove_excess(&mut self) -> Option<IncompleteSpan> {
         if self.bytes <= self.max_bytes {
             return None;
@@ -98,13 +96,13 @@ impl FragmentBuffer {
         self.remove_oldest()
     }
 
-    /// Any span of which fragments are missing at the end.
+    /// Removes the incomplete span whose first fragment arrived first.
     pub(super) fn remove_oldest(&mut self) -> Option<IncompleteSpan> {
         let id = self.order.front()?.clone();
         let span = self.remove(&id)?;
         let missing = (1..=span.parts).filter(|part| !span.texts.contains_key(part));
         Some(IncompleteSpan {
-            // A damaged line may say that there are billions.
+            // A damaged line may state billions of fragments.
             missing: missing.take(1000).collect(),
             parts: span.parts,
             id,
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_come_in_any_order_and_more_than_once() {
+    fn fragments_may_come_in_any_order_and_more_than_once() {
         let mut fragments = FragmentBuffer::new();
         for part in [3, 1, 3] {
             assert_eq!(fragments.add("a", fragment(part, 3)), None);
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn many_missing_fragments_are_summed_up() {
+    fn many_missing_fragments_are_abbreviated() {
         let mut fragments = FragmentBuffer::new();
         fragments.add("a", fragment(13, 13));
         let text = fragments.remove_oldest().unwrap().to_string();
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_wait_longest_are_given_up_first() {
+    fn the_oldest_spans_are_removed_first() {
         let mut fragments = FragmentBuffer::new();
         fragments.max_bytes = 8;
         for id in ["a", "b"] {

@@ -1,4 +1,4 @@
-//! Files to look for spans in.
+//! Log files and standard input.
 
 use std::fmt;
 use std::fs::File;
@@ -8,16 +8,16 @@ use std::path::PathBuf;
 use super::container_lines::join_container_lines;
 use super::unpack::{UnpackContext, unpack};
 
-/// Where a log is.
+/// Path of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InputPath {
     StandardInput,
     File(PathBuf),
 }
 
-/// A log that is open.
+/// An open log.
 pub(super) struct LogInput {
-    /// For people.
+    /// Name in reports and errors.
     pub(super) name: String,
     reader: Box<dyn Read + Send>,
 }
@@ -34,8 +34,8 @@ impl LogInput {
         })
     }
 
-    /// Returns the log's text, unpacked, and with split lines joined. Parts that cannot be read are
-    /// reported to the context.
+    /// Returns the unpacked text of the log with split lines joined. Parts that cannot be read are
+    /// reported to `context`.
     pub(super) fn into_text(self, context: &UnpackContext) -> impl Read {
         join_container_lines(unpack(self.reader, context))
     }
@@ -43,14 +43,13 @@ impl LogInput {
 
 fn open_file(path: &PathBuf) -> io::Result<File> {
     let file = File::open(path)?;
-    // A folder can be opened, and fails only when it is read.
+    // Opening a directory succeeds, and only reading it would fail.
     if file.metadata()?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     Ok(file)
 }
 
-/// For people.
 impl fmt::Display for InputPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! What has been sent where: so that no span is sent twice, however often its log is read.
+//! Ledger of sent spans, which prevents sending a span to an endpoint twice.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 
 use super::spill_line::is_id;
 
-/// The first line of every ledger.
+/// First line of every ledger.
 const TITLE: &str = "baton replay ledger 1";
 
-/// The ids that one endpoint has accepted, kept in a file with those of others: after the title, an
-/// id and an endpoint a line.
+/// Ids of spans that an endpoint has accepted. The ledger is a text file for all endpoints: a
+/// title, then one id and endpoint per line.
 #[derive(Debug)]
 pub(super) struct ReplayLedger {
     path: PathBuf,
     endpoint: String,
     sent: HashSet<String>,
-    /// Nothing, where nothing is to be written.
+    /// `None` if the ledger is only read.
     file: Option<File>,
 }
 
-/// Why a ledger cannot be used. Nothing has been sent then.
+/// Error of a ledger. Unless it is an error of writing, no spans have been sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LedgerError {
-    #[error("the ledger {path} cannot be {attempt}")]
+    #[error("failed to {attempt} the ledger {path}")]
     Io {
         path: PathBuf,
         attempt: &'static str,
@@ -33,7 +33,7 @@ pub(crate) enum LedgerError {
     #[error("the ledger {0} is in use by another replay")]
     InUse(PathBuf),
     #[error(
-        "line {line} of the ledger {path} is damaged: expected {expected}. Mend it, or name another ledger with --ledger; what was sent before is sent again then"
+        "invalid line {line} in the ledger {path}: expected {expected}; repair it, or name another ledger with --ledger, which resends all spans"
     )]
     Damaged {
         path: PathBuf,
@@ -43,25 +43,25 @@ pub(crate) enum LedgerError {
 }
 
 impl ReplayLedger {
-    /// Opens a ledger, or begins one, and keeps others from using it.
+    /// Opens or creates a ledger, and locks it against other replays.
     pub(super) fn open(path: &Path, endpoint: &str) -> Result<Self, LedgerError> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| io_error(path, "created", error))?;
+            fs::create_dir_all(folder).map_err(|error| io_error(path, "create", error))?;
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).open(path);
-        let mut file = file.map_err(|error| io_error(path, "opened for writing", error))?;
+        let mut file = file.map_err(|error| io_error(path, "open", error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LedgerError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(io_error(path, "locked", error)),
+            Err(TryLockError::Error(error)) => return Err(io_error(path, "lock", error)),
         }
         let mut text = String::new();
         let read = file.read_to_string(&mut text);
         read.map_err(|error| io_error(path, "read", error))?;
         if text.is_empty() {
             let written = writeln!(file, "{TITLE}").and_then(|()| file.sync_data());
-            written.map_err(|error| io_error(path, "written", error))?;
+            written.map_err(|error| io_error(path, "write", error))?;
         }
         Ok(Self {
             sent: parse_entries(&text, path, endpoint)?,
@@ -71,7 +71,7 @@ impl ReplayLedger {
         })
     }
 
-    /// Reads a ledger without changing anything.
+    /// Reads a ledger without creating, locking or changing it.
     pub(super) fn open_read_only(path: &Path, endpoint: &str) -> Result<Self, LedgerError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -90,7 +90,7 @@ impl ReplayLedger {
         self.sent.contains(id)
     }
 
-    /// Enters what the endpoint has accepted, and returns when it is on the disk.
+    /// Records ids that the endpoint has accepted, and returns once they are on disk.
     pub(super) fn record<'a>(
         &mut self,
         ids: impl Iterator<Item = &'a str>,
@@ -104,7 +104,7 @@ impl ReplayLedger {
         };
         let written = file.write_all(text.as_bytes());
         let written = written.and_then(|()| file.sync_data());
-        written.map_err(|error| io_error(&self.path, "written", error))
+        written.map_err(|error| io_error(&self.path, "write", error))
     }
 }
 
@@ -116,7 +116,7 @@ fn io_error(path: &Path, attempt: &'static str, source: io::Error) -> LedgerErro
     }
 }
 
-/// The ids that the endpoint has accepted.
+/// Returns the ids that the endpoint has accepted.
 fn parse_entries(text: &str, path: &Path, endpoint: &str) -> Result<HashSet<String>, LedgerError> {
     let damaged = |at: usize, expected| LedgerError::Damaged {
         path: path.to_owned(),
@@ -149,7 +149,7 @@ mod tests {
     const ENDPOINT: &str = "http://collector:4318/v1/traces";
 
     #[test]
-    fn what_was_entered_is_there_the_next_time_for_that_endpoint_only() {
+    fn recorded_ids_are_read_again_for_their_endpoint_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/ledger");
         let mut ledger = ReplayLedger::open(&path, ENDPOINT).unwrap();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_that_is_only_looked_at_is_not_created() {
+    fn opening_a_ledger_read_only_does_not_create_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/ledger");
         let mut ledger = ReplayLedger::open_read_only(&path, ENDPOINT).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_no_entry_is_told_with_its_line() {
+    fn an_invalid_line_is_reported_with_its_number() {
         let path = Path::new("ledger");
         for (text, line) in [
             ("another file\n", 1),
@@ -187,7 +187,7 @@ mod tests {
         ] {
             let error = parse_entries(text, path, ENDPOINT).unwrap_err().to_string();
             assert!(
-                error.contains(&format!("line {line} of")),
+                error.contains(&format!("invalid line {line} in")),
                 "{text:?}: {error}"
             );
         }

@@ -1,31 +1,31 @@
-//! A reader that changes a log line by line.
+//! Reader that changes a log line by line.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
-/// Bytes per read.
+/// Number of bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 
 /// A change to the lines of a log.
 pub(super) trait LineRewriter {
-    /// Limit on the length of a line, in bytes. A longer one arrives in parts.
+    /// Limit on the length of a line in bytes. A longer line is passed in parts.
     const MAX_LINE: usize;
 
-    /// Writes the replacement for a line. `line` includes its line break. `is_whole` is `false` for
-    /// a part of a line that is too long.
+    /// Writes the replacement for a line. `line` includes its line break. `is_whole` is false for a
+    /// part of a line that is too long.
     fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>);
 
-    /// Writes the text that is still held back at the end of the log.
+    /// Writes the remaining text at the end of the log.
     fn finish(&mut self, out: &mut Vec<u8>);
 }
 
-/// The text of `input`, changed by `rewriter`.
+/// Reads a log whose lines are changed by a [`LineRewriter`].
 pub(super) struct RewriteReader<R, T> {
     input: BufReader<R>,
     rewriter: T,
-    /// Output not yet read, and the position in it.
+    /// Output that has not been read yet.
     out: Vec<u8>,
     at: usize,
-    /// `true` in the middle of a line that is too long.
+    /// True inside a line that is too long.
     is_long: bool,
 }
 
@@ -40,7 +40,7 @@ impl<R: Read, T: LineRewriter> RewriteReader<R, T> {
         }
     }
 
-    /// Takes the next line; returns `false` at the end.
+    /// Rewrites the next line. Returns false at the end of the log.
     fn rewrite_line(&mut self) -> io::Result<bool> {
         let mut line = Vec::new();
         let mut limited = self.input.by_ref().take(T::MAX_LINE as u64);
@@ -66,8 +66,8 @@ impl<R: Read, T: LineRewriter> Read for RewriteReader<R, T> {
             if !self.rewrite_line()? {
                 return Ok(0);
             }
-            // Short lines are processed in bulk, but only those already available, so that the
-            // reader does not block on one that is not.
+            // Short lines are processed together, but only if they are already buffered, so that
+            // the reader does not block on a log that is still being written.
             while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
                 self.rewrite_line()?;
             }

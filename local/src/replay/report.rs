@@ -1,4 +1,4 @@
-//! What a replay found, and what became of it.
+//! Result of a replay.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use serde_json::{Value, json};
 use super::fragments::IncompleteSpan;
 use super::unpack::UnreadablePart;
 
-/// As many single problems are told; there may be one for each line of a log.
+/// Limit on the problems that the text lists. There may be one for each line of a log.
 const MAX_LISTED: usize = 20;
 
-/// The account of one replay. Spans found are sent, sent before, left, rejected or refused; those
-/// of incomplete or damaged lines are not known.
+/// Result of a replay. Each span found was sent, sent before, not sent, rejected or refused. The number
+/// of spans in incomplete or damaged lines is unknown.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayReport {
     pub(crate) endpoint: String,
-    /// Spill lines, fragments among them.
+    /// Number of spill lines, including fragments.
     pub(crate) lines: u64,
-    /// Spans in them, each once.
+    /// Number of spans in these lines, without duplicates.
     pub(crate) spans: u64,
     pub(crate) requests: u64,
-    /// Spans that the collector accepted.
+    /// Number of spans that the collector accepted.
     pub(crate) sent: u64,
-    /// Spans that an earlier replay has sent, by the ledger, or that the log has more than once.
-    pub(crate) already: u64,
-    /// Spans that were only counted, or for which the collector had no answer.
-    pub(crate) left: u64,
-    /// Spans that the collector rejected although it accepted the request with them.
+    /// Number of spans that are in the ledger.
+    pub(crate) sent_before: u64,
+    /// Number of spans that were only counted, or whose request did not succeed.
+    pub(crate) not_sent: u64,
+    /// Number of spans that the collector rejected in requests that it accepted.
     pub(crate) rejected: u64,
     pub(crate) collector_message: String,
     pub(crate) refused: Vec<RefusedSpans>,
     pub(crate) incomplete: Vec<IncompleteSpan>,
     pub(crate) damaged: Vec<DamagedLine>,
-    /// Parts of files that could not be searched for spans.
+    /// Parts of files that could not be searched.
     pub(crate) unreadable: Vec<(String, UnreadablePart)>,
     pub(crate) is_dry_run: bool,
-    /// Whether all logs were read to their ends, and what was in them sent or counted.
+    /// True if all logs were read completely, and their spans were sent or counted.
     pub(crate) is_finished: bool,
 }
 
-/// Spans that the collector will never take.
+/// Spans that the collector refused permanently.
 #[derive(Debug)]
 pub(crate) struct RefusedSpans {
     pub(crate) id: String,
@@ -47,7 +47,7 @@ pub(crate) struct RefusedSpans {
     pub(crate) text: String,
 }
 
-/// A line that looks like one of ours.
+/// A damaged spill line.
 #[derive(Debug)]
 pub(crate) struct DamagedLine {
     pub(crate) file: String,
@@ -56,19 +56,20 @@ pub(crate) struct DamagedLine {
 }
 
 impl ReplayReport {
-    /// Whether every span that was found is at the collector, or would be.
+    /// Returns true if every span found was accepted, now or earlier, or would be sent by a run
+    /// that is not dry.
     pub(crate) fn is_complete(&self) -> bool {
         let problems = self.refused.len() + self.incomplete.len() + self.damaged.len();
         self.is_finished && problems == 0 && self.rejected == 0
     }
 
-    /// Returns `true` if every part of the logs was searched for spans.
+    /// Returns true if every part of the logs was searched.
     pub(crate) fn is_understood(&self) -> bool {
         self.unreadable.is_empty()
     }
 
     pub(super) fn add_refused(&mut self, refused: RefusedSpans) {
-        self.left -= refused.count;
+        self.not_sent -= refused.count;
         self.refused.push(refused);
     }
 
@@ -83,7 +84,7 @@ impl ReplayReport {
         self.refused.iter().map(|refused| refused.count).sum()
     }
 
-    /// For programs: one object.
+    /// Returns the report as a JSON object.
     pub(crate) fn to_json(&self) -> Value {
         let refused = self.refused.iter().map(
             |refused| json!({ "id": refused.id, "spans": refused.count, "error": refused.text }),
@@ -106,7 +107,7 @@ impl ReplayReport {
             "spans": {
                 "found": self.spans,
                 "sent": self.sent,
-                "sent_before": self.already,
+                "sent_before": self.sent_before,
                 "rejected": self.rejected,
                 "refused": self.refused_spans(),
             },
@@ -116,19 +117,19 @@ impl ReplayReport {
             "damaged": damaged.collect::<Vec<_>>(),
             "not_understood": unreadable.collect::<Vec<_>>(),
         });
-        // What is only counted is not missing anywhere.
-        let left = if self.is_dry_run {
+        // In a dry run, spans that were not sent are not a problem.
+        let not_sent = if self.is_dry_run {
             "would_send"
         } else {
             "not_sent"
         };
-        report["spans"][left] = self.left.into();
+        report["spans"][not_sent] = self.not_sent.into();
         report
     }
 
     fn fmt_problems(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.rejected > 0 {
-            writeln!(formatter, "the collector says: {}", self.collector_message)?;
+            writeln!(formatter, "collector message: {}", self.collector_message)?;
         }
         let refused = self.refused.iter().map(|refused| {
             let RefusedSpans { id, count, text } = refused;
@@ -137,7 +138,7 @@ impl ReplayReport {
         let incomplete = self.incomplete.iter().map(ToString::to_string);
         let damaged = self.damaged.iter().map(|damaged| {
             let DamagedLine { file, line, text } = damaged;
-            format!("{file}, line {line}: a spill line is damaged: {text}")
+            format!("{file}, line {line}: damaged spill line: {text}")
         });
         let unreadable = self.unreadable.iter().map(|(file, part)| {
             let UnreadablePart { position, text } = part;
@@ -150,12 +151,11 @@ impl ReplayReport {
         }
         match all.len().saturating_sub(MAX_LISTED) {
             0 => Ok(()),
-            more => writeln!(formatter, "and {more} more of these: --json tells all"),
+            more => writeln!(formatter, "and {more} more problems: list all with --json"),
         }
     }
 }
 
-/// For people.
 impl fmt::Display for ReplayReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines == 0 && self.damaged.is_empty() {
@@ -175,7 +175,11 @@ impl fmt::Display for ReplayReport {
             Quantity(self.lines, "line")
         )?;
         if self.is_dry_run {
-            writeln!(formatter, "would send    {}", Quantity(self.left, "span"))?;
+            writeln!(
+                formatter,
+                "would send    {}",
+                Quantity(self.not_sent, "span")
+            )?;
         } else {
             let requests = Quantity(self.requests, "request");
             let sent = Quantity(self.sent, "span");
@@ -186,8 +190,11 @@ impl fmt::Display for ReplayReport {
             )?;
         }
         for (what, spans) in [
-            ("sent before  ", self.already),
-            ("not sent     ", if self.is_dry_run { 0 } else { self.left }),
+            ("sent before  ", self.sent_before),
+            (
+                "not sent     ",
+                if self.is_dry_run { 0 } else { self.not_sent },
+            ),
             ("rejected     ", self.rejected),
             ("refused      ", self.refused_spans()),
         ] {
@@ -199,7 +206,7 @@ impl fmt::Display for ReplayReport {
     }
 }
 
-/// A number of things, in words.
+/// A number with a noun in the singular or plural.
 struct Quantity(u64, &'static str);
 
 impl fmt::Display for Quantity {

@@ -1,4 +1,4 @@
-//! Finds spill lines in whatever logs are kept in.
+//! Search for spill lines in a log.
 
 use std::collections::VecDeque;
 use std::io::{self, Cursor, Read};
@@ -15,37 +15,36 @@ mod quoting;
 mod unmarked_pieces;
 mod window;
 
-/// Behind the marker so much must be there to see that it is one: a quotation mark in all its
-/// wrappings, spaces and a colon.
+/// Number of bytes after a marker that are needed to recognise it: an escaped quotation mark,
+/// spaces and a colon.
 const LOOKAHEAD: usize = 64;
-/// Limit on the braces that are tried as the start of the object around a position. Usually the
-/// nearest one is right.
+/// Limit on the braces that are tried as the start of the object around a position. Usually, the
+/// nearest one is the start.
 const MAX_CANDIDATES: usize = 100_000;
-/// Limit on those braces whose object could contain the position and is rejected: a text may
-/// contain braces.
+/// Limit on the rejected objects around a position. Braces in text may look like the start of an
+/// object.
 const MAX_REJECTED: usize = 8;
-/// Quotation marks in encodings that are not supported: HTML, URLs, Python, and numeric JSON
-/// escapes.
+/// Quotation marks in unsupported encodings: HTML, URLs, Python, and numeric JSON escapes.
 const UNSUPPORTED_MARKS: [&[u8]; 10] = [
     b"\"", b"\\", b"'", b"u0022", b"x22", b"%22", b"%5C", b"&quot;", b"&#34;", b"&#x22;",
 ];
 
-/// A spill line, or what looks like one.
+/// A spill line, or an error for text that looks like one.
 #[derive(Debug)]
 pub(super) struct ScannedLine {
-    /// Where its marker is, counted from 1.
+    /// Line number of the marker, from 1.
     pub(super) line_number: u64,
     pub(super) line: Result<SpillLine, LineError>,
 }
 
-/// Reads a log from its beginning to its end, keeping a few megabytes of it.
+/// Finds the spill lines of a log, which is read sequentially, with a few megabytes in memory.
 pub(super) struct Scanner<R> {
     window: Window<R>,
     markers: MarkerSearch,
-    /// MarkerSearch before this position have been found.
+    /// Position up to which markers have been processed.
     at: usize,
     partial_lines: PartialLines,
-    /// Findings in a line that was joined from pieces.
+    /// Lines that were found and not returned yet.
     pending: VecDeque<ScannedLine>,
 }
 
@@ -60,7 +59,7 @@ impl<R: Read> Scanner<R> {
         }
     }
 
-    /// The next spill line.
+    /// Returns the next spill line.
     pub(super) fn next(&mut self) -> io::Result<Option<ScannedLine>> {
         loop {
             if let Some(found) = self.pending.pop_front() {
@@ -68,7 +67,7 @@ impl<R: Read> Scanner<R> {
             }
             let Window { buffer, .. } = &self.window;
             let Some(marker) = self.markers.next(buffer, self.window.discarded(), self.at) else {
-                // The end of the buffer may be the beginning of a marker.
+                // A marker may begin at the end of the buffer.
                 self.at = self.at.max(buffer.len().saturating_sub(MAX_NAME - 1));
                 self.discard();
                 if !self.window.read()? {
@@ -85,7 +84,8 @@ impl<R: Read> Scanner<R> {
                     }
                 }
                 MarkerKind::Piece => self.add_piece(&marker, LinePiece::from_record)?,
-                // Most messages are strings, and their records need not be parsed.
+                // Most messages are strings. The search finds spill lines in them without parsing
+                // the record.
                 MarkerKind::Message if is_string_member(&self.window.buffer[marker.end..]) => {}
                 MarkerKind::Message => self.add_piece(&marker, LinePiece::from_journal_message)?,
             }
@@ -104,7 +104,8 @@ impl<R: Read> Scanner<R> {
         Ok(line.map(|line| ScannedLine { line_number, line }))
     }
 
-    /// How the marker is wrapped, if it is the name of a member.
+    /// Returns the levels of quoting at a marker, or `None` if the marker is not the name of a
+    /// member.
     fn detect_quoting(&self, marker: &Marker) -> Option<Vec<Quoting>> {
         let layers = quoting::detect(&self.window.buffer[..marker.start])?;
         let behind = &self.window.buffer[marker.end..];
@@ -124,7 +125,7 @@ impl<R: Read> Scanner<R> {
         mark: &[u8],
         layers: &[Quoting],
     ) -> io::Result<Option<Result<SpillLine, LineError>>> {
-        // The nearest object is the likeliest one.
+        // The nearest object is most likely the spill line, so its error is reported.
         let mut nearest = None;
         let line = self.find_enclosing(marker, mark, layers, |start, object| {
             let error = match object {
@@ -147,9 +148,9 @@ impl<R: Read> Scanner<R> {
         Ok(outcome.map_or(Some(Err(error)), |line| line.map(Ok)))
     }
 
-    /// Joins a line whose first piece begins at `start`. The inner `None` stands for a line with
-    /// marked pieces, which are joined when their markers are found; the outer `None`, for a line
-    /// that cannot be joined.
+    /// Joins a line whose first piece begins at `start`. Returns `Some(None)` for a line with
+    /// marked pieces, which are joined when their own markers are found, and `None` for a line that
+    /// cannot be joined.
     fn join_pieces(
         &mut self,
         start: usize,
@@ -168,7 +169,7 @@ impl<R: Read> Scanner<R> {
         Ok(unmarked_pieces::join_events(&mut self.window, start, outer)?.map(Some))
     }
 
-    /// Adds a piece of a line if the marker is a member of one.
+    /// Adds a piece of a line if the marker is a member of a record with one.
     fn add_piece(
         &mut self,
         marker: &Marker,
@@ -204,7 +205,7 @@ impl<R: Read> Scanner<R> {
         Ok(())
     }
 
-    /// Returns the innermost object around a position, and its start.
+    /// Returns the innermost object around a position as a record, and its start.
     fn read_record(
         &mut self,
         position: usize,
@@ -220,8 +221,8 @@ impl<R: Read> Scanner<R> {
     }
 
     /// Passes the objects around a position to `accept`, the innermost one first, until it returns
-    /// a value. A brace in a text may look like the start of an object. The members' names have the
-    /// given quotation marks.
+    /// a value. The names of members must have the quotation mark `mark`, because a brace in text
+    /// may look like the start of an object.
     fn find_enclosing<T>(
         &mut self,
         position: usize,
@@ -253,9 +254,9 @@ impl<R: Read> Scanner<R> {
         Ok(None)
     }
 
-    /// Drops what nothing that is still to be found can begin in.
+    /// Discards bytes that are too far back to be part of a spill line.
     fn discard(&mut self) {
-        // Only where it is worth moving the rest.
+        // Moving the remaining bytes costs time, so this is done only in large steps.
         if self.at >= 2 * LOOKBACK {
             let gone = self.at - LOOKBACK;
             self.window.discard(gone);
@@ -271,7 +272,7 @@ fn to_scanned_line(incomplete: IncompleteLine) -> ScannedLine {
     }
 }
 
-/// Returns `true` if a name, at any level of quoting, is followed by a string as its value.
+/// Returns true if the value of a name is a string, at any level of quoting.
 fn is_string_member(behind: &[u8]) -> bool {
     let behind = &behind[..behind.len().min(LOOKAHEAD)];
     let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
@@ -282,8 +283,8 @@ fn is_string_member(behind: &[u8]) -> bool {
     value.next().is_some_and(is_mark)
 }
 
-/// Returns `true` if a name is followed by an unsupported form of a quotation mark, a colon or its
-/// equivalent, and a number.
+/// Returns true if a name is followed by a quotation mark in an unsupported encoding, a colon or
+/// its equivalent, and a number.
 fn has_unsupported_quoting(behind: &[u8]) -> bool {
     let behind = &behind[..behind.len().min(LOOKAHEAD)];
     let mut unquoted = behind;

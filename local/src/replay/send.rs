@@ -1,4 +1,4 @@
-//! Requests on their way to the collector.
+//! Sending of spans to a collector.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use super::error::ReplayError;
 use super::ledger::ReplayLedger;
 use super::report::{RefusedSpans, ReplayReport};
 
-/// The pauses between the tries of one request: a person waits, and a collector that restarts is
-/// back within these.
+/// Pauses between the attempts of one request. They are short, because a person waits, and long
+/// enough in total for a collector to restart.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-/// Lines that the endpoint may refuse one after the other before it is checked.
+/// Number of consecutive lines that the endpoint may refuse before it is checked.
 const REFUSALS_BEFORE_CHECK: usize = 3;
-/// A collector may ask for a longer pause, up to this.
+/// Limit on the pause that a collector may request.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// The spans of one line, or of one long span.
+/// Spans of one spill line, or one long span.
 #[derive(Debug)]
 pub(super) struct SpilledSpans {
     pub(super) id: String,
     pub(super) count: u64,
-    /// An `ExportTraceServiceRequest`.
+    /// An encoded `ExportTraceServiceRequest`.
     pub(super) request: Vec<u8>,
 }
 
-/// Gathers spilled spans until a request is full.
+/// Collects spilled spans until a request is full, and sends it.
 #[derive(Debug)]
 pub(super) struct BatchSender<'a> {
-    /// Nothing, where spans are only counted.
+    /// `None` in a dry run, which only counts spans.
     sender: Option<&'a Sender>,
     ledger: &'a mut ReplayLedger,
     pending: Vec<SpilledSpans>,
     bytes: usize,
-    /// `true` once the endpoint has accepted a request. Later refusals then concern the content of
-    /// a request.
+    /// True once the endpoint has accepted a request. Later refusals then concern the content of a
+    /// request.
     is_otlp_receiver: bool,
-    /// The last of the collector's warnings that was logged.
+    /// Last warning of the collector that was logged.
     warning: String,
 }
 
@@ -67,8 +67,7 @@ impl<'a> BatchSender<'a> {
         self.pending.is_empty()
     }
 
-    /// Adds spans, after those before it have been sent if it does not fit into one request with
-    /// them.
+    /// Adds spans. If they do not fit into one request with the pending ones, those are sent first.
     pub(super) async fn add(
         &mut self,
         spans: SpilledSpans,
@@ -82,12 +81,13 @@ impl<'a> BatchSender<'a> {
         Ok(())
     }
 
-    /// Sends what is pending.
+    /// Sends the pending spans.
     pub(super) async fn send(&mut self, report: &mut ReplayReport) -> Result<(), ReplayError> {
         let batch = std::mem::take(&mut self.pending);
         self.bytes = 0;
-        // Until the collector has answered for them, whatever keeps it from doing so.
-        report.left += batch.iter().map(|spans| spans.count).sum::<u64>();
+        // The spans count as not sent until the collector has responded, so that the report is right
+        // after any error.
+        report.not_sent += batch.iter().map(|spans| spans.count).sum::<u64>();
         let Some(sender) = self.sender.filter(|_| !batch.is_empty()) else {
             return Ok(());
         };
@@ -98,8 +98,7 @@ impl<'a> BatchSender<'a> {
         if let [spans] = &batch[..] {
             refusals.push(to_refused(spans, text));
         } else {
-            // A single line may have caused the refusal, so each line is sent in a request of its
-            // own.
+            // A single line may have caused the refusal, so each line is sent in its own request.
             for single in batch.chunks(1) {
                 if let Err(text) = self.send_request(sender, single, report).await? {
                     refusals.push(to_refused(&single[0], text));
@@ -120,9 +119,9 @@ impl<'a> BatchSender<'a> {
         Ok(())
     }
 
-    /// Returns an error if the endpoint has refused these lines and refuses even an empty request,
-    /// which an OTLP receiver accepts (OTLP specification, "Full Success"). Without this check, a
-    /// wrong endpoint would receive one request per line.
+    /// Checks an endpoint that has only refused lines. Returns an error if it also refuses an empty
+    /// request, which an OTLP receiver accepts (OTLP specification, "Full Success"). Without this
+    /// check, a wrong endpoint would receive one request per line.
     async fn check_endpoint(
         &mut self,
         sender: &Sender,
@@ -146,14 +145,14 @@ impl<'a> BatchSender<'a> {
         Ok(())
     }
 
-    /// Sends batch as one request; the inner error is the collector's refusal of it.
+    /// Sends spans in one request. The inner error is the collector's refusal.
     async fn send_request(
         &mut self,
         sender: &Sender,
         batch: &[SpilledSpans],
         report: &mut ReplayReport,
     ) -> Result<Result<(), String>, ReplayError> {
-        // Requests one behind the other are one request with the spans of all.
+        // Concatenated protobuf messages of this type are one message with all spans.
         let requests: Vec<&[u8]> = batch.iter().map(|spans| &*spans.request).collect();
         let request = requests.concat();
         let accepted = match send_with_retries(sender, request.into(), report).await {
@@ -164,20 +163,20 @@ impl<'a> BatchSender<'a> {
         self.is_otlp_receiver = true;
         let count: u64 = batch.iter().map(|spans| spans.count).sum();
         let rejected = accepted.rejected.min(count);
-        report.left -= count;
+        report.not_sent -= count;
         report.sent += count - rejected;
         match rejected {
             0 => self.warn(sender.endpoint(), accepted.message),
             _ => report.add_rejected(rejected, accepted.message),
         }
-        // Those that were rejected must not be sent again either.
+        // Rejected spans are recorded too, because OTLP forbids sending them again.
         self.ledger
             .record(batch.iter().map(|spans| spans.id.as_str()))?;
         Ok(Ok(()))
     }
 
-    /// Logs the warning of a collector that rejected nothing, once: the next response usually
-    /// repeats it.
+    /// Logs the warning of a collector that rejected no spans, but not the same warning again,
+    /// because each response usually repeats it.
     fn warn(&mut self, endpoint: &str, message: String) {
         if !message.is_empty() && message != self.warning {
             tracing::warn!(
@@ -193,7 +192,7 @@ impl<'a> BatchSender<'a> {
 /// Returns the error for a failure that ends the replay.
 fn to_error(sender: &Sender, source: SendFailure, report: &ReplayReport) -> ReplayError {
     let endpoint = sender.endpoint().to_owned();
-    // Rejected spans were in an accepted request, which is in the ledger too.
+    // Rejected spans count, because they were in an accepted request, which the ledger records.
     if report.sent + report.rejected == 0 {
         ReplayError::NothingSent { endpoint, source }
     } else {
@@ -209,7 +208,7 @@ fn to_refused(spans: &SpilledSpans, text: String) -> RefusedSpans {
     }
 }
 
-/// Sends a request, a few times if need be.
+/// Sends a request, and retries it a few times after a temporary failure.
 async fn send_with_retries(
     sender: &Sender,
     request: Bytes,
@@ -220,7 +219,7 @@ async fn send_with_retries(
         match sender.send(request.clone()).await {
             Err(SendFailure::Passing { text, retry_after }) => {
                 let pause = pause.max(retry_after.unwrap_or_default()).min(MAX_PAUSE);
-                tracing::warn!(error = text, ?pause, "a request failed and is sent again");
+                tracing::warn!(error = text, ?pause, "request failed, retrying");
                 sleep(pause).await;
             }
             outcome => return outcome,

@@ -1,4 +1,4 @@
-//! What a spill line says.
+//! Parsing of spill lines.
 
 use std::borrow::Cow;
 
@@ -9,65 +9,66 @@ use prost::Message as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// No id is longer: 32 digits of a process and 20 of a line, with a dash between.
+/// Limit on the length of an id. An id has 32 digits for the process, a hyphen, and at most 20
+/// digits for the line.
 const MAX_ID: usize = 64;
 
-/// A spill line: spans, or a fragment of one.
+/// A spill line, which contains spans or a fragment of a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SpillLine {
-    /// Of these spans, in whatever log they are.
+    /// Id of the spans, which is the same in every copy of the log.
     pub(super) id: String,
     pub(super) span_count: u64,
     pub(super) content: SpillContent,
 }
 
-/// What is in a line.
+/// Content of a spill line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SpillContent {
-    /// Of an `ExportTraceServiceRequest`.
+    /// An encoded `ExportTraceServiceRequest`.
     Request(Vec<u8>),
-    /// A piece of the text of one.
+    /// A fragment of a span that is too long for one line.
     Fragment(Fragment),
 }
 
-/// A piece of the OTLP/JSON of a long span.
+/// A fragment of the OTLP/JSON of a long span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
-    /// From 1.
+    /// Number of the fragment, from 1.
     pub(super) part: u32,
     pub(super) parts: u32,
     pub(super) text: String,
 }
 
-/// Why something that looks like a spill line cannot be used.
+/// Error of a text that looks like a spill line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
-    #[error("its beginning is missing")]
+    #[error("the beginning is missing")]
     NoBeginning,
-    #[error("its end is missing")]
+    #[error("the end is missing")]
     NoEnd,
-    #[error("it is of version {0}, and this baton knows version {VERSION}")]
+    #[error("unsupported version {0}: expected {VERSION}")]
     Version(u64),
-    #[error("its member {0} is missing or makes no sense")]
+    #[error("member `{0}` is missing or invalid")]
     Member(&'static str),
-    #[error("it is not JSON: {0}")]
+    #[error("invalid JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("its OTLP has {found} spans, but its member `spans` says {expected}")]
+    #[error("member `spans` is {expected}, but the OTLP has {found} spans")]
     Count { found: u64, expected: u64 },
-    #[error("its quotation marks are escaped in an unknown way")]
+    #[error("the quotation marks are escaped in an unsupported way")]
     Quoting,
-    #[error("a log pipeline split it, and piece {0} is missing")]
+    #[error("a log pipeline split the line, and piece {0} is missing")]
     Piece(u32),
-    #[error("a log pipeline cut it, and a piece has no text")]
+    #[error("a log pipeline split the line, and a piece has no text")]
     PieceWithoutText,
-    /// journalctl left the message out, so it is not known if the record holds a spill line.
+    /// journalctl omitted the message, so the record may have been a spill line.
     #[error("the message is null: export the journal with journalctl --all")]
     MessageOmitted,
     #[error(transparent)]
     Otlp(#[from] replay::InvalidJson),
 }
 
-/// As `baton_telemetry::spill` describes it.
+/// JSON of a spill line, as documented in `baton_telemetry::spill`.
 #[derive(Deserialize)]
 struct SpillLineJson<'a> {
     #[serde(rename = "baton.spill")]
@@ -83,7 +84,8 @@ struct SpillLineJson<'a> {
 }
 
 impl SpillLine {
-    /// Nothing where an object is no spill line: it holds the marker somewhere else.
+    /// Parses a spill line. Returns `None` if the object is not one, because the marker is nested
+    /// in one of its values.
     pub(super) fn parse(text: &[u8]) -> Result<Option<Self>, LineError> {
         let wire: SpillLineJson<'_> = serde_json::from_slice(text)?;
         match wire.version {
@@ -119,7 +121,7 @@ impl SpillLine {
 /// joined pieces of different lines may be valid JSON too.
 pub(super) fn decode_request(json: &str, expected: u64) -> Result<Vec<u8>, LineError> {
     let request = replay::request_from_json(json.as_bytes())?;
-    // The bytes were encoded just above, so they can be decoded.
+    // The bytes were encoded above, so decoding succeeds.
     let decoded = ExportTraceServiceRequest::decode(&*request).unwrap_or_default();
     let scopes = decoded
         .resource_spans
@@ -133,7 +135,8 @@ pub(super) fn decode_request(json: &str, expected: u64) -> Result<Vec<u8>, LineE
     }
 }
 
-/// What can be an id, and stand as a word in the ledger.
+/// Returns true if the text can be an id. An id has no spaces, which separate the words in the
+/// ledger.
 pub(super) fn is_id(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(is_letter)

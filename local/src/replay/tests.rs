@@ -1,4 +1,4 @@
-//! What was spilled is found in whatever logs are kept in.
+//! Tests that spilled spans are found in all supported forms of logs.
 
 use std::io::{Cursor, Read};
 
@@ -20,7 +20,7 @@ use super::unpack::{UnpackContext, UnreadablePart, unpack};
 
 mod log_forms;
 
-/// A little less than the longest line.
+/// Slightly less than the maximum length of a line.
 const LINE: usize = 261_000;
 
 fn span(number: usize, text: String) -> Span {
@@ -41,7 +41,8 @@ fn span(number: usize, text: String) -> Span {
     }
 }
 
-/// Spills spans with these texts as lines of at most this many bytes.
+/// Returns the lines that are spilled for spans with these texts, each of at most `line_bytes`
+/// bytes.
 fn spilled(texts: &[String], line_bytes: usize) -> Vec<String> {
     let spans = texts.iter().enumerate();
     let scope_spans = ScopeSpans {
@@ -61,7 +62,8 @@ fn spilled(texts: &[String], line_bytes: usize) -> Vec<String> {
     lines.lines().map(str::to_owned).collect()
 }
 
-/// Reads so few bytes at once that everything is cut somewhere.
+/// Reader that returns at most this many bytes per read, so that reads end at every possible
+/// position.
 struct SmallReads<R>(R, usize);
 
 impl<R: Read> Read for SmallReads<R> {
@@ -71,7 +73,7 @@ impl<R: Read> Read for SmallReads<R> {
     }
 }
 
-/// The spans in a log, in their order, and the problems.
+/// Returns the spans in a log, in order, and the reported problems.
 fn read_spans(log: impl Read + 'static) -> (Vec<Span>, Vec<String>) {
     let (mut spans, mut problems) = (Vec::new(), Vec::new());
     let mut fragments = FragmentBuffer::new();
@@ -127,7 +129,7 @@ fn check(texts: &[String], line_bytes: usize, form: &LogForm, step: usize) {
 }
 
 #[test]
-fn every_wrapping_is_looked_into() {
+fn spans_are_found_in_every_form() {
     let long = "\u{1}\"\\é😀".repeat(60_000);
     let texts = ["short \"quoted\" {text}, and C:\\path\n", &long, "<&>"].map(str::to_owned);
     for form in LOG_FORMS {
@@ -143,7 +145,7 @@ fn a_log_may_be_read_byte_by_byte() {
 }
 
 #[test]
-fn lines_of_others_are_passed_over() {
+fn unrelated_lines_are_ignored() {
     for text in [
         "",
         "START RequestId: 1\nINFO baton.spill is a word here\n",
@@ -155,7 +157,7 @@ fn lines_of_others_are_passed_over() {
 }
 
 #[test]
-fn what_is_damaged_is_told_with_its_line_and_the_rest_is_found() {
+fn damaged_lines_are_reported_and_the_others_are_found() {
     let lines = spilled(&["one".to_owned()], MAX_LINE_BYTES);
     let line = &lines[0];
     let half = line.len() * 3 / 4;
@@ -181,7 +183,7 @@ fn what_is_damaged_is_told_with_its_line_and_the_rest_is_found() {
 }
 
 #[test]
-fn a_marker_in_an_unknown_wrapping_is_reported() {
+fn a_marker_in_an_unsupported_quoting_is_reported() {
     for text in [
         "{\\u0022baton.spill\\u0022:1}",
         "{&quot;baton.spill&quot;: 1}",
@@ -190,13 +192,13 @@ fn a_marker_in_an_unknown_wrapping_is_reported() {
         "{\"baton.spill\"=>1}",
     ] {
         let (_, problems) = read_spans(Cursor::new(text));
-        let expected = ["1: its quotation marks are escaped in an unknown way"];
+        let expected = ["1: the quotation marks are escaped in an unsupported way"];
         assert_eq!(problems, expected, "{text}");
     }
 }
 
 #[test]
-fn pieces_of_two_lines_are_never_put_together() {
+fn pieces_of_two_lines_are_never_joined() {
     let lines = spilled(&["a\"".repeat(4000), "b\"".repeat(4000)], MAX_LINE_BYTES);
     let (first, second) = lines[0].split_at(16 * 1024);
     // The rest of one line is missing, and an unrelated record with the same time follows.
@@ -212,7 +214,7 @@ fn pieces_of_two_lines_are_never_put_together() {
 }
 
 #[test]
-fn a_missing_piece_is_named() {
+fn a_missing_piece_is_reported() {
     let log = log_forms::firelens(&spilled(&["x".repeat(40_000)], MAX_LINE_BYTES));
     let text = String::from_utf8(log).unwrap();
     for (number, line) in text
@@ -228,7 +230,7 @@ fn a_missing_piece_is_named() {
         let (spans, problems) = read_spans(Cursor::new(log.join("\n")));
         assert!(spans.is_empty(), "{line}");
         assert!(
-            problems[0].contains("a log pipeline split it, and piece"),
+            problems[0].contains("a log pipeline split the line, and piece"),
             "{problems:?}"
         );
     }
@@ -244,7 +246,7 @@ fn a_piece_may_end_with_a_brace() {
 }
 
 #[test]
-fn unpacking_ends_where_a_small_input_becomes_out_of_proportion() {
+fn unpacking_stops_at_a_disproportionate_ratio() {
     let zeros = vec![b' '; 1 << 20];
     let bomb = log_forms::gzipped(&log_forms::gzipped(&zeros));
     let context = UnpackContext::with_limit(100_000);
@@ -268,7 +270,7 @@ fn nesting_has_a_limit() {
     }
     let (_, problems) = read_spans(Cursor::new(log));
     assert!(
-        problems[0].ends_with("gzip is nested more than 4 deep and is not unpacked"),
+        problems[0].ends_with("gzip is nested more than 4 levels deep and is not unpacked"),
         "{problems:?}"
     );
 }
@@ -290,7 +292,7 @@ fn a_journal_without_long_messages_is_reported() {
 }
 
 #[test]
-fn an_omitted_last_piece_of_the_journal_does_not_spoil_the_next_line() {
+fn an_omitted_last_piece_of_the_journal_does_not_affect_the_next_line() {
     let line = &spilled(&["x".to_owned()], MAX_LINE_BYTES)[0];
     let records = [
         serde_json::json!({ "_STREAM_ID": "1", "_LINE_BREAK": "line-max", "MESSAGE": "INFO a" }),
@@ -303,7 +305,7 @@ fn an_omitted_last_piece_of_the_journal_does_not_spoil_the_next_line() {
 }
 
 #[test]
-fn a_missing_fragment_is_named() {
+fn a_missing_fragment_is_reported() {
     let mut lines = spilled(&["x".repeat(3 * LINE), "short".to_owned()], MAX_LINE_BYTES);
     let fragments = lines.len() - 1;
     lines.remove(1);
@@ -326,7 +328,7 @@ fn text() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn spans_of_any_size_are_found_in_any_wrapping(
+    fn spans_of_any_size_are_found_in_any_form(
         texts in vec(text(), 0..4),
         line_bytes in prop_oneof![1024..9000_usize, Just(UNCUT_LINE_BYTES), Just(MAX_LINE_BYTES)],
         form in 0..LOG_FORMS.len(),
@@ -338,7 +340,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(
+    fn no_input_causes_a_panic(
         pieces in vec(prop_oneof![
             vec(any::<u8>(), 0..9),
             Just(b"\"baton.spill\":1".to_vec()),

@@ -1,4 +1,4 @@
-//! The text in a log file that may be compressed or encoded.
+//! Text of a log that may be compressed or encoded.
 
 use std::io::Read;
 
@@ -18,7 +18,8 @@ mod yaml;
 pub(super) use self::context::UnpackContext;
 pub(crate) use self::context::UnreadablePart;
 
-/// Returns the text in data that may be packed. Split lines are not joined yet.
+/// Returns the text in data that may be compressed, encoded in base64, or folded as YAML. Lines
+/// that a container runtime split are not joined.
 pub(super) fn unpack(reader: Box<dyn Read>, context: &UnpackContext) -> Box<dyn Read> {
     let unpacked = UnpackReader::new(reader, context.clone());
     Box::new(Base64Reader::new(

@@ -1,4 +1,4 @@
-//! Collectors that do not take everything, or nothing.
+//! Tests of collectors that refuse or reject spans, of wrong endpoints, and of the environment.
 
 use baton_local::otlp::{SpanStore, serve_grpc};
 use serde_json::json;
@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{Answer, Collector, CommandOutput, ReplayCommand, span, spilled};
 
-/// Lines of two processes.
+/// Returns spill lines of two processes.
 fn two_lines() -> String {
     [spilled(&[span("a", 10)]), spilled(&[span("b", 10)])]
         .concat()
@@ -14,7 +14,7 @@ fn two_lines() -> String {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_busy_is_asked_again() {
+async fn a_request_to_a_busy_collector_is_retried() {
     let collector = Collector::start().await;
     collector.script(&[Answer::Status(503), Answer::Status(429)]);
     let command = ReplayCommand::new(two_lines());
@@ -27,7 +27,7 @@ async fn a_collector_that_is_busy_is_asked_again() {
 }
 
 #[tokio::test]
-async fn what_is_rejected_is_reported_and_not_sent_again() {
+async fn rejected_spans_are_reported_and_not_sent_again() {
     let collector = Collector::start().await;
     collector.script(&[Answer::Reject(1)]);
     let command = ReplayCommand::new(two_lines());
@@ -35,7 +35,7 @@ async fn what_is_rejected_is_reported_and_not_sent_again() {
     assert_eq!(output.code, Some(1));
     let is_counted = output.out.contains("rejected      1 span\n");
     assert!(
-        is_counted && output.out.contains("the collector says: over quota"),
+        is_counted && output.out.contains("collector message: over quota"),
         "{}",
         output.out
     );
@@ -44,7 +44,7 @@ async fn what_is_rejected_is_reported_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_refused_does_not_keep_others_back() {
+async fn a_refused_line_does_not_prevent_sending_others() {
     let collector = Collector::start().await;
     collector.always(Answer::RefuseWith("a"));
     let command = ReplayCommand::new(two_lines());
@@ -65,7 +65,7 @@ async fn a_line_that_is_refused_does_not_keep_others_back() {
 }
 
 #[tokio::test]
-async fn keys_that_are_not_accepted_end_it_at_once() {
+async fn replay_stops_at_refused_credentials() {
     let collector = Collector::start().await;
     collector.always(Answer::Status(401));
     let command = ReplayCommand::new(two_lines());
@@ -111,7 +111,7 @@ async fn assert_misdirected(
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_none_of_a_collector_ends_it_at_once() {
+async fn replay_stops_at_an_endpoint_that_is_not_a_collector() {
     for status in [404, 405, 415] {
         let collector = Collector::start().await;
         collector.always(Answer::Status(status));
@@ -123,7 +123,7 @@ async fn an_endpoint_that_is_none_of_a_collector_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_web_page_is_not_entered_in_the_ledger() {
+async fn a_web_page_is_not_recorded_in_the_ledger() {
     let collector = Collector::start().await;
     collector.always(Answer::WebPage);
     let command = ReplayCommand::new(two_lines());
@@ -143,7 +143,7 @@ async fn replay_stops_if_the_endpoint_also_refuses_an_empty_request() {
     collector.always(Answer::Status(400));
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &["--json"]).await;
-    // Both lines at once, each of them, and the empty request.
+    // One request with both lines, one with each, and the empty one.
     assert_misdirected(4, &command, &output, [NO_RECEIVER, "400 Bad Request"]).await;
 }
 
@@ -177,7 +177,7 @@ async fn an_endpoint_that_refuses_large_and_empty_requests_gets_each_line() {
 async fn a_warning_of_the_collector_is_logged_once() {
     let collector = Collector::start().await;
     collector.always(Answer::Reject(0));
-    // Each fills a request.
+    // Each span fills a request.
     let spans = ["a", "b"].map(|name| spilled(&[span(name, 3_000_000)]));
     let command = ReplayCommand::new(spans.concat().join("\n"));
     let output = command.replay(&collector, &[]).await;
@@ -193,10 +193,10 @@ async fn a_warning_of_the_collector_is_logged_once() {
 }
 
 #[tokio::test]
-async fn spans_accepted_before_a_failure_are_in_its_report() {
+async fn a_failure_after_accepted_spans_is_reported_as_partial() {
     let collector = Collector::start().await;
     collector.script(&[Answer::Reject(1), Answer::Status(401)]);
-    // Each fills a request.
+    // Each span fills a request.
     let spans = ["a", "b"].map(|name| spilled(&[span(name, 3_000_000)]));
     let command = ReplayCommand::new(spans.concat().join("\n"));
     let output = command.replay(&collector, &[]).await;
@@ -226,7 +226,7 @@ async fn a_redirect_is_reported_with_its_target() {
 }
 
 #[tokio::test]
-async fn an_endpoint_with_the_path_of_a_signal_is_reported_with_the_path_that_comes_of_it() {
+async fn an_endpoint_with_the_path_of_a_signal_is_reported_with_the_resulting_path() {
     let collector = Collector::start().await;
     let endpoint = format!("{}/v1/traces", collector.endpoint);
     let command = ReplayCommand::new(two_lines());
@@ -242,7 +242,7 @@ async fn an_endpoint_with_the_path_of_a_signal_is_reported_with_the_path_that_co
 }
 
 #[tokio::test]
-async fn grpc_to_a_port_for_http_ends_it_at_once() {
+async fn replay_stops_if_grpc_is_sent_to_an_http_port() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new(two_lines());
     let environment = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
@@ -253,7 +253,7 @@ async fn grpc_to_a_port_for_http_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn http_to_a_port_for_grpc_ends_it_at_once() {
+async fn replay_stops_if_http_is_sent_to_a_grpc_port() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let store = SpanStore::default();
@@ -271,7 +271,7 @@ async fn http_to_a_port_for_grpc_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn after_a_collector_that_is_down_everything_is_there_to_be_sent() {
+async fn all_spans_can_be_sent_after_the_collector_was_down() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -297,13 +297,13 @@ async fn after_a_collector_that_is_down_everything_is_there_to_be_sent() {
 }
 
 #[tokio::test]
-async fn the_environment_says_how_as_for_a_service() {
+async fn the_environment_is_read_as_in_a_service() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new(two_lines());
     let environment = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret value"),
-        // A service that does not export is one that spans are sent on for.
+        // A service that does not export still spills, and its spans are replayed.
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_EXPORTER", "none"),
     ];
@@ -318,7 +318,7 @@ async fn the_environment_says_how_as_for_a_service() {
 }
 
 #[tokio::test]
-async fn an_environment_that_makes_no_sense_is_reported_before_anything_is_sent() {
+async fn an_invalid_environment_is_reported_before_anything_is_sent() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new(two_lines());
     let environment = [("OTEL_EXPORTER_OTLP_HEADERS", "no header")];
@@ -333,7 +333,7 @@ async fn an_environment_that_makes_no_sense_is_reported_before_anything_is_sent(
 }
 
 #[tokio::test]
-async fn each_setting_that_makes_no_sense_is_an_error_of_its_own() {
+async fn each_invalid_setting_has_its_own_error() {
     let command = ReplayCommand::new(two_lines());
     let environment = [
         ("OTEL_EXPORTER_OTLP_HEADERS", "no header"),
@@ -361,7 +361,7 @@ async fn each_setting_that_makes_no_sense_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_secret_with_headers_is_not_read_and_that_is_reported() {
+async fn a_secret_with_headers_is_not_read_and_is_reported() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new(two_lines());
     let arguments = ["log", "--endpoint", &collector.endpoint];

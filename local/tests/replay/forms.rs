@@ -1,4 +1,4 @@
-//! Log formats: those that are read, and those that are reported as not understood.
+//! Tests of log formats that are supported, and of formats that are reported as not understood.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn logs_of_real_pipelines_give_all_their_spans() {
+async fn all_spans_are_found_in_logs_of_real_pipelines() {
     for (name, expected) in [
         ("filter-log-events.yaml", 7),
         ("awslogs-unmarked-pieces.log", 201),
@@ -40,7 +40,7 @@ async fn logs_of_real_pipelines_give_all_their_spans() {
 }
 
 #[tokio::test]
-async fn a_log_in_an_unknown_form_is_not_taken_for_an_empty_one() {
+async fn a_log_in_an_unknown_format_is_reported() {
     let noise: Vec<u8> = (0..999_u32)
         .map(|at| (at.wrapping_mul(0x9e37_79b9) >> 13) as u8)
         .collect();
@@ -102,7 +102,7 @@ async fn a_log_in_an_unknown_form_is_not_taken_for_an_empty_one() {
 }
 
 #[tokio::test]
-async fn what_is_understood_is_sent_although_another_part_is_not() {
+async fn spans_are_sent_although_another_part_is_not_understood() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
     std::fs::write(command.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
@@ -119,7 +119,7 @@ async fn what_is_understood_is_sent_although_another_part_is_not() {
 }
 
 #[tokio::test]
-async fn what_is_before_and_behind_corrupt_gzip_is_read() {
+async fn text_before_and_after_corrupt_gzip_is_read() {
     let collector = Collector::start().await;
     let [first, second, third] = ["a", "b", "c"].map(|name| spilled(&[span(name, 10)]).join("\n"));
     let noise =

@@ -1,11 +1,11 @@
-//! What is sent, and what is not sent again.
+//! Tests of the ledger, and of options that change which spans are sent.
 
 use serde_json::json;
 
 use crate::support::{Collector, ReplayCommand, span, spilled};
 
 #[tokio::test]
-async fn a_second_replay_sends_nothing_and_force_does() {
+async fn a_second_replay_sends_nothing_unless_forced() {
     let collector = Collector::start().await;
     let spans = [span("a", 10), span("b", 700_000), span("c", 10)];
     let command = ReplayCommand::new(spilled(&spans).join("\n"));
@@ -27,7 +27,7 @@ async fn a_second_replay_sends_nothing_and_force_does() {
 }
 
 #[tokio::test]
-async fn another_endpoint_has_not_had_them() {
+async fn spans_are_sent_to_another_endpoint_again() {
     let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
     for _ in 0..2 {
         let collector = Collector::start().await;
@@ -43,7 +43,7 @@ async fn another_endpoint_has_not_had_them() {
 }
 
 #[tokio::test]
-async fn what_a_log_has_twice_is_sent_once() {
+async fn a_span_that_is_in_the_log_twice_is_sent_once() {
     let collector = Collector::start().await;
     let lines = spilled(&[span("a", 10), span("b", 700_000)]);
     let command = ReplayCommand::new([lines.clone(), lines].concat().join("\n"));
@@ -69,7 +69,7 @@ async fn a_dry_run_only_counts() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_programs_what_would_be_sent() {
+async fn the_json_of_a_dry_run_has_the_number_of_spans_to_send() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new(spilled(&[span("a", 10), span("b", 10)]).join("\n"));
     command.replay(&collector, &[]).await;
@@ -99,11 +99,11 @@ async fn a_ledger_that_cannot_be_used_is_reported_before_anything_is_sent() {
     for (ledger, expected) in [
         (
             "damaged",
-            "line 2 of the ledger damaged is damaged: expected an id and an endpoint",
+            "invalid line 2 in the ledger damaged: expected an id and an endpoint",
         ),
-        ("folder", "the ledger folder cannot be opened for writing"),
-        ("log/ledger", "the ledger log/ledger cannot be created"),
-        ("log", "line 1 of the ledger log is damaged"),
+        ("folder", "failed to open the ledger folder"),
+        ("log/ledger", "failed to create the ledger log/ledger"),
+        ("log", "invalid line 1 in the ledger log"),
     ] {
         let output = command.replay(&collector, &["--ledger", ledger]).await;
         assert!(output.err.contains(expected), "{}", output.err);

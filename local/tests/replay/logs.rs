@@ -1,4 +1,4 @@
-//! Logs of all kinds, and what is missing in them.
+//! Tests of reading logs: compressed, incomplete, large or followed.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::support::{Collector, ReplayCommand, span, spilled};
 
 #[tokio::test]
-async fn a_missing_fragment_is_named_and_the_rest_is_sent() {
+async fn a_missing_fragment_is_reported_and_other_spans_are_sent() {
     let collector = Collector::start().await;
     let mut lines = spilled(&[span("a", 10), span("long", 700_000)]);
     let fragments = lines.len() - 1;
@@ -25,7 +25,7 @@ async fn a_missing_fragment_is_named_and_the_rest_is_sent() {
 }
 
 #[tokio::test]
-async fn packed_files_and_standard_input_are_read() {
+async fn compressed_files_and_standard_input_are_read() {
     let collector = Collector::start().await;
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed
@@ -44,7 +44,7 @@ async fn packed_files_and_standard_input_are_read() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_cut_off_is_reported_and_what_it_has_is_sent() {
+async fn a_truncated_file_is_reported_and_its_spans_are_sent() {
     let collector = Collector::start().await;
     let mut packed = GzEncoder::new(Vec::new(), Compression::none());
     packed
@@ -61,18 +61,18 @@ async fn a_file_that_is_cut_off_is_reported_and_what_it_has_is_sent() {
         "{}",
         output.out
     );
-    let expected = "log, byte 0: not understood: gzip data is cut off";
+    let expected = "log, byte 0: not understood: gzip data is truncated";
     assert!(output.out.contains(expected), "{}", output.out);
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_reported_before_anything_is_sent() {
+async fn a_missing_file_is_reported_before_anything_is_sent() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
     for missing in ["missing", "."] {
         let output = command.replay(&collector, &[missing]).await;
         assert!(
-            output.err.contains(&format!("{missing} cannot be opened")),
+            output.err.contains(&format!("failed to open {missing}")),
             "{}",
             output.err
         );
@@ -82,7 +82,7 @@ async fn a_file_that_is_not_there_is_reported_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_log_without_spans_is_no_error() {
+async fn a_log_without_spans_is_not_an_error() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new("START\nEND\n");
     let output = command.replay(&collector, &[]).await;
@@ -93,7 +93,7 @@ async fn a_log_without_spans_is_no_error() {
 }
 
 #[tokio::test]
-async fn ten_thousand_spans_go_out_in_requests_that_collectors_take() {
+async fn ten_thousand_spans_are_sent_in_requests_of_an_accepted_size() {
     let collector = Collector::start().await;
     let spans: Vec<_> = (0..10_000)
         .map(|number| span(&format!("{number:05}"), 800))
@@ -113,7 +113,7 @@ async fn ten_thousand_spans_go_out_in_requests_that_collectors_take() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_followed_is_sent_while_it_pauses() {
+async fn spans_of_a_followed_log_are_sent_during_a_pause() {
     let collector = Collector::start().await;
     let command = ReplayCommand::new("");
     let mut child = command.start(&["-", "--endpoint", &collector.endpoint], &[]);

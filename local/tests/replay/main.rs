@@ -1,21 +1,21 @@
-//! The `baton replay` command, as a process, against collectors on real sockets.
+//! Tests of `baton replay`, which runs as a process and sends to collectors on real sockets.
 
 #![allow(
     clippy::unwrap_used,
     reason = "clippy does not see that the helpers of a test are part of it"
 )]
 
-// A collector that answers as it is told, spilled spans, and the command.
+// A scripted collector, spilled spans, and the command.
 mod support;
 
-// What is sent, and what is not sent again.
+// The ledger, and options that change which spans are sent.
 mod ledger;
 
-// Logs of all kinds, and what is missing in them.
+// Reading of logs: compressed, incomplete, large or followed.
 mod logs;
 
-// Log formats: those that are read, and those that are reported as not understood.
+// Log formats that are supported, and formats that are reported as not understood.
 mod forms;
 
-// Collectors that do not take everything, or nothing.
+// Collectors that refuse or reject spans, wrong endpoints, and the environment.
 mod collectors;

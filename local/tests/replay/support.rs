@@ -1,4 +1,4 @@
-//! A collector that answers as it is told, spilled spans, and the command.
+//! A scripted collector, spilled spans, and the command.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -156,7 +156,7 @@ async fn receive(
     )
 }
 
-/// A span with so long a text.
+/// Returns a span with a text of this length.
 pub(crate) fn span(name: &str, length: usize) -> Span {
     let text = any_value::Value::StringValue("x".repeat(length));
     Span {
@@ -174,7 +174,7 @@ pub(crate) fn span(name: &str, length: usize) -> Span {
     }
 }
 
-/// The lines that one process spills for spans.
+/// Returns the lines that a process spills for these spans.
 pub(crate) fn spilled(spans: &[Span]) -> Vec<String> {
     let scope_spans = vec![ScopeSpans {
         spans: spans.to_vec(),
@@ -191,12 +191,12 @@ pub(crate) fn spilled(spans: &[Span]) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A folder with a log, and with a ledger once there is one.
+/// The command, in a directory with a log and the ledger.
 pub(crate) struct ReplayCommand {
     pub(crate) folder: TempDir,
 }
 
-/// What the command left behind.
+/// Exit code and output of the command.
 pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
@@ -227,7 +227,7 @@ impl ReplayCommand {
         self.run(&arguments, &[], b"").await
     }
 
-    /// Runs the command with nothing in its environment but what is given.
+    /// Runs the command with only the given environment variables.
     pub(crate) async fn run(
         &self,
         arguments: &[&str],

@@ -1,22 +1,22 @@
-//! Member names that the scanner looks for.
+//! Names of members that the scanner searches for.
 
 use baton_telemetry::spill::MARKER;
 
 use super::partial_records::MESSAGE;
 use crate::replay::byte_search::ByteSearch;
 
-/// The meaning of a name for the object that contains it.
+/// Meaning of a name for the object in which it is a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MarkerKind {
     /// The object is a spill line.
     Spill,
     /// The object may be a piece of a line.
     Piece,
-    /// It may be a record of the journal, whose message is not always a string.
+    /// The object may be a record of the journal, whose message may be a list of bytes.
     Message,
 }
 
-/// The names. The last ones belong to pieces: see [`super::partial_records`].
+/// Names to search for. Those after the first one belong to pieces: see [`super::partial_records`].
 const NAMES: [(MarkerKind, &str); 6] = [
     (MarkerKind::Spill, MARKER),
     (MarkerKind::Piece, "partial_id"),
@@ -35,7 +35,7 @@ pub(super) struct Marker {
     pub(super) end: usize,
 }
 
-/// Finds the names in order of position.
+/// Search for all names at once.
 pub(super) struct MarkerSearch([(MarkerKind, ByteSearch); NAMES.len()]);
 
 impl MarkerSearch {
@@ -43,10 +43,10 @@ impl MarkerSearch {
         Self(NAMES.map(|(kind, name)| (kind, ByteSearch::new(name.as_bytes()))))
     }
 
-    /// Returns the next name from `at` on, in a buffer that begins at `dropped` in the log.
-    pub(super) fn next(&mut self, buffer: &[u8], dropped: u64, at: usize) -> Option<Marker> {
+    /// Returns the next name at or after `at` in a buffer that begins at `discarded` in the log.
+    pub(super) fn next(&mut self, buffer: &[u8], discarded: u64, at: usize) -> Option<Marker> {
         let found = self.0.iter_mut().filter_map(|(kind, search)| {
-            let start = search.next(buffer, dropped, at)?;
+            let start = search.next(buffer, discarded, at)?;
             Some(Marker {
                 kind: *kind,
                 start,

@@ -1,13 +1,13 @@
-//! Records that hold a piece of a line that a log pipeline split.
+//! Log records that contain a piece of a line, because a log pipeline split the line.
 //!
 //! | Pipeline | Members of the record |
 //! |---|---|
 //! | Docker's `fluentd` driver (FireLens) | `partial_id`, `partial_ordinal`, `partial_last` |
 //! | Docker's `journald` driver | the same, as `CONTAINER_PARTIAL_…` |
 //! | CRI (Kubernetes), read by Fluent Bit | `logtag`: `P`, or `F` for the last piece |
-//! | journald, of a service's standard output | `_LINE_BREAK`: `line-max`, until a record of the same `_STREAM_ID` without it |
+//! | journald, for the standard output of a service | `_LINE_BREAK`: `line-max`; the last piece is the next record with the same `_STREAM_ID` and without it |
 //!
-//! If the text is not printable, the journal's `MESSAGE` is a list of bytes. A whole line in this
+//! If the text is unprintable, the journal's `MESSAGE` is a list of bytes. A complete line in this
 //! form is read as a line of one piece.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,13 +18,13 @@ use serde_json::{Map, Value};
 
 use crate::replay::spill_line::LineError;
 
-/// Names of the member with the text.
+/// Names of the member that contains the text.
 const TEXTS: [&str; 4] = ["log", MESSAGE, "message", "msg"];
-/// Name of the member with the text in a record of the journal.
+/// Name of the member that contains the text in a record of the journal.
 pub(super) const MESSAGE: &str = "MESSAGE";
 /// Member of every record that journalctl writes as JSON.
 const CURSOR: &str = "__CURSOR";
-/// Members that differ between the pieces of a line.
+/// Members in which the pieces of a line differ.
 const VARYING: [&str; 9] = [
     "log",
     "message",
@@ -36,31 +36,31 @@ const VARYING: [&str; 9] = [
     "@timestamp",
     "_p",
 ];
-/// Limit on the text of incomplete lines. The pieces of a line are usually next to each other.
+/// Limit on the text of incomplete lines. The pieces of a line are usually close together.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
-/// PieceText that the pieces of a spilled span contain, if not the marker.
+/// Text in the pieces of a spilled span that do not contain the marker.
 const SPAN: &str = "spanId";
 
-/// A record of a log: a JSON object.
+/// A log record, which is a JSON object.
 pub(super) type JsonRecord = Map<String, Value>;
 
 /// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LinePiece {
-    /// Identifies the line, or the stream if its pieces follow each other.
+    /// Key of the line, or of the stream if the pieces of a line follow each other in it.
     key: String,
     text: PieceText,
     order: PieceOrder,
 }
 
-/// PieceText of a record, as bytes: a cut may be inside a character.
+/// Text of a piece, in bytes, because a split may be inside a character.
 #[derive(Debug, PartialEq, Eq)]
 enum PieceText {
     /// A string. The scanner finds a spill line in it without decoding the record.
     String(Vec<u8>),
     /// A list of bytes, in which the scanner cannot find a spill line.
     Bytes(Vec<u8>),
-    /// A message of the journal that journalctl left out, because it is long.
+    /// A long message that journalctl omitted.
     Omitted,
     Missing,
 }
@@ -72,7 +72,7 @@ enum PieceOrder {
 }
 
 impl LinePiece {
-    /// Reads a record as a piece, if it has the members of one.
+    /// Reads a record as a piece. Returns `None` if it does not have the members of one.
     pub(super) fn from_record(record: &JsonRecord) -> Option<Self> {
         let (key, order) = read_key(record)?;
         let text = TEXTS
@@ -121,7 +121,7 @@ fn numbered_key(
     ))
 }
 
-/// Reads a string, number or boolean as text: log routers convert one into another.
+/// Returns a string, number or boolean as text, because log routers convert one into another.
 fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -136,7 +136,7 @@ fn tagged_key(record: &JsonRecord) -> Option<(String, PieceOrder)> {
         "F" => true,
         _ => return None,
     };
-    // The stream, and the members that identify the container.
+    // The key consists of the stream and of the members that identify the container.
     let same = record
         .iter()
         .filter(|(name, _)| !VARYING.contains(&name.as_str()));
@@ -152,8 +152,8 @@ fn journal_key(record: &JsonRecord) -> Option<(String, PieceOrder)> {
     Some((format!("journal {stream}"), PieceOrder::Next { is_last }))
 }
 
-/// Returns the text of a member. journalctl writes unprintable bytes as an array of numbers, and
-/// without `--all` it writes text over 4 KiB as `null`.
+/// Returns the text of a member. journalctl writes unprintable text as an array of bytes, and,
+/// without `--all`, text over 4 KiB as `null`.
 fn read_text(name: &str, value: &Value) -> PieceText {
     match value {
         Value::String(text) => PieceText::String(text.clone().into_bytes()),
@@ -168,11 +168,11 @@ fn read_text(name: &str, value: &Value) -> PieceText {
     }
 }
 
-/// Lines with missing pieces.
+/// Lines of which pieces are missing.
 #[derive(Debug, Default)]
 pub(super) struct PartialLines {
     lines: HashMap<String, PartialLine>,
-    /// Keys in order of their first pieces.
+    /// Keys in the order of the first pieces.
     order: VecDeque<String>,
     bytes: usize,
 }
@@ -181,11 +181,11 @@ pub(super) struct PartialLines {
 struct PartialLine {
     texts: BTreeMap<u32, Vec<u8>>,
     last: Option<u32>,
-    /// Position of the first piece.
+    /// Line number of the first piece.
     line_number: u64,
 }
 
-/// A line that lacks a piece and contains, or may contain, spans.
+/// A line that lacks a piece and may contain spans.
 #[derive(Debug)]
 pub(super) struct IncompleteLine {
     pub(super) line_number: u64,
@@ -193,12 +193,12 @@ pub(super) struct IncompleteLine {
 }
 
 impl PartialLines {
-    /// Returns `true` if a record's text is part of a line of several pieces.
+    /// Returns true if the record contains a piece of a line that has several.
     pub(super) fn has_piece(&self, record: &JsonRecord) -> bool {
         LinePiece::from_record(record).is_some_and(|piece| !self.is_whole(&piece))
     }
 
-    /// Returns `true` if a piece is a whole line.
+    /// Returns true if the piece is a complete line.
     fn is_whole(&self, piece: &LinePiece) -> bool {
         match piece.order {
             PieceOrder::Numbered { ordinal, is_last } => is_last && ordinal == 1,
@@ -216,7 +216,7 @@ impl PartialLines {
         let LinePiece { key, text, order } = piece;
         let text = match text {
             PieceText::Omitted => {
-                // The pieces before it cannot become a line, and must not become part of the next
+                // The earlier pieces cannot become a line, and must not become part of the next
                 // one.
                 if matches!(order, PieceOrder::Next { .. }) {
                     self.remove(&key);
@@ -224,7 +224,7 @@ impl PartialLines {
                 return Err(LineError::MessageOmitted);
             }
             PieceText::Bytes(text) if is_whole => return Ok(Some(text)),
-            // The scanner finds a spill line in it as in any other text.
+            // The scanner finds a spill line in this string without joining.
             _ if is_whole => return Ok(None),
             PieceText::Missing => return Err(LineError::PieceWithoutText),
             PieceText::String(text) | PieceText::Bytes(text) => text,
@@ -256,7 +256,7 @@ impl PartialLines {
             .flatten())
     }
 
-    /// Removes the oldest incomplete line, if there is too much text.
+    /// Removes the oldest incomplete line if the text exceeds its limit.
     pub(super) fn remove_excess(&mut self) -> Option<IncompleteLine> {
         while self.bytes > MAX_WAITING {
             if let Some(incomplete) = self.remove_oldest()? {
@@ -266,7 +266,7 @@ impl PartialLines {
         None
     }
 
-    /// Removes a line that is still incomplete at the end of the log.
+    /// Removes a line that is incomplete at the end of the log.
     pub(super) fn remove_incomplete(&mut self) -> Option<IncompleteLine> {
         loop {
             if let Some(incomplete) = self.remove_oldest()? {
@@ -275,8 +275,7 @@ impl PartialLines {
         }
     }
 
-    /// Removes the line whose first piece came first. The inner value is `None` if the line has no
-    /// spans.
+    /// Removes the line that began first. The inner value is `None` if the line has no spans.
     fn remove_oldest(&mut self) -> Option<Option<IncompleteLine>> {
         let key = self.order.front()?.clone();
         let line = self.remove(&key)?;
@@ -298,8 +297,8 @@ impl PartialLines {
 }
 
 impl PartialLine {
-    /// Returns `true` if the line is, or may be, a spill line. Without its first piece, any line
-    /// that ends like JSON may be one.
+    /// Returns true if the line may be a spill line. If its first piece is missing, any line that
+    /// ends like JSON may be one.
     fn has_spans(&self) -> bool {
         let mut texts = self.texts.values();
         let ends_as_json = |text: &Vec<u8>| text.trim_ascii_end().ends_with(b"}");

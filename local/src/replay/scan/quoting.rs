@@ -1,22 +1,23 @@
-//! JSON that stands in other text: as it is, as a string of other JSON, or as a field of CSV, and
-//! these in each other.
+//! JSON that is quoted in other text: as a string in other JSON or as a field of CSV, at several
+//! levels.
 
-/// The deepest wrapping that is looked into: a line in a line of a container's log, exported as
-/// JSON, in a file of CSV.
+/// Limit on the levels of quoting, which allows for a spill line in a line of a container's log,
+/// exported as JSON, in CSV.
 const MAX_LAYERS: usize = 4;
 
-/// One way of writing a text as a part of another, each of which ends the text with a quotation
-/// mark and has its own way of writing one inside.
+/// A way of quoting text. The text ends with a quotation mark, and quotation marks in it are
+/// escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quoting {
-    /// A backslash before it.
+    /// JSON string: a backslash precedes a quotation mark.
     Json,
-    /// Two of them.
+    /// CSV field: a quotation mark is doubled.
     Csv,
 }
 
-/// How the quotation mark before a member's name was wrapped, from the outside: `"` not at all,
-/// `\"` in JSON, `""` in CSV, `\""` in JSON in CSV. Nothing if it is no such mark.
+/// Returns the levels of quoting, outermost first, from the quotation mark before a member's name:
+/// `"` without quoting, `\"` in JSON, `""` in CSV, `\""` in JSON in CSV. Returns `None` if the text
+/// does not end with such a quotation mark.
 pub(super) fn detect(before: &[u8]) -> Option<Vec<Quoting>> {
     let mut mark = trailing_mark(before).to_vec();
     let mut layers = Vec::new();
@@ -24,7 +25,8 @@ pub(super) fn detect(before: &[u8]) -> Option<Vec<Quoting>> {
         if mark.is_empty() || layers.len() == MAX_LAYERS {
             return None;
         }
-        // In a JSON string no two quotation marks follow each other: the first would be its end.
+        // A JSON string cannot contain two consecutive quotation marks, because the first one would
+        // end it.
         let (layer, skipped) = if mark.windows(2).any(|pair| pair == b"\"\"") {
             (Quoting::Csv, b'"')
         } else {
@@ -45,7 +47,7 @@ pub(super) fn detect(before: &[u8]) -> Option<Vec<Quoting>> {
     Some(layers)
 }
 
-/// Returns a quotation mark as it is escaped inside these layers, outermost first.
+/// Returns a quotation mark as it is escaped inside these levels of quoting, outermost first.
 pub(super) fn quotation_mark(layers: &[Quoting]) -> Vec<u8> {
     layers.iter().rev().fold(b"\"".to_vec(), |mark, layer| {
         let (escape, escaped): (u8, &[u8]) = match layer {
@@ -64,29 +66,29 @@ pub(super) fn quotation_mark(layers: &[Quoting]) -> Vec<u8> {
     })
 }
 
-/// A quotation mark at the end of a text, as it is wrapped.
+/// Returns the escaped quotation mark at the end of a text.
 pub(super) fn trailing_mark(text: &[u8]) -> &[u8] {
     let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
     let length = text.iter().rev().take_while(is_mark).count();
     &text[text.len() - length..]
 }
 
-/// The end of an object that was looked for.
+/// Result of reading a quoted object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ObjectResult {
     Complete {
         text: Vec<u8>,
-        /// How long it is as it stands in the input.
+        /// Length in the input, where the object is quoted.
         length: usize,
     },
-    /// The input ends before the object does.
+    /// The input ends before the object.
     Unfinished,
-    /// The object cannot be read: the text around it ends first, a string in it has a line break,
-    /// or it is too long.
+    /// The object cannot be read: the quoted text ends before the object, a string in the object
+    /// has a line break, or the object is too long.
     Broken,
 }
 
-/// Takes an object, with its text unwrapped, from where it begins.
+/// Reads and unquotes the object at the start of `input`.
 pub(super) fn read_object(input: &[u8], layers: &[Quoting], longest: usize) -> ObjectResult {
     let mut unquoter = Unquoter {
         input: input.iter(),
@@ -103,8 +105,7 @@ pub(super) fn read_object(input: &[u8], layers: &[Quoting], longest: usize) -> O
             NextByte::Unfinished => return ObjectResult::Unfinished,
             NextByte::End => return ObjectResult::Broken,
         };
-        // A line that was split or folded inside a string: nothing in the rest of the log makes it
-        // JSON.
+        // The line was split or folded inside a string, so more input cannot complete it.
         if is_string && byte == b'\n' {
             return ObjectResult::Broken;
         }
@@ -130,19 +131,19 @@ pub(super) fn read_object(input: &[u8], layers: &[Quoting], longest: usize) -> O
 enum NextByte {
     Byte(u8),
     Unfinished,
-    /// The text's own end, or something that cannot stand in it.
+    /// The end of the quoted text, or an invalid escape in it.
     End,
 }
 
 struct Unquoter<'a> {
     input: std::slice::Iter<'a, u8>,
-    /// From the outside.
+    /// Levels of quoting, outermost first.
     layers: Vec<QuotingState>,
 }
 
 struct QuotingState {
     layer: Quoting,
-    /// What is left of a character that was written as a number.
+    /// Remaining bytes of a character that was escaped as a number, in reverse order.
     rest: Vec<u8>,
 }
 
@@ -156,7 +157,7 @@ impl QuotingState {
 }
 
 impl Unquoter<'_> {
-    /// The next byte inside of so many layers.
+    /// Returns the next byte inside the outermost `depth` levels of quoting.
     fn next(&mut self, depth: usize) -> NextByte {
         let Some(outer) = depth.checked_sub(1) else {
             return match self.input.next() {
@@ -193,7 +194,7 @@ impl Unquoter<'_> {
         }
     }
 
-    /// A character written as one or two numbers of UTF-16.
+    /// Decodes a character that is escaped as one or two UTF-16 code units.
     fn unicode_escape(&mut self, outer: usize) -> NextByte {
         let mut units = Vec::with_capacity(2);
         loop {
@@ -244,7 +245,7 @@ mod tests {
 
     use super::*;
 
-    fn wrapped(text: &str, layers: &[Quoting]) -> String {
+    fn quoted(text: &str, layers: &[Quoting]) -> String {
         layers.iter().rev().fold(text.to_owned(), |text, layer| {
             let text = match layer {
                 Quoting::Json => serde_json::to_string(&text).unwrap(),
@@ -256,12 +257,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_wrapped_is_unwrapped(
+        fn quoted_objects_are_read(
             text in ".{0,40}",
             layers in proptest::collection::vec(prop_oneof![Just(Quoting::Json), Just(Quoting::Csv)], 0..4),
         ) {
             let inner = serde_json::json!({ "name": text }).to_string();
-            let outer = wrapped(&inner, &layers);
+            let outer = quoted(&inner, &layers);
             let name = outer.find("name").unwrap();
             let found = super::detect(&outer.as_bytes()[..name]);
             prop_assert_eq!(found.as_deref(), Some(&*layers), "{}", outer);
@@ -274,7 +275,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+        fn no_input_causes_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
             let found = super::detect(&bytes).unwrap_or_default();
             for layers in [&found[..], &[Quoting::Json], &[Quoting::Csv, Quoting::Json]] {
                 let _ = read_object(&bytes, layers, 50);
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_may_be_written_as_numbers() {
+    fn numeric_escapes_are_decoded() {
         let text = br#"{\"a\":\"\u003c\u00e9\ud83d\ude00\"}" rest"#;
         let object = read_object(text, &[Quoting::Json], 99);
         let expected = ObjectResult::Complete {
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_too_early_is_told_from_what_is_not_all_there_yet() {
+    fn broken_objects_are_distinguished_from_unfinished_ones() {
         assert_eq!(read_object(b"{\"a\":", &[], 99), ObjectResult::Unfinished);
         assert_eq!(
             read_object(b"{\\\"a\\\":\"", &[Quoting::Json], 99),

@@ -1,10 +1,9 @@
 //! Spill lines that a log pipeline split without marking the pieces.
 //!
-//! Docker's `awslogs` driver used to write pieces of 16 KiB as separate events, and in non-blocking
-//! mode did so up to Docker 20.10; the text output of `journalctl` has pieces of 48 KiB. Every
-//! piece but the last has exactly that length, and the pieces of a line have the same time and
-//! stream. They are pieces only if they form a complete spill line with the number of spans that it
-//! states.
+//! Docker's `awslogs` driver wrote pieces of 16 KiB as separate events, in non-blocking mode up to
+//! Docker 20.10. The text output of `journalctl` has pieces of 48 KiB. Every piece but the last has
+//! exactly that length, and the pieces of a line have the same time and stream. They are joined
+//! only if they form a complete spill line with the number of spans that it states.
 
 use std::io::{self, Read};
 
@@ -16,18 +15,17 @@ use super::quoting::{self, ObjectResult, Quoting};
 use super::window::{MAX_OBJECT, Window};
 use crate::replay::spill_line::SpillLine;
 
-/// Lengths of every piece but the last: Docker and containerd, and journald.
+/// Lengths of every piece but the last: 16 KiB for Docker and containerd, 48 KiB for journald.
 const LENGTHS: [usize; 2] = [16 * 1024, 48 * 1024];
-/// Limit on the prefix of a line: a time and the names of a log group and a stream, each of at most
-/// 512 characters.
+/// Limit on the prefix of a line, which consists of a time and the names of a log group and a
+/// stream, each of at most 512 characters.
 const MAX_PREFIX: usize = 2048;
 /// Limit on unrelated lines or events between two pieces of a line.
 const MAX_BETWEEN: usize = 1000;
-/// Members that differ between the pieces' events.
+/// Members in which the events of the pieces differ.
 const VARYING: [&str; 4] = ["message", "id", "eventId", "ingestionTime"];
 
-/// Joins a line that begins at `start`, has its marker before `marker`, and continues on lines with
-/// the same prefix.
+/// Joins a line that begins at `start` and continues on lines with the same prefix.
 pub(super) fn join_lines(
     window: &mut Window<impl Read>,
     start: usize,
@@ -59,7 +57,7 @@ pub(super) fn join_lines(
     Ok(None)
 }
 
-/// Joins a line that begins in the text of the event at `start` and continues in the following
+/// Joins a line that begins in the message of the event at `start` and continues in the following
 /// events.
 pub(super) fn join_events(
     window: &mut Window<impl Read>,
@@ -103,7 +101,7 @@ pub(super) fn join_events(
     Ok(None)
 }
 
-/// Returns the next element of an array of objects.
+/// Returns the position of the next element in an array of objects.
 fn next_object(window: &mut Window<impl Read>, mut at: usize) -> io::Result<Option<usize>> {
     loop {
         window.read_to(at + 1)?;
@@ -119,7 +117,7 @@ fn strip_carriage_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The pieces of a line.
+/// A line that is being joined from pieces.
 struct UnmarkedLine {
     text: Vec<u8>,
     /// Length of each piece but the last.
@@ -133,7 +131,8 @@ enum JoinOutcome {
 }
 
 impl UnmarkedLine {
-    /// Returns `None` if the first piece does not have such a length.
+    /// Starts a line with its first piece. Returns `None` if the piece does not have one of the
+    /// known lengths.
     fn new(first: &[u8]) -> Option<Self> {
         LENGTHS.contains(&first.len()).then(|| Self {
             text: first.to_vec(),
@@ -141,13 +140,14 @@ impl UnmarkedLine {
         })
     }
 
-    /// Adds a text if it is a piece. A shorter text that does not complete the line is unrelated.
+    /// Adds a text if it may be a piece. A shorter text that does not complete the line is
+    /// unrelated.
     fn add(&mut self, text: &[u8]) -> JoinOutcome {
         let before = self.text.len();
         if text.len() > self.length || before + text.len() > MAX_OBJECT {
             return JoinOutcome::Continued;
         }
-        // Pieces of two lines are mixed and cannot be told apart.
+        // A second line begins. Its pieces and those of this line cannot be distinguished.
         if memmem::find(text, MARKER.as_bytes()).is_some() {
             return JoinOutcome::Impossible;
         }

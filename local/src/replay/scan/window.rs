@@ -1,27 +1,27 @@
-//! The part of a log that the scanner looks at.
+//! The part of a log that is in memory.
 
 use std::io::{self, Read};
 
 use super::quoting::{self, ObjectResult, Quoting};
 
-/// Bytes per read.
+/// Number of bytes per read.
 const READ_BYTES: usize = 64 * 1024;
-/// Limit on the distance from an object's start to its marker. Baton writes the marker within a
-/// hundred bytes; some tools reorder members.
+/// Limit on the distance between the start of an object and its marker. Baton writes the marker
+/// within a hundred bytes, but some tools reorder members.
 pub(super) const LOOKBACK: usize = 2 * 1024 * 1024;
-/// Longest spill line, even when reformatted over several lines and escaped.
+/// Limit on the length of a spill line, even if it is formatted over several lines and escaped.
 pub(super) const MAX_OBJECT: usize = 4 * 1024 * 1024;
 
-/// A few megabytes of a log, which is read sequentially.
+/// A window of a few megabytes over a log that is read sequentially.
 pub(super) struct Window<R> {
     input: R,
     is_at_end: bool,
-    /// Scratch space for one read.
+    /// Buffer for one read.
     chunk: Vec<u8>,
     pub(super) buffer: Vec<u8>,
-    /// Bytes of the log before the buffer, which were discarded.
+    /// Number of bytes of the log before the buffer.
     discarded: u64,
-    /// Position in the buffer up to which line breaks were counted.
+    /// Position in the buffer up to which `line_breaks` counts.
     counted: usize,
     line_breaks: u64,
 }
@@ -44,7 +44,7 @@ impl<R: Read> Window<R> {
         self.discarded
     }
 
-    /// Reads more; returns `false` at the end of the log.
+    /// Reads more of the log. Returns false at its end.
     pub(super) fn read(&mut self) -> io::Result<bool> {
         if self.is_at_end {
             return Ok(false);
@@ -66,14 +66,14 @@ impl<R: Read> Window<R> {
         Ok(())
     }
 
-    /// Reads until the buffer contains the whole object.
+    /// Returns the object at `start`, and reads more of the log until the object ends.
     pub(super) fn object(&mut self, start: usize, layers: &[Quoting]) -> io::Result<ObjectResult> {
         loop {
             let object = quoting::read_object(&self.buffer[start..], layers, MAX_OBJECT);
             if object != ObjectResult::Unfinished {
                 return Ok(object);
             }
-            // Doubles the amount each time, so that no byte is parsed many times.
+            // The amount doubles each time. Otherwise, a long object would be parsed many times.
             let wanted = self.buffer.len() + (self.buffer.len() - start);
             if !self.read()? {
                 return Ok(object);
@@ -97,7 +97,8 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Returns the last brace before `end` that is followed by a member's name in these wrappings.
+    /// Returns the last brace before `end` that is followed by a member's name with this quotation
+    /// mark.
     pub(super) fn previous_brace(
         &self,
         mut end: usize,
@@ -112,8 +113,8 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Returns `true` if a brace is followed by such a quotation mark: a cheap check before the
-    /// expensive one.
+    /// Returns true if this quotation mark follows a brace. The check is cheap and precedes
+    /// parsing.
     fn has_members(&self, brace: usize, mark: &[u8]) -> bool {
         let mut rest = &self.buffer[brace + 1..];
         loop {
@@ -121,7 +122,7 @@ impl<R: Read> Window<R> {
             if rest.starts_with(mark) {
                 return true;
             }
-            // Line breaks between members, in JSON that is a string itself.
+            // In a JSON string, line breaks between members are escaped.
             let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
             match rest[backslashes..].split_first() {
                 Some((b'n' | b'r' | b't', behind)) if backslashes > 0 => rest = behind,
@@ -142,7 +143,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Discards bytes from the beginning of the buffer.
+    /// Discards the bytes of the buffer before `at`.
     pub(super) fn discard(&mut self, at: usize) {
         self.count(at);
         self.buffer.drain(..at);

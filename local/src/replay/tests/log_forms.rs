@@ -1,4 +1,4 @@
-//! Logs as they come from where they are kept.
+//! Forms of logs in which spill lines must be found.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-/// One form of a log.
+/// A form of a log.
 pub(super) struct LogForm {
     pub(super) name: &'static str,
     pub(super) wrap: fn(&[String]) -> Vec<u8>,
@@ -70,7 +70,7 @@ log_forms![
     awslogs_without_marks_in_log_events,
 ];
 
-/// Each line as a text, between lines of others.
+/// Wraps each line, with unrelated lines before and after them.
 fn each(lines: &[String], mut wrap: impl FnMut(&str) -> String) -> Vec<u8> {
     let mut out = wrap("START RequestId: 00000000-0000-0000-0000-000000000000 {");
     for line in lines {
@@ -139,12 +139,12 @@ fn fluent_bit(lines: &[String]) -> Vec<u8> {
     })
 }
 
-/// In pieces of 16 KiB, of which only the last one has the line break.
+/// Splits lines into pieces of 16 KiB, of which only the last one has the line break.
 fn docker(lines: &[String]) -> Vec<u8> {
     each(lines, |line| {
         let pieces = pieces(&format!("{line}\n"));
         let record = |log: String| json!({ "log": log, "stream": "stdout" });
-        // The members in Docker's order.
+        // Writes the members in Docker's order.
         let records = pieces.into_iter().map(record).map(|record| {
             format!(
                 "{{\"log\":{},\"stream\":\"stdout\",\"time\":\"T\"}}\n",
@@ -176,7 +176,7 @@ fn pieces(line: &str) -> Vec<String> {
     for character in line.chars() {
         let piece = pieces.last_mut().unwrap();
         piece.push(character);
-        // A character of several bytes is cut apart in truth; then it is lost.
+        // Docker also splits multi-byte characters, which are then lost. The tests avoid that.
         if piece.len() >= 16 * 1024 {
             pieces.push(String::new());
         }
@@ -234,7 +234,7 @@ fn with_members_on_lines_of_their_own(lines: &[String]) -> Vec<u8> {
     })
 }
 
-/// As Python's and Go's writers do with some.
+/// Writes numeric escapes, as writers of JSON in Python and Go do for some characters.
 fn with_every_special_character_as_a_number(lines: &[String]) -> Vec<u8> {
     each(lines, |line| {
         let text = ascii(&json!(line).to_string());
@@ -242,7 +242,7 @@ fn with_every_special_character_as_a_number(lines: &[String]) -> Vec<u8> {
     })
 }
 
-/// JSON with ASCII characters only.
+/// Escapes all other than ASCII characters in JSON.
 fn ascii(json: &str) -> String {
     let ascii = json.chars().map(|character| match character {
         ' '..='~' if !"<>&".contains(character) => character.to_string(),
@@ -260,7 +260,7 @@ fn utf_16(text: &[u8], bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(bytes).collect()
 }
 
-/// The form that PowerShell's redirection writes.
+/// Writes UTF-16 as a redirection in PowerShell does.
 fn utf_16_with_a_mark(lines: &[String]) -> Vec<u8> {
     let text = ["\u{feff}".as_bytes(), &filter_log_events(lines)].concat();
     utf_16(&text, u16::to_le_bytes)
@@ -304,7 +304,7 @@ fn gzip_behind_text(lines: &[String]) -> Vec<u8> {
     .concat()
 }
 
-/// The payload that CloudWatch Logs sends for one event.
+/// Returns the payload that CloudWatch Logs sends for one event.
 fn subscription(line: &str) -> String {
     let events = [json!({ "id": "1", "timestamp": 1_790_000_000_000_u64, "message": line })];
     json!({ "messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": events }).to_string()
@@ -342,7 +342,7 @@ fn subscription_event(lines: &[String]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// An event with the escapes that .NET's JSON writer uses.
+/// Writes an event with the escapes of .NET's JSON writer.
 fn kinesis_event(lines: &[String]) -> Vec<u8> {
     let record = |line: &String| json!({ "kinesis": { "partitionKey": "1", "data": packed(&subscription(line)) } });
     let records: Vec<Value> = lines.iter().map(record).collect();
@@ -373,7 +373,7 @@ fn firehose_without_delimiters(lines: &[String]) -> Vec<u8> {
     records.collect::<String>().into_bytes()
 }
 
-/// Text folded after about 80 characters, at a space or with a backslash.
+/// Folds text after about 80 characters, at a space or with a backslash.
 fn yaml_in_double_quotes(lines: &[String]) -> Vec<u8> {
     let event = |line: &String| {
         let text = json!(format!("{line}\n")).to_string();
@@ -435,7 +435,7 @@ fn cut(line: &str, length: usize) -> Vec<String> {
         .collect()
 }
 
-/// The pieces of each line, as records, with a piece of another container's line behind each.
+/// Returns the pieces of each line as records, with a piece of another container's line after each.
 fn partial(lines: &[String], record: fn(&str, &str, usize, bool) -> Value) -> Vec<Value> {
     let mut records = Vec::new();
     for (line, text) in lines.iter().enumerate() {
@@ -523,8 +523,8 @@ fn journald(lines: &[String]) -> Vec<u8> {
     json_lines(&records)
 }
 
-/// The form in which journalctl writes text that is not printable or not UTF-8: a cut may be inside
-/// a character.
+/// Writes bytes, as journalctl does for text that is unprintable or not UTF-8. A split may be
+/// inside a character.
 fn journald_bytes(lines: &[String]) -> Vec<u8> {
     let mut records = Vec::new();
     for line in lines {

@@ -1,5 +1,5 @@
-//! Replaces base64 in text with its content. Events of CloudWatch's subscription filters, Kinesis
-//! and Firehose carry log events as base64.
+//! Decoding of base64 in text. Events of CloudWatch's subscription filters, Kinesis and Firehose
+//! contain log events as base64.
 
 use std::io::{self, Cursor, Read};
 
@@ -11,26 +11,26 @@ use memchr::memmem;
 use super::context::UnpackContext;
 use crate::replay::byte_search::ByteSearch;
 
-/// Bytes per read.
+/// Number of bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 /// Base64 of the first bytes of every gzip member.
 const GZIP: &[u8] = b"H4sI";
-/// Suffix of the names of members that hold base64: `data`, `Data`.
+/// Suffix of the names of members that contain base64: `data` and `Data`.
 const DATA: &[u8] = b"ata";
-/// Minimum length of base64 for a gzip member with content.
+/// Minimum length of base64 that contains a gzip member with content.
 const MIN_LENGTH: usize = 24;
-/// Longest base64 that is kept in memory: a Kinesis record is at most 10 MiB, other events are
-/// shorter.
+/// Limit on the length of base64 that is decoded in memory. A Kinesis record has at most 10 MiB;
+/// other events are shorter.
 const MAX_LENGTH: usize = 32 * 1024 * 1024;
-/// Minimum length of a base64 line that continues on the next one: MIME lines have 76 characters,
-/// PEM lines 64.
+/// Minimum length of a line of base64 that continues on the next line. Lines in MIME have 76
+/// characters, in PEM 64.
 const MIN_WRAPPED: usize = 60;
-/// Bytes before `data` that are searched for sibling members.
+/// Number of bytes before `data` that are searched for its sibling members.
 const LOOKBEHIND_BYTES: usize = 1024;
-/// Bytes after the value that are searched for sibling members.
+/// Number of bytes after the value that are searched for sibling members.
 const LOOKAHEAD_BYTES: usize = 128;
-/// Names of the siblings of `data` in a subscription event, in events from Kinesis or Firehose, and
-/// in the output of `get-records`.
+/// Names of sibling members of `data` in a subscription event, in events of Kinesis and Firehose,
+/// and in the output of `get-records`.
 const ENVELOPES: [&[u8]; 7] = [
     b"awslogs",
     b"kinesis",
@@ -41,7 +41,7 @@ const ENVELOPES: [&[u8]; 7] = [
     b"SequenceNumber",
 ];
 
-/// Accepts missing padding and trailing bits, which some programs omit or leave non-zero.
+/// Decoder that accepts missing padding and non-zero trailing bits, which some programs write.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -49,26 +49,26 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Reader that replaces base64 of gzip, and base64 in records where it is expected, with its
-/// content.
+/// Reads text in which base64 is replaced with its content: base64 of gzip anywhere, and other
+/// base64 only in records that are known to contain it.
 pub(super) struct Base64Reader<R> {
     input: R,
     context: UnpackContext,
-    /// Scratch space for one read.
+    /// Buffer for one read.
     chunk: Vec<u8>,
     buffer: Vec<u8>,
-    /// Bytes of the log before the buffer.
+    /// Number of bytes of the log before the buffer.
     discarded: u64,
     at: usize,
     is_at_end: bool,
-    /// The last bytes that were passed on.
+    /// Last bytes that were returned to the reader.
     passed: Vec<u8>,
     line: u64,
     is_at_start: bool,
     /// Content of the current base64.
     content: Option<Box<dyn Read>>,
     searches: [ByteSearch; 2],
-    /// Unpacks the content of base64.
+    /// Unpacks decoded content. It is a parameter, because unpacking uses this reader.
     unpack: UnpackFn,
 }
 
@@ -76,7 +76,7 @@ type UnpackFn = fn(Box<dyn Read>, &UnpackContext) -> Box<dyn Read>;
 
 /// Base64 found in text.
 struct Base64Text {
-    /// Without line breaks and escapes.
+    /// Characters without line breaks and escapes.
     characters: Vec<u8>,
     /// End position in the buffer.
     end: usize,
@@ -108,7 +108,7 @@ impl<R: Read> Base64Reader<R> {
         Ok(!self.is_at_end)
     }
 
-    /// Returns the byte at a position, reading more of the log if necessary.
+    /// Returns the byte at a position in the buffer, and reads more of the log if necessary.
     fn byte_at(&mut self, at: usize) -> io::Result<Option<u8>> {
         while at >= self.buffer.len() && !self.is_at_end {
             self.fill()?;
@@ -116,7 +116,7 @@ impl<R: Read> Base64Reader<R> {
         Ok(self.buffer.get(at).copied())
     }
 
-    /// Returns the number of bytes before the next possible base64, or the possible start of it.
+    /// Returns the number of bytes before the next position at which base64 may begin.
     fn plain_length(&mut self) -> usize {
         let Self {
             buffer,
@@ -128,7 +128,7 @@ impl<R: Read> Base64Reader<R> {
         let found = searches.filter_map(|search| search.next(buffer, *discarded, *at));
         let first = found.min().unwrap_or(buffer.len()) - *at;
         let rest = &buffer[*at..];
-        // A match may be cut off at the end of the buffer.
+        // A match may begin at the end of the buffer and continue beyond it.
         let tails = [GZIP, DATA]
             .into_iter()
             .flat_map(|name| (1..name.len()).map(move |length| &name[..length]));
@@ -152,7 +152,7 @@ impl<R: Read> Base64Reader<R> {
         count
     }
 
-    /// Looks for base64 at the current position, and consumes it if present.
+    /// Consumes base64 at the current position. Returns false if the position has none.
     fn read_base64(&mut self) -> io::Result<bool> {
         self.byte_at(self.at + GZIP.len())?;
         let rest = &self.buffer[self.at..];
@@ -175,8 +175,8 @@ impl<R: Read> Base64Reader<R> {
         Ok(text.characters.len() >= MIN_LENGTH && self.decode(&text))
     }
 
-    /// Returns the value of a member `data`, if it is in a record of a service that stores base64
-    /// there.
+    /// Decodes the value of a member `data` if it belongs to a record of a service that stores
+    /// base64 there.
     fn read_data(&mut self) -> io::Result<bool> {
         let Some(start) = self.find_value(self.at + DATA.len())? else {
             return Ok(false);
@@ -186,11 +186,11 @@ impl<R: Read> Base64Reader<R> {
             return Ok(false);
         }
         let behind = self.byte_at(text.end)?;
-        // YAML and text output have no quotation marks.
+        // Values in YAML and in text output have no quotation marks.
         let is_whole = behind
             .is_none_or(|byte| matches!(byte, b'"' | b'\\' | b'\'') || byte.is_ascii_whitespace());
-        // Gzip is recognised by its first bytes. These services pad base64, so an unpadded value
-        // belongs to another program.
+        // Gzip is detected by its first bytes instead. These services pad base64, so an unpadded
+        // value belongs to another program.
         let is_base64 = text.characters.len() >= MIN_LENGTH && text.characters.len() % 4 == 0;
         if is_whole && (text.characters.starts_with(GZIP) || !is_base64) {
             return Ok(false);
@@ -204,7 +204,7 @@ impl<R: Read> Base64Reader<R> {
         Ok(false)
     }
 
-    /// Returns `true` if the member names of an envelope are near a value that ends here.
+    /// Returns true if a member name of an envelope is near a value that ends at `end`.
     fn is_in_envelope(&mut self, end: usize) -> io::Result<bool> {
         let has_name = |text: &[u8]| {
             ENVELOPES
@@ -214,13 +214,13 @@ impl<R: Read> Base64Reader<R> {
         if has_name(&self.passed) {
             return Ok(true);
         }
-        // Some tools sort the members.
+        // Some tools sort the members, so the names may follow the value.
         self.byte_at(end + LOOKAHEAD_BYTES)?;
         let behind = &self.buffer[end..];
         Ok(has_name(&behind[..behind.len().min(LOOKAHEAD_BYTES)]))
     }
 
-    /// Returns `true` if a value that is not base64 is text, which can be searched as it is.
+    /// Returns true if a value that is not base64 is text, which can be searched without decoding.
     fn is_text(&mut self, at: usize) -> io::Result<bool> {
         self.byte_at(at + MIN_LENGTH)?;
         let rest = &self.buffer[at..];
@@ -229,7 +229,7 @@ impl<R: Read> Base64Reader<R> {
         Ok(first.any(|byte| matches!(byte, b' ' | b'{' | b'[' | b':' | b',' | b'\\')))
     }
 
-    /// Returns the start of a member's value: `"data": "VALUE`, also in JSON inside a string, or
+    /// Returns the start of a member's value: `"data": "VALUE`, also in nested JSON strings, or
     /// `Data: VALUE`.
     fn find_value(&mut self, mut at: usize) -> io::Result<Option<usize>> {
         let mut has_colon = false;
@@ -244,8 +244,8 @@ impl<R: Read> Base64Reader<R> {
         }
     }
 
-    /// Reads base64 from a position in the buffer, across line breaks if it was wrapped. Converts
-    /// the URL-safe alphabet (RFC 4648, section 5) to the standard one.
+    /// Reads base64 from a position in the buffer, across line breaks if its lines are wrapped, and
+    /// converts the URL-safe alphabet (RFC 4648, section 5) to the standard one.
     fn read_characters(&mut self, mut at: usize) -> io::Result<Base64Text> {
         let mut characters = Vec::new();
         let mut is_url_safe = false;
@@ -290,7 +290,7 @@ impl<R: Read> Base64Reader<R> {
         })
     }
 
-    /// Returns the start of the next line, if that is base64 too.
+    /// Returns the start of the next line if that line is base64 too.
     fn next_line(&mut self, mut at: usize) -> io::Result<Option<usize>> {
         while self
             .byte_at(at)?
@@ -311,12 +311,12 @@ impl<R: Read> Base64Reader<R> {
         Ok((end > at && is_end).then_some(at))
     }
 
-    /// Decodes a JSON escape, which has more backslashes in nested strings.
+    /// Decodes a JSON escape. In nested strings it has several backslashes.
     fn read_escape(&mut self, mut at: usize) -> io::Result<Option<(Escape, usize)>> {
         while self.byte_at(at)? == Some(b'\\') {
             at += 1;
         }
-        // As many digits as a number has.
+        // A numeric escape has four digits after the `u`.
         self.byte_at(at + 4)?;
         let rest = &self.buffer[at.min(self.buffer.len())..];
         let (escaped, length) = match rest {
@@ -330,7 +330,8 @@ impl<R: Read> Base64Reader<R> {
         Ok(Some((escaped, at + length)))
     }
 
-    /// Replaces base64 with its content, and leaves it unchanged if it cannot be decoded.
+    /// Replaces base64 with its content. Returns false if it cannot be decoded and remains
+    /// unchanged.
     fn decode(&mut self, text: &Base64Text) -> bool {
         if text.characters.len() >= MAX_LENGTH {
             self.report(&format!(
@@ -345,11 +346,11 @@ impl<R: Read> Base64Reader<R> {
             .take_while(|byte| **byte == b'=')
             .count();
         let unpadded = &characters[..characters.len() - padding];
-        // A single character has only six bits of a byte.
+        // A single character at the end has only six bits, which are not a byte.
         let whole = unpadded.len() - usize::from(unpadded.len() % 4 == 1);
         let decoded = BASE64.decode(&unpadded[..whole]);
         let Ok(decoded) = decoded else {
-            self.report("base64 cannot be decoded");
+            self.report("invalid base64");
             return false;
         };
         let Some(context) = self
@@ -413,16 +414,16 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
-/// Returns `true` if base64 that begins with these characters can be in the URL-safe alphabet.
-/// Otherwise a hyphen or an underscore is text behind the base64.
+/// Returns true if base64 that begins with these characters may use the URL-safe alphabet.
+/// Otherwise, a hyphen or an underscore after it is text.
 fn may_be_url_safe(characters: &[u8]) -> bool {
     !characters
         .iter()
         .any(|byte| matches!(byte, b'+' | b'/' | b'='))
 }
 
-/// Returns `true` if a log begins with a line of base64, and is therefore base64 as a whole. A line
-/// of hexadecimal digits does not count.
+/// Returns true if the first line of a log is base64, so that the whole log is. A line of
+/// hexadecimal digits is not base64.
 fn is_base64_line(text: &[u8]) -> bool {
     let line = text
         .split(|byte| matches!(byte, b'\n' | b'\r'))

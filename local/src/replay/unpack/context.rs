@@ -1,14 +1,16 @@
-//! State shared by the layers that unpack one log.
+//! State of unpacking a log.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Limit on the nesting of packed data, which allows for gzip in base64 in gzip in gzip.
+/// Limit on the nesting of compressed and encoded data, which allows for gzip in base64 in gzip in
+/// gzip.
 const MAX_DEPTH: usize = 4;
-/// Bytes that may be unpacked from an input of any size.
+/// Number of bytes that may be unpacked from an input of any size.
 const MIN_UNPACKED: u64 = 1024 * 1024 * 1024;
-/// Unpacked bytes allowed per byte read beyond that. Logs compress ten- to twentyfold. Gzip can
-/// reach a thousandfold, and a millionfold when nested, but only in a crafted input.
+/// Limit on the unpacked bytes per byte read, once `MIN_UNPACKED` is exceeded. Logs compress ten-
+/// to twentyfold. Gzip reaches a thousandfold, and a millionfold if nested, only in a crafted
+/// input.
 const MAX_RATIO: u64 = 400;
 
 /// A part of a log that could not be searched.
@@ -19,11 +21,11 @@ pub(crate) struct UnreadablePart {
     pub(crate) text: String,
 }
 
-/// Position of a layer, and the list to which it reports parts that it cannot read.
+/// Position of nested data in a log, and the list of unreadable parts of that log.
 #[derive(Clone, Debug)]
 pub(in crate::replay) struct UnpackContext {
     state: Rc<UnpackState>,
-    /// The packed data that contains this layer, outermost first.
+    /// Positions and formats of the data that contains this data, outermost first.
     path: String,
     depth: usize,
 }
@@ -57,19 +59,19 @@ impl UnpackContext {
         }
     }
 
-    /// Returns the context for data packed inside this layer; reports data that is nested too
-    /// deeply and returns `None`.
-    pub(in crate::replay) fn nested(&self, position: &str, form: &str) -> Option<Self> {
+    /// Returns the context of data that is nested in this data. Reports data that is nested too
+    /// deeply, and returns `None` for it.
+    pub(in crate::replay) fn nested(&self, position: &str, format: &str) -> Option<Self> {
         if self.depth == MAX_DEPTH {
             self.report(
                 position,
-                format!("{form} is nested more than {MAX_DEPTH} deep and is not unpacked"),
+                format!("{format} is nested more than {MAX_DEPTH} levels deep and is not unpacked"),
             );
             return None;
         }
         Some(Self {
             state: Rc::clone(&self.state),
-            path: format!("{}{position}, {form}: ", self.path),
+            path: format!("{}{position}, {format}: ", self.path),
             depth: self.depth + 1,
         })
     }
@@ -85,7 +87,7 @@ impl UnpackContext {
         });
     }
 
-    /// Takes everything reported since the last call.
+    /// Returns the parts reported since the last call.
     pub(in crate::replay) fn take_unreadable(&self) -> Vec<UnreadablePart> {
         self.state.unreadable.take()
     }

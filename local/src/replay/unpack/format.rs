@@ -1,7 +1,7 @@
-//! Recognition of data that is not text.
+//! Detection of data that is not text.
 
 /// Data is binary if at least one byte in this many is not a text byte. Text in a western European
-/// eight-bit encoding has fewer of them; encrypted and compressed data has more than a third.
+/// eight-bit encoding has fewer; encrypted and compressed data has more than one in three.
 const MIN_BINARY_SHARE: usize = 5;
 
 /// Signatures of formats in which logs are compressed, encrypted or exported.
@@ -41,20 +41,20 @@ const FORMATS: &[(&[u8], &str)] = &[
     (b"\x78\xda", "zlib"),
 ];
 
-/// Bytes needed to recognise every format.
+/// Number of bytes needed to detect every format.
 pub(super) const LOOKAHEAD: usize = 32;
 
-/// Returns the format of data that begins like this, unless it may be text.
+/// Returns the format that these first bytes identify, or `None` if they may be text.
 pub(super) fn detect(first: &[u8]) -> Option<&'static str> {
     let mut formats = FORMATS.iter();
     let (magic, name) = formats.find(|(magic, _)| first.starts_with(magic))?;
-    // A signature of letters alone may also begin a line of text.
+    // A signature that consists of letters may also be the start of a line of text.
     let is_word = magic.iter().all(|byte| byte.is_ascii_graphic());
     let is_text = is_word && magic.len() < 8 && !is_binary(first);
     (!is_text).then_some(*name)
 }
 
-/// Returns `true` if the bytes are not text in UTF-8 or another encoding that extends ASCII.
+/// Returns true if the bytes are not text in UTF-8 or another encoding that extends ASCII.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     let control: usize = bytes
         .utf8_chunks()
@@ -70,7 +70,7 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
     control * MIN_BINARY_SHARE > bytes.len()
 }
 
-/// Returns `true` for a control character other than white space, backspace and terminal controls.
+/// Returns true for a control character other than white space, backspace and terminal controls.
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, 7..=13 | 27)
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_bit_text_is_told_from_binary_data() {
+    fn eight_bit_text_is_distinguished_from_binary_data() {
         assert!(!is_binary(b"Auftrag f\xfcr M\xfcller gebucht"));
         let random: Vec<u8> = (0..=255).map(|byte: u8| byte.wrapping_mul(167)).collect();
         assert!(is_binary(&random));

@@ -1,8 +1,7 @@
-//! One member of a gzip file (RFC 1952).
+//! Reading of one member of a gzip file (RFC 1952).
 //!
-//! `flate2`'s own reader discards data unpacked before an error and reads past the boundary between
-//! members, so the data could not be searched and the error could not be reported with its
-//! position.
+//! The readers of `flate2` discard data that was unpacked before an error, and read past the end of
+//! a member. The data could then not be searched, and the position of the error would be unknown.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -13,28 +12,28 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use super::context::UnpackContext;
 use super::peek_reader::{PeekReader, SharedPeekReader};
 
-/// Identification and compression method (RFC 1952, 2.3.1): deflate is the only one.
+/// Identification and compression method (RFC 1952, 2.3.1). Deflate is the only method.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
-/// Flags of the header; the upper three bits are reserved and must be zero.
+/// Flags of the header. The upper three bits are reserved and must be zero.
 const HEADER_CRC: u8 = 1 << 1;
 const EXTRA: u8 = 1 << 2;
 const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0xe0;
-/// Bytes after the flags: modification time, extra flags, operating system.
+/// Bytes of the header after the flags: modification time, extra flags and operating system.
 const FIXED_REST: usize = 6;
-/// Checksum and length of the content.
+/// Bytes of the trailer: checksum and length of the content.
 const TRAILER: usize = 8;
 
-/// Bytes needed to recognise a member.
+/// Number of bytes needed to recognise a member.
 pub(super) const LOOKAHEAD: usize = 4;
 
-/// Returns `true` if a member begins here.
+/// Returns true if a member begins with these bytes.
 pub(super) fn is_member_start(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC) && bytes.get(3).is_some_and(|flags| flags & RESERVED == 0)
 }
 
-/// Reads a member's content up to its end or to the first error, which is reported.
+/// Reads the content of a member up to its end or to the first error, which is reported.
 pub(super) struct GzipMember {
     input: SharedPeekReader,
     context: UnpackContext,
@@ -42,7 +41,7 @@ pub(super) struct GzipMember {
     crc: Crc,
     position: String,
     state: MemberState,
-    /// `true` if the position of the next member is unknown.
+    /// True if the position of the next member is unknown.
     is_corrupt: Rc<Cell<bool>>,
 }
 
@@ -63,7 +62,7 @@ impl GzipMember {
         Self {
             input,
             context,
-            // The header and the trailer are read here.
+            // `false`, because this module reads the header and the trailer itself.
             inflate: Decompress::new(false),
             crc: Crc::new(),
             position,
@@ -97,20 +96,20 @@ impl GzipMember {
         Ok(())
     }
 
-    /// Unpacks some of the content, possibly nothing yet.
+    /// Unpacks a part of the content, which may be empty.
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let input = Rc::clone(&self.input);
         let mut input = input.borrow_mut();
         let bytes = input.peek(1)?;
         if bytes.is_empty() {
-            self.report_corrupt("gzip data is cut off: the content before that was searched");
+            self.report_corrupt("gzip data is truncated: the content up to there was searched");
             return Ok(0);
         }
         let before = (self.inflate.total_in(), self.inflate.total_out());
         let status = self
             .inflate
             .decompress(bytes, buffer, FlushDecompress::None);
-        // Counted even after an error, because the content before it has been unpacked.
+        // The counts matter even after an error, because the content before it has been unpacked.
         let consumed = self.inflate.total_in() - before.0;
         let written = (self.inflate.total_out() - before.1) as usize;
         input.consume(consumed as usize);
@@ -119,7 +118,7 @@ impl GzipMember {
             Ok(Status::StreamEnd) => self.read_trailer(&mut input)?,
             Ok(_) => {}
             Err(_) => {
-                self.report_corrupt("gzip data is corrupt: the content before that was searched")
+                self.report_corrupt("gzip data is corrupt: the content up to there was searched")
             }
         }
         Ok(written)
@@ -141,7 +140,7 @@ impl GzipMember {
                 "gzip data does not match its checksum: the content was searched",
             ),
             None => {
-                self.report_corrupt("gzip data is cut off: the content before that was searched")
+                self.report_corrupt("gzip data is truncated: the content up to there was searched")
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The text of a log file: nested gzip unpacked, UTF-16 decoded.
+//! Files that consist of gzip members, UTF-16 and plain text.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -10,26 +10,26 @@ use super::gzip::{self, GzipMember};
 use super::peek_reader::{PeekReader, SharedPeekReader};
 use super::utf16::{self, Utf16Reader};
 
-/// Number of plain bytes that are classified together as text or binary: fewer are not
+/// Number of plain bytes that are classified together as text or binary. Fewer bytes are not
 /// representative.
 const MIN_CLASSIFIED: usize = 4096;
 
-/// Reads a file that consists of gzip members and text. Binary data is passed through unchanged, so
-/// that it can be searched, and is reported.
+/// Reads the text of a file, in which gzip members are unpacked and UTF-16 is decoded. Binary data
+/// is reported and passed on unchanged, so that it is searched too.
 pub(super) struct UnpackReader {
     input: SharedPeekReader,
     context: UnpackContext,
     section: Section,
-    /// `true` if the member before this section was corrupt.
+    /// True if the member before this section was corrupt.
     is_corrupt: Rc<Cell<bool>>,
-    /// Plain bytes that were not classified yet, and their position.
+    /// Plain bytes that have not been classified yet.
     unclassified: Vec<u8>,
     unclassified_at: u64,
     is_reported: bool,
 }
 
 enum Section {
-    /// A section whose kind is not known yet.
+    /// A section whose format has not been detected yet.
     Start,
     Plain,
     Encoded(Box<dyn Read>),
@@ -112,8 +112,8 @@ impl UnpackReader {
         Ok(())
     }
 
-    /// Bytes that Firehose and other programs put between members, and the zeros that pad the last
-    /// block of a tape.
+    /// Skips line breaks that Firehose and other programs write between members, and zeros that pad
+    /// the last block of a tape.
     fn skip_delimiters(&self) -> io::Result<()> {
         let mut source = self.input.borrow_mut();
         while let Some(b'\n' | b'\r' | 0) = source.peek(1)?.first() {
@@ -122,7 +122,8 @@ impl UnpackReader {
         Ok(())
     }
 
-    /// Returns plain bytes up to the next member; empty if a member begins here or the input ends.
+    /// Reads plain bytes up to the next member. Returns 0 if a member begins here or the input
+    /// ends.
     fn read_plain(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut source = self.input.borrow_mut();
         if gzip::is_member_start(source.peek(1)?)
@@ -137,8 +138,8 @@ impl UnpackReader {
             self.section = Section::End;
             return Ok(0);
         }
-        // In text this is a rare control character. It is checked as the start of a member once it
-        // is the first byte.
+        // This byte is a rare control character in text. Once it is the first byte, it is checked
+        // as the start of a member.
         let next = memchr::memchr(0x1f, &bytes[1..]).map(|next| next + 1);
         let count = next.unwrap_or(bytes.len()).min(buffer.len());
         buffer[..count].copy_from_slice(&bytes[..count]);
@@ -146,8 +147,8 @@ impl UnpackReader {
         Ok(count)
     }
 
-    /// Reports binary input once. Without new bytes, the bytes collected so far are classified,
-    /// however few they are.
+    /// Reports binary data, but only once. An empty slice stands for the end of a section, where
+    /// the bytes collected so far are classified however few they are.
     fn classify(&mut self, bytes: &[u8]) {
         if self.is_reported {
             return;
@@ -195,7 +196,7 @@ impl Read for UnpackReader {
     }
 }
 
-/// Counts the bytes read from the log itself.
+/// Counts the bytes that are read from the log itself.
 struct CountingReader(Box<dyn Read>, UnpackContext);
 
 impl Read for CountingReader {

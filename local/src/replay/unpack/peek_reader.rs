@@ -1,19 +1,19 @@
-//! Reading with lookahead.
+//! Buffered reader with lookahead.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-/// Bytes per read.
+/// Number of bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A source shared by a container format and a member inside it, which read in turn.
+/// Reader that a file and the member being unpacked share.
 pub(super) type SharedPeekReader = Rc<RefCell<PeekReader>>;
 
-/// A buffered reader with lookahead.
+/// Buffered reader with lookahead.
 pub(super) struct PeekReader {
     reader: Box<dyn Read>,
-    /// Scratch space for one read.
+    /// Buffer for one read.
     chunk: Vec<u8>,
     buffer: Vec<u8>,
     at: usize,
@@ -38,7 +38,7 @@ impl PeekReader {
         self.position
     }
 
-    /// Returns all buffered bytes, at least `count` unless the input ends before.
+    /// Returns all buffered bytes: at least `count`, unless the input ends.
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.buffer.len() - self.at < count && !self.is_at_end {
             self.fill()?;
@@ -51,7 +51,7 @@ impl PeekReader {
         self.position += count as u64;
     }
 
-    /// Consumes one byte.
+    /// Reads one byte.
     pub(super) fn byte(&mut self) -> io::Result<Option<u8>> {
         let byte = self.peek(1)?.first().copied();
         if byte.is_some() {

@@ -1,13 +1,13 @@
-//! UTF-16, as Windows PowerShell writes the output of a command into a file, read as UTF-8.
+//! UTF-16, which Windows PowerShell writes when a command's output is redirected into a file.
 
 use std::io::{self, Read};
 
 use super::peek_reader::SharedPeekReader;
 
-/// Bytes needed to recognise UTF-16.
+/// Number of bytes needed to recognise UTF-16.
 pub(super) const LOOKAHEAD: usize = 32;
 
-/// The order of the two bytes of a code unit.
+/// Byte order of UTF-16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ByteOrder {
     BigEndian,
@@ -23,8 +23,8 @@ impl ByteOrder {
     }
 }
 
-/// Returns the byte order of UTF-16 that begins like this, from its byte order mark or else from
-/// the zero bytes of mostly ASCII text.
+/// Detects UTF-16 and its byte order from a byte order mark, or else from the zero bytes of mostly
+/// ASCII text.
 pub(super) fn detect(first: &[u8]) -> Option<ByteOrder> {
     match first {
         [0xff, 0xfe, 0, 0, ..] => return None,
@@ -50,7 +50,7 @@ pub(super) fn detect(first: &[u8]) -> Option<ByteOrder> {
     }
 }
 
-/// Reads UTF-16 as UTF-8; unpaired surrogates become U+FFFD.
+/// Reads UTF-16 as UTF-8. Unpaired surrogates become U+FFFD.
 pub(super) struct Utf16Reader {
     input: SharedPeekReader,
     order: ByteOrder,
@@ -67,7 +67,7 @@ impl Utf16Reader {
         }
     }
 
-    /// Decodes all complete characters that are buffered, and at least one unless the input ends.
+    /// Decodes all complete characters in the buffer: at least one, unless the input ends.
     fn fill(&mut self) -> io::Result<()> {
         let mut input = self.input.borrow_mut();
         let is_short = input.peek(2)?.len() < 2;
@@ -76,7 +76,7 @@ impl Utf16Reader {
             .chunks_exact(2)
             .map(|pair| self.order.unit([pair[0], pair[1]]))
             .collect();
-        // The other half of a surrogate pair may come with the next bytes.
+        // The second half of a surrogate pair may be in the next bytes.
         if units.len() > 1
             && units
                 .last()

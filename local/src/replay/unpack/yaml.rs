@@ -1,8 +1,9 @@
-//! Joins YAML strings that are folded over several lines (`aws logs … --output yaml`).
+//! Unfolding of YAML strings that extend over several lines (`aws logs … --output yaml`).
 //!
-//! Only quoted strings and folded blocks (`>`) in a mapping or a list are processed, line by line;
-//! everything else passes unchanged. A YAML parser would need the whole document in memory, reject
-//! a truncated document, and fail on logs that are not YAML, which cannot be recognised beforehand.
+//! Only quoted strings and folded blocks (`>`) in a mapping or a list are processed, line by line.
+//! All other text is passed on unchanged. A YAML parser would need the whole document in memory,
+//! reject a truncated document, and fail on logs that are not YAML, which cannot be recognised in
+//! advance.
 
 use std::io::Read;
 
@@ -15,32 +16,32 @@ mod scalar;
 /// shorter.
 const MAX_STRING: usize = 4 * 1024 * 1024;
 
-/// Returns a reader that puts folded strings on one line and leaves all other text unchanged.
+/// Returns a reader of the text in which folded strings are on one line.
 pub(super) fn unfold_yaml(input: impl Read) -> impl Read {
     RewriteReader::new(input, YamlUnfolder::default())
 }
 
 #[derive(Default)]
 struct YamlUnfolder {
-    /// The string that has not ended yet.
+    /// String whose end has not been read yet.
     open: Option<OpenString>,
 }
 
 /// A string whose end has not been read yet.
 struct OpenString {
-    /// Its unchanged lines, in case it is not a string.
+    /// Original lines, which are written if the text is not a YAML string.
     lines: Vec<u8>,
     /// Start of the text after the quotation mark or the block header.
     text_at: usize,
-    /// Position up to which the text was searched for its end.
+    /// Position up to which the text was searched for the end of the string.
     searched: usize,
     style: ScalarStyle,
-    /// Lines of the string are indented further than its key.
+    /// Indentation of the key. The lines of the string are indented further.
     indent: usize,
 }
 
 impl LineRewriter for YamlUnfolder {
-    /// Longer lines are not folded YAML.
+    /// Lines that are longer are not folded YAML.
     const MAX_LINE: usize = 1024 * 1024;
 
     fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
@@ -66,7 +67,7 @@ impl LineRewriter for YamlUnfolder {
 }
 
 impl YamlUnfolder {
-    /// Writes the string if it is complete, and keeps it otherwise.
+    /// Writes the string if it is complete, and stores it otherwise.
     fn put(&mut self, mut open: OpenString, out: &mut Vec<u8>) {
         let text = &open.lines[open.text_at..];
         let end = match open.style.end(text, open.searched) {
@@ -106,9 +107,8 @@ impl OpenString {
             && self.lines.len() + line.len() <= MAX_STRING
     }
 
-    /// Writes the string if the next line is not part of it. A folded block is then complete. A
-    /// quoted string without a closing quotation mark is not YAML, and its lines are written
-    /// unchanged.
+    /// Writes a string to which the next line does not belong. A folded block is complete. A quoted
+    /// string without a closing quotation mark is not YAML, so its lines are written unchanged.
     fn finish(self, out: &mut Vec<u8>) {
         if self.style != ScalarStyle::Folded {
             out.extend(self.lines);
@@ -123,7 +123,7 @@ impl OpenString {
     }
 }
 
-/// Writes a blank line for each line break in the text, so that the lines after it keep their
+/// Writes a blank line for each line break in the text, so that the following lines keep their
 /// numbers.
 fn keep_line_numbers(text: &[u8], out: &mut Vec<u8>) {
     let line_breaks = memchr::memchr_iter(b'\n', text).count();
@@ -131,7 +131,7 @@ fn keep_line_numbers(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Returns the string that begins in this line: `KEY: "TEXT`, `KEY: 'TEXT` or `KEY: >`. The key may
-/// be quoted and may follow `- `. An element of a list needs no key (`- 'TEXT`).
+/// be quoted and may follow `- `. An element of a list may have no key (`- 'TEXT`).
 fn parse_string_start(line: &[u8]) -> Option<OpenString> {
     let mut indent = leading_spaces(line);
     let mut at = indent;
@@ -143,7 +143,7 @@ fn parse_string_start(line: &[u8]) -> Option<OpenString> {
         indent = at;
         at += length;
     } else if at == indent {
-        // Without a key and a list marker, a quotation mark is part of ordinary text.
+        // Without a key or a list marker, a quotation mark belongs to ordinary text.
         return None;
     }
     let value = &line[at..];
@@ -176,7 +176,7 @@ fn key_length(text: &[u8]) -> Option<usize> {
     (name > 0 && spaces > 0).then(|| text.len() - value.len() + spaces)
 }
 
-/// Returns `true` if only indicators and white space follow the `>` of a folded block (YAML 1.2,
+/// Returns true if only indicators and white space follow the `>` of a folded block (YAML 1.2,
 /// 8.1.1).
 fn is_block_header(text: &[u8]) -> bool {
     text.trim_ascii()

@@ -1,4 +1,4 @@
-//! Joins the lines of YAML strings.
+//! Joining of the lines of a YAML string.
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScalarStyle {
@@ -9,7 +9,8 @@ pub(super) enum ScalarStyle {
 }
 
 impl ScalarStyle {
-    /// Returns the end of the string, or else the position from which to search for it later.
+    /// Returns the end of the string, or, as an error, the position from which to continue the
+    /// search once there is more text.
     pub(super) fn end(self, text: &[u8], mut at: usize) -> Result<usize, usize> {
         let quote = match self {
             Self::Double => b'"',

@@ -35,8 +35,7 @@ fn a_folded_block_becomes_one_line() {
     let log = "- message: >-\n    {\"a\":1,\n    \"b\": 2}\n\n  timestamp: 1\n";
     let expected = "- message: {\"a\":1, \"b\": 2}\n\n\n\n  timestamp: 1\n";
     assert_eq!(unfold(log), expected);
-    // The end of the log ends the block, and lines that are indented further keep their line
-    // breaks.
+    // The block ends at the end of the log, and lines with more indentation keep their line breaks.
     assert_eq!(
         unfold("a: >\n  b\n\n  c\n    d\n  e"),
         "a: b\nc\n  d\ne\n\n\n\n\n"
@@ -52,7 +51,7 @@ fn keys_may_be_quoted_and_list_elements_may_lack_a_key() {
 }
 
 #[test]
-fn escapes_of_yaml_become_those_of_json() {
+fn escapes_of_yaml_become_escapes_of_json() {
     let log = "a: \"\\x1b[0m\\e\\U0001F600\\u00e9\\n\\\\x41\"\n";
     assert_eq!(
         unfold(log),
@@ -61,7 +60,7 @@ fn escapes_of_yaml_become_those_of_json() {
 }
 
 #[test]
-fn a_quotation_mark_in_a_log_line_does_not_swallow_the_lines_behind_it() {
+fn a_quotation_mark_in_a_log_line_does_not_affect_the_following_lines() {
     for log in [
         "error: \"unfinished\nINFO: next\n{\"a\":1}\n",
         "error: \"unfinished\n    at stack.rs:1\nINFO next",
@@ -75,7 +74,7 @@ fn a_quotation_mark_in_a_log_line_does_not_swallow_the_lines_behind_it() {
     }
 }
 
-/// Folds a string like a YAML writer that may break at any position.
+/// Folds a string as a YAML writer that breaks at any position.
 fn folded(text: &str, width: usize) -> String {
     let json = serde_json::to_string(text).unwrap();
     let inside: Vec<char> = json[1..json.len() - 1].chars().collect();
@@ -102,7 +101,7 @@ fn folded(text: &str, width: usize) -> String {
 
 proptest! {
     #[test]
-    fn what_is_folded_is_unfolded(text in ".{0,200}", width in 1..90_usize) {
+    fn folded_strings_are_unfolded(text in ".{0,200}", width in 1..90_usize) {
         let unfolded = unfold(&folded(&text, width));
         let string = unfolded.trim_end().strip_prefix("  message: ").unwrap();
         prop_assert_eq!(serde_json::from_str::<String>(string).unwrap(), text);
@@ -116,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in "([a: \"'\\\\\n>-]|- a: \"|\\\\x){0,60}") {
+    fn no_input_causes_a_panic(bytes in "([a: \"'\\\\\n>-]|- a: \"|\\\\x){0,60}") {
         unfold(&bytes);
     }
 }
