@@ -22,7 +22,7 @@ use self::ledger::ReplayLedger;
 use self::report::DamagedLine;
 use self::scan::{ScannedLine, Scanner};
 use self::send::{BatchSender, SpilledSpans};
-use self::spill_line::{LineError, SpillContent, SpillLine};
+use self::spill_line::{SpillContent, SpillLine, SpillLineError};
 use self::unpack::{UnpackContext, UnreadablePart};
 
 mod byte_search;
@@ -199,7 +199,7 @@ struct LineProcessor<'a> {
 impl<'a> LineProcessor<'a> {
     async fn process(&mut self, file: String, found: ScannedLine) -> Result<(), ReplayError> {
         let ScannedLine { line_number, line } = found;
-        let damaged = |error: LineError| DamagedLine {
+        let damaged = |error: SpillLineError| DamagedLine {
             file,
             line: line_number,
             text: error.to_string(),
@@ -207,7 +207,7 @@ impl<'a> LineProcessor<'a> {
         let spans = match line.and_then(|line| self.complete_spans(line)) {
             Ok(Some(spans)) => spans,
             Ok(None) => return Ok(()),
-            Err(error @ LineError::MessageOmitted) => {
+            Err(error @ SpillLineError::MessageOmitted) => {
                 let DamagedLine { file, line, text } = damaged(error);
                 let position = format!("line {line}");
                 let unreadable = UnreadablePart { position, text };
@@ -229,7 +229,7 @@ impl<'a> LineProcessor<'a> {
     }
 
     /// Returns the spans that this line completes, unless the same line was processed before.
-    fn complete_spans(&mut self, line: SpillLine) -> Result<Option<SpilledSpans>, LineError> {
+    fn complete_spans(&mut self, line: SpillLine) -> Result<Option<SpilledSpans>, SpillLineError> {
         let SpillLine {
             id,
             span_count,

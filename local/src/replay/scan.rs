@@ -7,7 +7,7 @@ use self::markers::{MAX_NAME, Marker, MarkerKind, MarkerSearch};
 use self::partial_records::{IncompleteLine, JsonRecord, LinePiece, PartialLines};
 use self::quoting::{ObjectResult, Quoting, trailing_mark};
 use self::window::{LOOKBACK, Window};
-use super::spill_line::{LineError, SpillLine};
+use super::spill_line::{SpillLine, SpillLineError};
 
 mod markers;
 mod partial_records;
@@ -34,7 +34,7 @@ const UNSUPPORTED_MARKS: [&[u8]; 10] = [
 pub(super) struct ScannedLine {
     /// Line number of the marker, from 1.
     pub(super) line_number: u64,
-    pub(super) line: Result<SpillLine, LineError>,
+    pub(super) line: Result<SpillLine, SpillLineError>,
 }
 
 /// Finds the spill lines of a log, which is read sequentially, with a few megabytes in memory.
@@ -93,12 +93,12 @@ impl<R: Read> Scanner<R> {
     }
 
     fn scan_marker(&mut self, marker: &Marker) -> io::Result<Option<ScannedLine>> {
-        let line = if let Some(layers) = self.detect_quoting(marker) {
+        let line = if let Some(levels) = self.detect_quoting(marker) {
             let mark = trailing_mark(&self.window.buffer[..marker.start]).to_vec();
-            self.read_line(marker.start, &mark, &layers)?
+            self.read_line(marker.start, &mark, &levels)?
         } else {
             let is_unsupported = has_unsupported_quoting(&self.window.buffer[marker.end..]);
-            is_unsupported.then_some(Err(LineError::Quoting))
+            is_unsupported.then_some(Err(SpillLineError::Quoting))
         };
         let line_number = self.window.line_number(marker.start);
         Ok(line.map(|line| ScannedLine { line_number, line }))
@@ -107,14 +107,14 @@ impl<R: Read> Scanner<R> {
     /// Returns the levels of quoting at a marker, or `None` if the marker is not the name of a
     /// member.
     fn detect_quoting(&self, marker: &Marker) -> Option<Vec<Quoting>> {
-        let layers = quoting::detect(&self.window.buffer[..marker.start])?;
+        let levels = quoting::detect(&self.window.buffer[..marker.start])?;
         let behind = &self.window.buffer[marker.end..];
         let behind = &behind[..behind.len().min(LOOKAHEAD)];
         let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
         let mark = behind.iter().take_while(is_mark).count();
         let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t');
         let spaces = behind[mark..].iter().take_while(is_space).count();
-        (mark > 0 && behind.get(mark + spaces) == Some(&b':')).then_some(layers)
+        (mark > 0 && behind.get(mark + spaces) == Some(&b':')).then_some(levels)
     }
 
     /// Returns the spill line that has the marker as a member. Returns `None` if the marker is
@@ -123,17 +123,17 @@ impl<R: Read> Scanner<R> {
         &mut self,
         marker: usize,
         mark: &[u8],
-        layers: &[Quoting],
-    ) -> io::Result<Option<Result<SpillLine, LineError>>> {
+        levels: &[Quoting],
+    ) -> io::Result<Option<Result<SpillLine, SpillLineError>>> {
         // The nearest object is most likely the spill line, so its error is reported.
         let mut nearest = None;
-        let line = self.find_enclosing(marker, mark, layers, |start, object| {
+        let line = self.find_enclosing(marker, mark, levels, |start, object| {
             let error = match object {
                 ObjectResult::Complete { text, .. } => match SpillLine::parse(&text) {
                     Ok(line) => return Some(line),
                     Err(error) => error,
                 },
-                ObjectResult::Unfinished | ObjectResult::Broken => LineError::NoEnd,
+                ObjectResult::Unfinished | ObjectResult::Broken => SpillLineError::NoEnd,
             };
             nearest.get_or_insert((start, error));
             None
@@ -142,9 +142,9 @@ impl<R: Read> Scanner<R> {
             return Ok(line.map(Ok));
         }
         let Some((start, error)) = nearest else {
-            return Ok(Some(Err(LineError::NoBeginning)));
+            return Ok(Some(Err(SpillLineError::NoBeginning)));
         };
-        let outcome = self.join_pieces(start, layers)?;
+        let outcome = self.join_pieces(start, levels)?;
         Ok(outcome.map_or(Some(Err(error)), |line| line.map(Ok)))
     }
 
@@ -154,9 +154,9 @@ impl<R: Read> Scanner<R> {
     fn join_pieces(
         &mut self,
         start: usize,
-        layers: &[Quoting],
+        levels: &[Quoting],
     ) -> io::Result<Option<Option<SpillLine>>> {
-        let Some((_, outer)) = layers.split_last() else {
+        let Some((_, outer)) = levels.split_last() else {
             return Ok(unmarked_pieces::join_lines(&mut self.window, start)?.map(Some));
         };
         let mark = quoting::quotation_mark(outer);
@@ -175,11 +175,11 @@ impl<R: Read> Scanner<R> {
         marker: &Marker,
         parse: fn(&JsonRecord) -> Option<LinePiece>,
     ) -> io::Result<()> {
-        let Some(layers) = self.detect_quoting(marker) else {
+        let Some(levels) = self.detect_quoting(marker) else {
             return Ok(());
         };
         let mark = trailing_mark(&self.window.buffer[..marker.start]).to_vec();
-        let record = self.read_record(marker.start, &mark, &layers)?;
+        let record = self.read_record(marker.start, &mark, &levels)?;
         let Some(piece) = record.and_then(|(_, record)| parse(&record)) else {
             return Ok(());
         };
@@ -210,9 +210,9 @@ impl<R: Read> Scanner<R> {
         &mut self,
         position: usize,
         mark: &[u8],
-        layers: &[Quoting],
+        levels: &[Quoting],
     ) -> io::Result<Option<(usize, JsonRecord)>> {
-        self.find_enclosing(position, mark, layers, |start, object| match object {
+        self.find_enclosing(position, mark, levels, |start, object| match object {
             ObjectResult::Complete { text, .. } => {
                 Some((start, serde_json::from_slice(&text).ok()?))
             }
@@ -227,7 +227,7 @@ impl<R: Read> Scanner<R> {
         &mut self,
         position: usize,
         mark: &[u8],
-        layers: &[Quoting],
+        levels: &[Quoting],
         mut accept: impl FnMut(usize, ObjectResult) -> Option<T>,
     ) -> io::Result<Option<T>> {
         let first = position.saturating_sub(LOOKBACK);
@@ -238,7 +238,7 @@ impl<R: Read> Scanner<R> {
                 break;
             };
             start = before;
-            let object = self.window.object(start, layers)?;
+            let object = self.window.object(start, levels)?;
             if matches!(object, ObjectResult::Complete { length, .. } if start + length <= position)
             {
                 continue;

@@ -42,7 +42,7 @@ pub(super) struct Fragment {
 
 /// Error of a text that looks like a spill line.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LineError {
+pub(crate) enum SpillLineError {
     #[error("the beginning is missing")]
     NoBeginning,
     #[error("the end is missing")]
@@ -86,26 +86,26 @@ struct SpillLineJson<'a> {
 impl SpillLine {
     /// Parses a spill line. Returns `None` if the object is not one, because the marker is nested
     /// in one of its values.
-    pub(super) fn parse(text: &[u8]) -> Result<Option<Self>, LineError> {
+    pub(super) fn parse(text: &[u8]) -> Result<Option<Self>, SpillLineError> {
         let wire: SpillLineJson<'_> = serde_json::from_slice(text)?;
         match wire.version {
             None => return Ok(None),
             Some(VERSION) => {}
-            Some(other) => return Err(LineError::Version(other)),
+            Some(other) => return Err(SpillLineError::Version(other)),
         }
         let id = wire.id.filter(|id| is_id(id));
-        let id = id.ok_or(LineError::Member("id"))?.into_owned();
-        let span_count = wire.spans.ok_or(LineError::Member("spans"))?;
+        let id = id.ok_or(SpillLineError::Member("id"))?.into_owned();
+        let span_count = wire.spans.ok_or(SpillLineError::Member("spans"))?;
         let content = match wire.otlp {
             Some(otlp) => SpillContent::Request(decode_request(otlp.get(), span_count)?),
             None => {
                 let part = wire.part.filter(|part| *part > 0);
-                let part = part.ok_or(LineError::Member("part"))?;
+                let part = part.ok_or(SpillLineError::Member("part"))?;
                 let parts = wire.parts.filter(|parts| *parts >= part);
                 SpillContent::Fragment(Fragment {
                     part,
-                    parts: parts.ok_or(LineError::Member("parts"))?,
-                    text: wire.text.ok_or(LineError::Member("text"))?,
+                    parts: parts.ok_or(SpillLineError::Member("parts"))?,
+                    text: wire.text.ok_or(SpillLineError::Member("text"))?,
                 })
             }
         };
@@ -119,7 +119,7 @@ impl SpillLine {
 
 /// Decodes OTLP/JSON into an `ExportTraceServiceRequest` and checks its number of spans, because
 /// joined pieces of different lines may be valid JSON too.
-pub(super) fn decode_request(json: &str, expected: u64) -> Result<Vec<u8>, LineError> {
+pub(super) fn decode_request(json: &str, expected: u64) -> Result<Vec<u8>, SpillLineError> {
     let request = replay::request_from_json(json.as_bytes())?;
     // The bytes were encoded above, so decoding succeeds.
     let decoded = ExportTraceServiceRequest::decode(&*request).unwrap_or_default();
@@ -131,7 +131,7 @@ pub(super) fn decode_request(json: &str, expected: u64) -> Result<Vec<u8>, LineE
     if found == expected {
         Ok(request)
     } else {
-        Err(LineError::Count { found, expected })
+        Err(SpillLineError::Count { found, expected })
     }
 }
 

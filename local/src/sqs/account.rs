@@ -34,7 +34,7 @@ pub(crate) struct ReceiveOptions {
 
 /// Result of sending a message.
 #[derive(Debug)]
-pub(crate) struct AcceptedMessage {
+pub(crate) struct SentMessage {
     pub(crate) message_id: String,
     pub(crate) digests: MessageDigests,
 }
@@ -176,7 +176,7 @@ impl Account {
         message: ValidatedMessage,
         kind: SendKind,
         now: Timestamp,
-    ) -> Result<AcceptedMessage, Error> {
+    ) -> Result<SentMessage, Error> {
         let stored: usize = self.queues.values().map(StandardQueue::bytes).sum();
         let queue = self.queue(name)?;
         let ValidatedMessage { message, digests } = message;
@@ -188,7 +188,7 @@ impl Account {
             return Err(Error::OverLimit(reason));
         }
         let delay = parse_delay(&message)?.unwrap_or(queue.settings().delay);
-        let accepted = AcceptedMessage {
+        let accepted = SentMessage {
             message_id: Uuid::new_v4().to_string(),
             digests,
         };

@@ -2,7 +2,7 @@
 
 use md5::{Digest, Md5};
 
-use super::message::{AttributeValue, MessageAttribute};
+use super::message::{AttributeValue, TypedAttribute};
 
 /// Type byte of a text value (String or Number) in the digest of attributes.
 const TEXT: u8 = 1;
@@ -20,7 +20,7 @@ pub(crate) fn hash_body(body: &str) -> String {
 /// each preceded by its length in four big-endian bytes, one byte for the type of the value, and
 /// the value, preceded by its length. `attributes` must be sorted by name, as in a `BTreeMap`.
 pub(crate) fn hash_attributes<'a>(
-    attributes: impl IntoIterator<Item = (&'a str, &'a MessageAttribute)>,
+    attributes: impl IntoIterator<Item = (&'a str, &'a TypedAttribute)>,
 ) -> Option<String> {
     let mut digest = Md5::new();
     let mut any = false;
@@ -64,8 +64,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn text(data_type: &str, value: &str) -> MessageAttribute {
-        MessageAttribute {
+    fn text(data_type: &str, value: &str) -> TypedAttribute {
+        TypedAttribute {
             data_type: data_type.to_owned(),
             value: AttributeValue::Text(value.to_owned()),
         }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn bytes_and_text_of_the_same_content_differ() {
-        let bytes = MessageAttribute {
+        let bytes = TypedAttribute {
             data_type: "Binary".to_owned(),
             value: AttributeValue::Binary(b"x".to_vec()),
         };

@@ -21,15 +21,15 @@ impl AttributeValue {
     }
 }
 
-/// A message attribute. Its data type may have a label, as in `Number.int`.
+/// Data type and value of a message attribute. The data type may have a label, as in `Number.int`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MessageAttribute {
+pub(crate) struct TypedAttribute {
     pub(crate) data_type: String,
     pub(crate) value: AttributeValue,
 }
 
 /// Attributes sorted by name, as the digest requires.
-pub(crate) type MessageAttributes = BTreeMap<String, MessageAttribute>;
+pub(crate) type MessageAttributes = BTreeMap<String, TypedAttribute>;
 
 /// The part of a message that does not change after it was sent. It does not implement `Debug`, so
 /// that no body is logged by accident.

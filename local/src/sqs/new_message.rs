@@ -3,7 +3,7 @@
 use super::digest;
 use super::error::Error;
 use super::limits::{self, MAX_ATTRIBUTE_NAME_CHARS, MAX_MESSAGE_ATTRIBUTES};
-use super::message::{self, AttributeValue, MessageAttribute, MessageAttributes};
+use super::message::{self, AttributeValue, MessageAttributes, TypedAttribute};
 
 /// The only system attribute that a sender may set.
 pub(crate) const TRACE_HEADER: &str = "AWSTraceHeader";
@@ -190,7 +190,7 @@ fn check_type(name: &str, data_type: &str) -> Result<(), Error> {
     )))
 }
 
-fn check_value(kind: &str, name: &str, attribute: &MessageAttribute) -> Result<(), Error> {
+fn check_value(kind: &str, name: &str, attribute: &TypedAttribute) -> Result<(), Error> {
     let refuse = |reason: String| Err(Error::InvalidParameterValue(reason));
     let base = attribute.data_type.split('.').next().unwrap_or_default();
     let text = match (&attribute.value, base) {

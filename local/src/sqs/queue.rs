@@ -191,7 +191,7 @@ impl StandardQueue {
             let received = self
                 .messages
                 .get(number)
-                .map_or(0, |entry| entry.receive_count_in_queue);
+                .map_or(0, |message| message.receive_count_in_queue);
             if max_receives.is_some_and(|limit| received >= limit) {
                 outcome
                     .dead_letters
@@ -231,26 +231,26 @@ impl StandardQueue {
     ) -> Result<(), Error> {
         self.expire(now);
         self.messages.advance(now);
-        let entry = self
+        let message = self
             .messages
             .get(receipt.message)
             .filter(|_| self.is_latest(receipt));
-        let Some(entry) = entry else {
+        let Some(message) = message else {
             let reason =
                 "Message does not exist or is not available for visibility timeout change.";
             return Err(Error::parameter(handle, "ReceiptHandle", reason));
         };
         let visible_at = now.saturating_add(timeout);
-        check_total_visibility(entry, timeout, now)?;
+        check_total_visibility(message, timeout, now)?;
         let state = if timeout.is_zero() {
             MessageState::Ready
         } else {
             MessageState::InFlight
         };
         // A message whose timeout has expired keeps its position if the new timeout is zero.
-        if (entry.state, state) != (MessageState::Ready, MessageState::Ready) {
-            self.messages.update(receipt.message, |entry| {
-                (entry.state, entry.visible_at) = (state, visible_at)
+        if (message.state, state) != (MessageState::Ready, MessageState::Ready) {
+            self.messages.update(receipt.message, |message| {
+                (message.state, message.visible_at) = (state, visible_at)
             });
         }
         self.notify();
@@ -306,26 +306,26 @@ impl StandardQueue {
         now: Timestamp,
     ) -> Option<ReceivedMessage> {
         let id = self.id;
-        let entry = self.messages.update(number, |entry| {
-            // A message that is hidden for zero seconds is ready again, but only after the other
-            // ready messages, so that one receive does not return it twice.
-            entry.state = MessageState::InFlight;
-            entry.visible_at = now.saturating_add(visibility);
-            entry.receive_count = entry.receive_count.saturating_add(1);
-            entry.receive_count_in_queue = entry.receive_count_in_queue.saturating_add(1);
-            entry.first_received_at.get_or_insert(now);
-            entry.last_received_at = Some(now);
+        let message = self.messages.update(number, |message| {
+            // The message is in flight even if it is hidden for zero seconds. The next call makes it
+            // ready again, so that one receive does not return it twice.
+            message.state = MessageState::InFlight;
+            message.visible_at = now.saturating_add(visibility);
+            message.receive_count = message.receive_count.saturating_add(1);
+            message.receive_count_in_queue = message.receive_count_in_queue.saturating_add(1);
+            message.first_received_at.get_or_insert(now);
+            message.last_received_at = Some(now);
         })?;
         Some(ReceivedMessage {
-            content: Arc::clone(&entry.content),
+            content: Arc::clone(&message.content),
             receipt: Receipt {
                 queue: id,
                 message: number,
-                receive_number: entry.receive_count_in_queue,
+                receive_number: message.receive_count_in_queue,
             },
-            receive_count: entry.receive_count,
-            first_received_at: entry.first_received_at.unwrap_or(now),
-            source_arn: entry.source_arn.clone(),
+            receive_count: message.receive_count,
+            first_received_at: message.first_received_at.unwrap_or(now),
+            source_arn: message.source_arn.clone(),
         })
     }
 
@@ -334,7 +334,7 @@ impl StandardQueue {
             && self
                 .messages
                 .get(receipt.message)
-                .is_some_and(|entry| entry.receive_count_in_queue == receipt.receive_number)
+                .is_some_and(|message| message.receive_count_in_queue == receipt.receive_number)
     }
 
     /// Notifies a receiver if a message is ready, and the timer if it is set too late.
@@ -366,12 +366,12 @@ impl StandardQueue {
 /// Checks that the message is hidden for at most twelve hours since its last receive, extensions
 /// included.
 fn check_total_visibility(
-    entry: &QueuedMessage,
+    message: &QueuedMessage,
     timeout: Duration,
     now: Timestamp,
 ) -> Result<(), Error> {
     let longest = MAX_VISIBILITY_SECONDS.unsigned_abs();
-    let hidden = entry.last_received_at.map_or(timeout, |received| {
+    let hidden = message.last_received_at.map_or(timeout, |received| {
         now.saturating_add(timeout).duration_since(received)
     });
     if hidden > Duration::from_secs(longest) {
@@ -388,11 +388,11 @@ fn check_total_visibility(
 }
 
 impl From<QueuedMessage> for DeadLetter {
-    fn from(entry: QueuedMessage) -> Self {
+    fn from(message: QueuedMessage) -> Self {
         Self {
-            content: entry.content,
-            receive_count: entry.receive_count,
-            first_received_at: entry.first_received_at,
+            content: message.content,
+            receive_count: message.receive_count,
+            first_received_at: message.first_received_at,
         }
     }
 }

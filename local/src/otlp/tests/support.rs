@@ -158,7 +158,7 @@ pub(super) struct HttpReceiver {
     pub(super) store: SpanStore,
 }
 
-pub(super) struct HttpResponse {
+pub(super) struct TestResponse {
     pub(super) status: StatusCode,
     pub(super) content_type: String,
     pub(super) body: Bytes,
@@ -178,7 +178,7 @@ impl HttpReceiver {
         path: &str,
         headers: &[(&str, &str)],
         body: Vec<u8>,
-    ) -> HttpResponse {
+    ) -> TestResponse {
         let request = headers
             .iter()
             .fold(Request::post(path), |request, (name, value)| {
@@ -194,7 +194,7 @@ impl HttpReceiver {
         serde_json::from_slice(&response.body).unwrap()
     }
 
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> HttpResponse {
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> TestResponse {
         let host = self.address.to_string().parse().unwrap();
         request.headers_mut().entry("host").or_insert(host);
         let stream = TcpStream::connect(self.address).await.unwrap();
@@ -208,7 +208,7 @@ impl HttpReceiver {
             .get("content-type")
             .map(|value| value.to_str().unwrap().to_owned())
             .unwrap_or_default();
-        HttpResponse {
+        TestResponse {
             status: response.status(),
             content_type,
             body: response.into_body().collect().await.unwrap().to_bytes(),

@@ -16,7 +16,7 @@ use baton_telemetry::spill::MARKER;
 use memchr::memmem;
 use serde_json::{Map, Value};
 
-use crate::replay::spill_line::LineError;
+use crate::replay::spill_line::SpillLineError;
 
 /// Names of the member that contains the text.
 const TEXTS: [&str; 4] = ["log", MESSAGE, "message", "msg"];
@@ -189,7 +189,7 @@ struct PartialLine {
 #[derive(Debug)]
 pub(super) struct IncompleteLine {
     pub(super) line_number: u64,
-    pub(super) error: LineError,
+    pub(super) error: SpillLineError,
 }
 
 impl PartialLines {
@@ -211,7 +211,7 @@ impl PartialLines {
         &mut self,
         piece: LinePiece,
         line_number: u64,
-    ) -> Result<Option<Vec<u8>>, LineError> {
+    ) -> Result<Option<Vec<u8>>, SpillLineError> {
         let is_whole = self.is_whole(&piece);
         let LinePiece { key, text, order } = piece;
         let text = match text {
@@ -221,12 +221,12 @@ impl PartialLines {
                 if matches!(order, PieceOrder::Next { .. }) {
                     self.remove(&key);
                 }
-                return Err(LineError::MessageOmitted);
+                return Err(SpillLineError::MessageOmitted);
             }
             PieceText::Bytes(text) if is_whole => return Ok(Some(text)),
             // The scanner finds a spill line in this string without joining.
             _ if is_whole => return Ok(None),
-            PieceText::Missing => return Err(LineError::PieceWithoutText),
+            PieceText::Missing => return Err(SpillLineError::PieceWithoutText),
             PieceText::String(text) | PieceText::Bytes(text) => text,
         };
         if !self.lines.contains_key(&key) {
@@ -284,7 +284,7 @@ impl PartialLines {
         let missing = (1..=expected).find(|number| !line.texts.contains_key(number));
         Some(has_spans.then(|| IncompleteLine {
             line_number: line.line_number,
-            error: LineError::Piece(missing.unwrap_or_default()),
+            error: SpillLineError::Piece(missing.unwrap_or_default()),
         }))
     }
 

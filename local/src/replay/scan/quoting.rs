@@ -3,7 +3,7 @@
 
 /// Limit on the levels of quoting, which allows for a spill line in a line of a container's log,
 /// exported as JSON, in CSV.
-const MAX_LAYERS: usize = 4;
+const MAX_LEVELS: usize = 4;
 
 /// A way of quoting text. The text ends with a quotation mark, and quotation marks in it are
 /// escaped.
@@ -20,14 +20,14 @@ pub(super) enum Quoting {
 /// does not end with such a quotation mark.
 pub(super) fn detect(before: &[u8]) -> Option<Vec<Quoting>> {
     let mut mark = trailing_mark(before).to_vec();
-    let mut layers = Vec::new();
+    let mut levels = Vec::new();
     while mark != b"\"" {
-        if mark.is_empty() || layers.len() == MAX_LAYERS {
+        if mark.is_empty() || levels.len() == MAX_LEVELS {
             return None;
         }
         // A JSON string cannot contain two consecutive quotation marks, because the first one would
         // end it.
-        let (layer, skipped) = if mark.windows(2).any(|pair| pair == b"\"\"") {
+        let (level, skipped) = if mark.windows(2).any(|pair| pair == b"\"\"") {
             (Quoting::Csv, b'"')
         } else {
             (Quoting::Json, b'\\')
@@ -42,15 +42,15 @@ pub(super) fn detect(before: &[u8]) -> Option<Vec<Quoting>> {
             return None;
         }
         mark = inner;
-        layers.push(layer);
+        levels.push(level);
     }
-    Some(layers)
+    Some(levels)
 }
 
 /// Returns a quotation mark as it is escaped inside these levels of quoting, outermost first.
-pub(super) fn quotation_mark(layers: &[Quoting]) -> Vec<u8> {
-    layers.iter().rev().fold(b"\"".to_vec(), |mark, layer| {
-        let (escape, escaped): (u8, &[u8]) = match layer {
+pub(super) fn quotation_mark(levels: &[Quoting]) -> Vec<u8> {
+    levels.iter().rev().fold(b"\"".to_vec(), |mark, level| {
+        let (escape, escaped): (u8, &[u8]) = match level {
             Quoting::Json => (b'\\', b"\"\\"),
             Quoting::Csv => (b'"', b"\""),
         };
@@ -89,18 +89,18 @@ pub(super) enum ObjectResult {
 }
 
 /// Reads and unquotes the object at the start of `input`.
-pub(super) fn read_object(input: &[u8], layers: &[Quoting], longest: usize) -> ObjectResult {
+pub(super) fn read_object(input: &[u8], levels: &[Quoting], longest: usize) -> ObjectResult {
     let mut unquoter = Unquoter {
         input: input.iter(),
-        layers: layers
+        levels: levels
             .iter()
-            .map(|layer| QuotingState::new(*layer))
+            .map(|level| QuotingState::new(*level))
             .collect(),
     };
     let mut text = Vec::new();
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
     loop {
-        let byte = match unquoter.next(layers.len()) {
+        let byte = match unquoter.next(levels.len()) {
             NextByte::Byte(byte) => byte,
             NextByte::Unfinished => return ObjectResult::Unfinished,
             NextByte::End => return ObjectResult::Broken,
@@ -138,19 +138,19 @@ enum NextByte {
 struct Unquoter<'a> {
     input: std::slice::Iter<'a, u8>,
     /// Levels of quoting, outermost first.
-    layers: Vec<QuotingState>,
+    levels: Vec<QuotingState>,
 }
 
 struct QuotingState {
-    layer: Quoting,
+    level: Quoting,
     /// Remaining bytes of a character that was escaped as a number, in reverse order.
     rest: Vec<u8>,
 }
 
 impl QuotingState {
-    fn new(layer: Quoting) -> Self {
+    fn new(level: Quoting) -> Self {
         Self {
-            layer,
+            level,
             rest: Vec::new(),
         }
     }
@@ -165,10 +165,10 @@ impl Unquoter<'_> {
                 None => NextByte::Unfinished,
             };
         };
-        if let Some(byte) = self.layers[outer].rest.pop() {
+        if let Some(byte) = self.levels[outer].rest.pop() {
             return NextByte::Byte(byte);
         }
-        match (self.layers[outer].layer, self.next(outer)) {
+        match (self.levels[outer].level, self.next(outer)) {
             (Quoting::Csv, NextByte::Byte(b'"')) => match self.next(outer) {
                 NextByte::Byte(b'"') => NextByte::Byte(b'"'),
                 NextByte::Unfinished => NextByte::Unfinished,
@@ -220,7 +220,7 @@ impl Unquoter<'_> {
         };
         let mut bytes = [0; 4];
         let bytes = character.encode_utf8(&mut bytes).as_bytes();
-        self.layers[outer].rest.extend(bytes[1..].iter().rev());
+        self.levels[outer].rest.extend(bytes[1..].iter().rev());
         NextByte::Byte(bytes[0])
     }
 
@@ -245,9 +245,9 @@ mod tests {
 
     use super::*;
 
-    fn quoted(text: &str, layers: &[Quoting]) -> String {
-        layers.iter().rev().fold(text.to_owned(), |text, layer| {
-            let text = match layer {
+    fn quoted(text: &str, levels: &[Quoting]) -> String {
+        levels.iter().rev().fold(text.to_owned(), |text, level| {
+            let text = match level {
                 Quoting::Json => serde_json::to_string(&text).unwrap(),
                 Quoting::Csv => format!("\"{}\"", text.replace('"', "\"\"")),
             };
@@ -259,16 +259,16 @@ mod tests {
         #[test]
         fn quoted_objects_are_read(
             text in ".{0,40}",
-            layers in proptest::collection::vec(prop_oneof![Just(Quoting::Json), Just(Quoting::Csv)], 0..4),
+            levels in proptest::collection::vec(prop_oneof![Just(Quoting::Json), Just(Quoting::Csv)], 0..4),
         ) {
             let inner = serde_json::json!({ "name": text }).to_string();
-            let outer = quoted(&inner, &layers);
+            let outer = quoted(&inner, &levels);
             let name = outer.find("name").unwrap();
             let found = super::detect(&outer.as_bytes()[..name]);
-            prop_assert_eq!(found.as_deref(), Some(&*layers), "{}", outer);
-            prop_assert_eq!(quotation_mark(&layers), trailing_mark(&outer.as_bytes()[..name]));
+            prop_assert_eq!(found.as_deref(), Some(&*levels), "{}", outer);
+            prop_assert_eq!(quotation_mark(&levels), trailing_mark(&outer.as_bytes()[..name]));
             let start = outer[..name].rfind('{').unwrap();
-            let object = read_object(&outer.as_bytes()[start..], &layers, 4096);
+            let object = read_object(&outer.as_bytes()[start..], &levels, 4096);
             let end = outer.rfind('}').unwrap() + 1;
             let (text, length) = (inner.into_bytes(), end - start);
             prop_assert_eq!(object, ObjectResult::Complete { text, length });
@@ -277,8 +277,8 @@ mod tests {
         #[test]
         fn no_input_causes_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
             let found = super::detect(&bytes).unwrap_or_default();
-            for layers in [&found[..], &[Quoting::Json], &[Quoting::Csv, Quoting::Json]] {
-                let _ = read_object(&bytes, layers, 50);
+            for levels in [&found[..], &[Quoting::Json], &[Quoting::Csv, Quoting::Json]] {
+                let _ = read_object(&bytes, levels, 50);
             }
         }
     }

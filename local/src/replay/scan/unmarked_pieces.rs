@@ -62,11 +62,11 @@ pub(super) fn join_lines(
 pub(super) fn join_events(
     window: &mut Window<impl Read>,
     mut start: usize,
-    layers: &[Quoting],
+    levels: &[Quoting],
 ) -> io::Result<Option<SpillLine>> {
     let mut line: Option<(UnmarkedLine, Map<String, Value>)> = None;
     for _ in 0..MAX_BETWEEN {
-        let ObjectResult::Complete { text, length } = window.object(start, layers)? else {
+        let ObjectResult::Complete { text, length } = window.object(start, levels)? else {
             break;
         };
         let Ok(mut event) = serde_json::from_slice::<Map<String, Value>>(&text) else {

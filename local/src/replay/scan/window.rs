@@ -67,9 +67,9 @@ impl<R: Read> Window<R> {
     }
 
     /// Returns the object at `start`, and reads more of the log until the object ends.
-    pub(super) fn object(&mut self, start: usize, layers: &[Quoting]) -> io::Result<ObjectResult> {
+    pub(super) fn object(&mut self, start: usize, levels: &[Quoting]) -> io::Result<ObjectResult> {
         loop {
-            let object = quoting::read_object(&self.buffer[start..], layers, MAX_OBJECT);
+            let object = quoting::read_object(&self.buffer[start..], levels, MAX_OBJECT);
             if object != ObjectResult::Unfinished {
                 return Ok(object);
             }

@@ -63,13 +63,13 @@ impl UnpackReader {
             self.skip_to_member()?;
         }
         let position = self.position();
-        let mut source = self.input.borrow_mut();
-        let is_first = source.position() == 0;
-        let first = source.peek(format::LOOKAHEAD.max(utf16::LOOKAHEAD))?;
+        let mut input = self.input.borrow_mut();
+        let is_first = input.position() == 0;
+        let first = input.peek(format::LOOKAHEAD.max(utf16::LOOKAHEAD))?;
         if first.is_empty() {
             self.section = Section::End;
         } else if gzip::is_member_start(first) {
-            drop(source);
+            drop(input);
             self.section = self.unpack_member(&position);
         } else if let Some(order) = utf16::detect(first) {
             let text = Utf16Reader::new(Rc::clone(&self.input), order);
@@ -82,7 +82,7 @@ impl UnpackReader {
                     format!("looks like {name}, which is not supported"),
                 );
             }
-            self.unclassified_at = source.position();
+            self.unclassified_at = input.position();
             self.section = Section::Plain;
         }
         Ok(())
@@ -92,22 +92,22 @@ impl UnpackReader {
         let Some(context) = self.context.nested(position, "gzip") else {
             return Section::End;
         };
-        let (source, is_corrupt) = (Rc::clone(&self.input), Rc::clone(&self.is_corrupt));
-        let member = GzipMember::new(source, self.context.clone(), is_corrupt);
+        let (input, is_corrupt) = (Rc::clone(&self.input), Rc::clone(&self.is_corrupt));
+        let member = GzipMember::new(input, self.context.clone(), is_corrupt);
         Section::Encoded(Box::new(Self::new(Box::new(member), context)))
     }
 
     /// Skips the rest of a corrupt member.
     fn skip_to_member(&self) -> io::Result<()> {
-        let mut source = self.input.borrow_mut();
-        while !gzip::is_member_start(source.peek(gzip::LOOKAHEAD)?) {
-            let bytes = source.peek(1)?;
+        let mut input = self.input.borrow_mut();
+        while !gzip::is_member_start(input.peek(gzip::LOOKAHEAD)?) {
+            let bytes = input.peek(1)?;
             if bytes.is_empty() {
                 break;
             }
             let next = memchr::memchr(0x1f, &bytes[1..]);
             let skipped = next.map_or(bytes.len(), |next| next + 1);
-            source.consume(skipped);
+            input.consume(skipped);
         }
         Ok(())
     }
@@ -115,9 +115,9 @@ impl UnpackReader {
     /// Skips line breaks that Firehose and other programs write between members, and zeros that pad
     /// the last block of a tape.
     fn skip_delimiters(&self) -> io::Result<()> {
-        let mut source = self.input.borrow_mut();
-        while let Some(b'\n' | b'\r' | 0) = source.peek(1)?.first() {
-            source.consume(1);
+        let mut input = self.input.borrow_mut();
+        while let Some(b'\n' | b'\r' | 0) = input.peek(1)?.first() {
+            input.consume(1);
         }
         Ok(())
     }
@@ -125,15 +125,15 @@ impl UnpackReader {
     /// Reads plain bytes up to the next member. Returns 0 if a member begins here or the input
     /// ends.
     fn read_plain(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut source = self.input.borrow_mut();
-        if gzip::is_member_start(source.peek(1)?)
-            || source.peek(1)?.first() == Some(&0x1f)
-                && gzip::is_member_start(source.peek(gzip::LOOKAHEAD)?)
+        let mut input = self.input.borrow_mut();
+        if gzip::is_member_start(input.peek(1)?)
+            || input.peek(1)?.first() == Some(&0x1f)
+                && gzip::is_member_start(input.peek(gzip::LOOKAHEAD)?)
         {
             self.section = Section::Start;
             return Ok(0);
         }
-        let bytes = source.peek(1)?;
+        let bytes = input.peek(1)?;
         if bytes.is_empty() {
             self.section = Section::End;
             return Ok(0);
@@ -143,7 +143,7 @@ impl UnpackReader {
         let next = memchr::memchr(0x1f, &bytes[1..]).map(|next| next + 1);
         let count = next.unwrap_or(bytes.len()).min(buffer.len());
         buffer[..count].copy_from_slice(&bytes[..count]);
-        source.consume(count);
+        input.consume(count);
         Ok(count)
     }
 

@@ -113,10 +113,10 @@ impl Read for Utf16Reader {
             self.fill()?;
         }
         let count = buffer.len().min(self.rest.len());
-        let taken = self.rest.drain(self.rest.len() - count..).rev();
+        let decoded = self.rest.drain(self.rest.len() - count..).rev();
         buffer
             .iter_mut()
-            .zip(taken)
+            .zip(decoded)
             .for_each(|(to, from)| *to = from);
         Ok(count)
     }

@@ -51,15 +51,15 @@ pub(super) fn list_queues(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error>
         .max_results
         .map(|most| limits::check_count(most, MAX_LIST_RESULTS, "MaxResults"))
         .transpose()?;
-    let wished = most.unwrap_or(MAX_LIST_RESULTS);
+    let limit = most.unwrap_or(MAX_LIST_RESULTS);
     // One name more than requested shows whether there is another page.
     let mut names = request
         .account
-        .access(|account, _| account.list_queues(&prefix, after.as_deref(), wished + 1));
-    let more = names.len() > wished;
-    names.truncate(wished);
+        .access(|account, _| account.list_queues(&prefix, after.as_deref(), limit + 1));
+    let has_more = names.len() > limit;
+    names.truncate(limit);
     // AWS returns a token only if the request has `MaxResults`.
-    let last = names.last().filter(|_| more && most.is_some());
+    let last = names.last().filter(|_| has_more && most.is_some());
     let next_token = last.map(|name| URL_SAFE_NO_PAD.encode(name));
     let queue_urls = names
         .iter()

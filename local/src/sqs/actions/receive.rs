@@ -11,7 +11,7 @@ use crate::sqs::account::ReceiveOptions;
 use crate::sqs::digest;
 use crate::sqs::error::Error;
 use crate::sqs::limits::{self, MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS};
-use crate::sqs::message::{AttributeValue, MessageAttribute};
+use crate::sqs::message::{AttributeValue, TypedAttribute};
 use crate::sqs::queue::ReceivedMessage;
 use crate::sqs::settings;
 use crate::sqs::wire::messages::{
@@ -77,7 +77,7 @@ fn write_message<'a>(
     sender: &str,
 ) -> ReceivedMessageFields<'a> {
     let content = &received.content;
-    let chosen: BTreeMap<&str, &MessageAttribute> = content
+    let chosen: BTreeMap<&str, &TypedAttribute> = content
         .attributes
         .iter()
         .filter(|(name, _)| names.iter().any(|pattern| matches_pattern(pattern, name)))
@@ -139,7 +139,7 @@ fn matches_pattern(pattern: &str, name: &str) -> bool {
     pattern == "All" || pattern == name || by_prefix
 }
 
-fn write_attribute(attribute: &MessageAttribute) -> MessageAttributeValue {
+fn write_attribute(attribute: &TypedAttribute) -> MessageAttributeValue {
     let (string_value, binary_value) = match &attribute.value {
         AttributeValue::Text(text) => (Some(text.clone()), None),
         AttributeValue::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::json::{ActionRequest, batch_response, require, to_json};
-use crate::sqs::account::{self, AcceptedMessage, SendKind};
+use crate::sqs::account::{self, SendKind, SentMessage};
 use crate::sqs::error::Error;
-use crate::sqs::message::{AttributeValue, MessageAttribute, MessageAttributes};
+use crate::sqs::message::{AttributeValue, MessageAttributes, TypedAttribute};
 use crate::sqs::new_message::NewMessage;
 use crate::sqs::wire::messages::{
     MessageAttributeValue, SendMessageFields, SendMessageRequest, SendMessageResponse,
@@ -55,7 +55,7 @@ fn send(
     name: &str,
     mut message: NewMessage,
     kind: SendKind,
-) -> Result<AcceptedMessage, Error> {
+) -> Result<SentMessage, Error> {
     message.inherited_trace_header = request
         .trace_header
         .filter(|header| !header.is_empty())
@@ -88,7 +88,7 @@ fn read_attributes(
         .collect()
 }
 
-fn read_attribute(name: &str, value: MessageAttributeValue) -> Result<MessageAttribute, Error> {
+fn read_attribute(name: &str, value: MessageAttributeValue) -> Result<TypedAttribute, Error> {
     let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     if some(&value.string_list_values) || some(&value.binary_list_values) {
         let reason = "Message attribute list values in SendMessage operation are not supported.";
@@ -112,7 +112,7 @@ fn read_attribute(name: &str, value: MessageAttributeValue) -> Result<MessageAtt
             return Err(Error::InvalidParameterValue(reason));
         }
     };
-    Ok(MessageAttribute { data_type, value })
+    Ok(TypedAttribute { data_type, value })
 }
 
 fn not_base64(name: &str) -> Error {
@@ -121,7 +121,7 @@ fn not_base64(name: &str) -> Error {
     ))
 }
 
-fn to_response(accepted: AcceptedMessage) -> SendMessageResponse {
+fn to_response(accepted: SentMessage) -> SendMessageResponse {
     SendMessageResponse {
         message_id: accepted.message_id,
         md5_of_message_body: accepted.digests.body,

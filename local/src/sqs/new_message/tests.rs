@@ -18,7 +18,7 @@ fn with_attribute(name: &str, data_type: &str, value: AttributeValue) -> NewMess
     let mut message = new_message("body");
     message.attributes.insert(
         name.to_owned(),
-        MessageAttribute {
+        TypedAttribute {
             data_type: data_type.to_owned(),
             value,
         },
@@ -47,7 +47,7 @@ fn ten_attributes_pass_and_eleven_do_not() {
     for number in 0..10 {
         message.attributes.insert(
             format!("a{number}"),
-            MessageAttribute {
+            TypedAttribute {
                 data_type: "String".to_owned(),
                 value: text("v"),
             },
@@ -56,7 +56,7 @@ fn ten_attributes_pass_and_eleven_do_not() {
     assert_eq!(code(&message), Ok(()));
     message.attributes.insert(
         "b".to_owned(),
-        MessageAttribute {
+        TypedAttribute {
             data_type: "String".to_owned(),
             value: text("v"),
         },
@@ -138,7 +138,7 @@ fn attribute_values_must_not_be_empty_and_must_fit_their_type() {
 #[test]
 fn the_trace_header_is_the_only_system_attribute_and_is_not_counted() {
     let mut message = new_message("12345");
-    let header = MessageAttribute {
+    let header = TypedAttribute {
         data_type: "String".to_owned(),
         value: text("Root=1-5759e988-bd862e3fe1be46a994272793"),
     };
