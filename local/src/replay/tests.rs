@@ -43,7 +43,7 @@ fn span(number: usize, text: String) -> Span {
 
 /// Returns the lines that are spilled for spans with these texts, each of at most `line_bytes`
 /// bytes.
-fn spilled(texts: &[String], line_bytes: usize) -> Vec<String> {
+fn spill_lines(texts: &[String], line_bytes: usize) -> Vec<String> {
     let spans = texts.iter().enumerate();
     let scope_spans = ScopeSpans {
         spans: spans
@@ -114,8 +114,8 @@ fn read_spans(log: impl Read + 'static) -> (Vec<Span>, Vec<String>) {
     (spans, problems)
 }
 
-fn check(texts: &[String], line_bytes: usize, form: &LogForm, step: usize) {
-    let lines = spilled(texts, line_bytes);
+fn assert_spans_found(texts: &[String], line_bytes: usize, form: &LogForm, step: usize) {
+    let lines = spill_lines(texts, line_bytes);
     assert!(lines.iter().all(|line| line.len() < line_bytes));
     let log = (form.wrap)(&lines);
     let (spans, problems) = read_spans(SmallReads(Cursor::new(log), step));
@@ -133,14 +133,14 @@ fn spans_are_found_in_every_form() {
     let long = "\u{1}\"\\é😀".repeat(60_000);
     let texts = ["short \"quoted\" {text}, and C:\\path\n", &long, "<&>"].map(str::to_owned);
     for form in LOG_FORMS {
-        check(&texts, MAX_LINE_BYTES, form, 40_000);
+        assert_spans_found(&texts, MAX_LINE_BYTES, form, 40_000);
     }
 }
 
 #[test]
 fn a_log_may_be_read_byte_by_byte() {
     for form in LOG_FORMS {
-        check(&["a \"quoted\" text".to_owned()], MAX_LINE_BYTES, form, 1);
+        assert_spans_found(&["a \"quoted\" text".to_owned()], MAX_LINE_BYTES, form, 1);
     }
 }
 
@@ -158,7 +158,7 @@ fn unrelated_lines_are_ignored() {
 
 #[test]
 fn damaged_lines_are_reported_and_the_others_are_found() {
-    let lines = spilled(&["one".to_owned()], MAX_LINE_BYTES);
+    let lines = spill_lines(&["one".to_owned()], MAX_LINE_BYTES);
     let line = &lines[0];
     let half = line.len() * 3 / 4;
     let other = line.replace("\"baton.spill\":1", "\"baton.spill\":2");
@@ -199,7 +199,7 @@ fn a_marker_in_an_unsupported_quoting_is_reported() {
 
 #[test]
 fn pieces_of_two_lines_are_never_joined() {
-    let lines = spilled(&["a\"".repeat(4000), "b\"".repeat(4000)], MAX_LINE_BYTES);
+    let lines = spill_lines(&["a\"".repeat(4000), "b\"".repeat(4000)], MAX_LINE_BYTES);
     let (first, second) = lines[0].split_at(16 * 1024);
     // The rest of one line is missing, and an unrelated record with the same time follows.
     for between in [
@@ -215,7 +215,7 @@ fn pieces_of_two_lines_are_never_joined() {
 
 #[test]
 fn a_missing_piece_is_reported() {
-    let log = log_forms::firelens(&spilled(&["x".repeat(40_000)], MAX_LINE_BYTES));
+    let log = log_forms::firelens(&spill_lines(&["x".repeat(40_000)], MAX_LINE_BYTES));
     let text = String::from_utf8(log).unwrap();
     for (number, line) in text
         .lines()
@@ -238,7 +238,7 @@ fn a_missing_piece_is_reported() {
 
 #[test]
 fn a_piece_may_end_with_a_brace() {
-    let lines = spilled(&["{{}".repeat(LINE / 3)], MAX_LINE_BYTES);
+    let lines = spill_lines(&["{{}".repeat(LINE / 3)], MAX_LINE_BYTES);
     let log = String::from_utf8(log_forms::firelens(&lines)).unwrap();
     assert!(log.contains("{\",\"partial_"), "no piece ends with a brace");
     let (spans, problems) = read_spans(Cursor::new(log));
@@ -293,7 +293,7 @@ fn a_journal_without_long_messages_is_reported() {
 
 #[test]
 fn an_omitted_last_piece_of_the_journal_does_not_affect_the_next_line() {
-    let line = &spilled(&["x".to_owned()], MAX_LINE_BYTES)[0];
+    let line = &spill_lines(&["x".to_owned()], MAX_LINE_BYTES)[0];
     let records = [
         serde_json::json!({ "_STREAM_ID": "1", "_LINE_BREAK": "line-max", "MESSAGE": "INFO a" }),
         serde_json::json!({ "_STREAM_ID": "1", "MESSAGE": null }),
@@ -306,7 +306,7 @@ fn an_omitted_last_piece_of_the_journal_does_not_affect_the_next_line() {
 
 #[test]
 fn a_missing_fragment_is_reported() {
-    let mut lines = spilled(&["x".repeat(3 * LINE), "short".to_owned()], MAX_LINE_BYTES);
+    let mut lines = spill_lines(&["x".repeat(3 * LINE), "short".to_owned()], MAX_LINE_BYTES);
     let fragments = lines.len() - 1;
     lines.remove(1);
     let (spans, problems) = read_spans(Cursor::new(lines.join("\n")));
@@ -315,7 +315,7 @@ fn a_missing_fragment_is_reported() {
     assert!(problems[0].ends_with(&expected), "{problems:?}");
 }
 
-fn text() -> impl Strategy<Value = String> {
+fn any_text() -> impl Strategy<Value = String> {
     let length = prop_oneof![
         0..200_usize,
         LINE - 500..LINE + 1500,
@@ -329,12 +329,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn spans_of_any_size_are_found_in_any_form(
-        texts in vec(text(), 0..4),
+        texts in vec(any_text(), 0..4),
         line_bytes in prop_oneof![1024..9000_usize, Just(UNCUT_LINE_BYTES), Just(MAX_LINE_BYTES)],
         form in 0..LOG_FORMS.len(),
         step in 1000..70_000_usize,
     ) {
-        check(&texts, line_bytes, &LOG_FORMS[form], step);
+        assert_spans_found(&texts, line_bytes, &LOG_FORMS[form], step);
     }
 }
 

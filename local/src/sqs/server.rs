@@ -82,12 +82,12 @@ pub async fn serve(
         axum::serve(listener, router(account, config.allowed_hosts)).with_graceful_shutdown(stop);
     tokio::select! {
         served = async { serving.await } => served,
-        () = drain(closing) => Ok(()),
+        () = wait_for_drain(closing) => Ok(()),
     }
 }
 
 /// Completes when the time for open requests after shutdown is over.
-async fn drain(mut closing: watch::Receiver<bool>) {
+async fn wait_for_drain(mut closing: watch::Receiver<bool>) {
     // An error means that the sender is dropped because serving has ended.
     let _ = closing.wait_for(|closing| *closing).await;
     tokio::time::sleep(DRAIN_TIMEOUT).await;

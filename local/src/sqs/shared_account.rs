@@ -103,7 +103,7 @@ impl SharedAccount {
                 settled => return settled,
             }
             tokio::select! {
-                () = self.closed() => return Ok(Vec::new()),
+                () = self.wait_until_closed() => return Ok(Vec::new()),
                 () = arrival => {}
                 () = sleep_until(deadline) => {}
             }
@@ -120,7 +120,7 @@ impl SharedAccount {
         format!("{}/{}/{name}", self.base_url, self.account_id)
     }
 
-    async fn closed(&self) {
+    async fn wait_until_closed(&self) {
         // An error means that the server has been dropped.
         let _ = self.closing.clone().wait_for(|closing| *closing).await;
     }
@@ -153,7 +153,7 @@ async fn run_timer(
             }
         };
         tokio::select! {
-            () = account.closed() => return,
+            () = account.wait_until_closed() => return,
             () = notifier.timer_changed.notified() => {}
             () = timer => {}
         }

@@ -4,11 +4,11 @@ use baton_local::otlp::{SpanStore, serve_grpc};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, Collector, CommandOutput, ReplayCommand, span, spilled};
+use crate::support::{Answer, Collector, CommandOutput, ReplayCommand, span, spill_lines};
 
 /// Returns spill lines of two processes.
 fn two_lines() -> String {
-    [spilled(&[span("a", 10)]), spilled(&[span("b", 10)])]
+    [spill_lines(&[span("a", 10)]), spill_lines(&[span("b", 10)])]
         .concat()
         .join("\n")
 }
@@ -151,7 +151,7 @@ async fn replay_stops_if_the_endpoint_also_refuses_an_empty_request() {
 async fn an_endpoint_that_refuses_every_line_is_not_sent_all_of_them() {
     let collector = Collector::start().await;
     collector.always(Answer::Status(400));
-    let lines = (0..100).map(|number| spilled(&[span(&number.to_string(), 10)]));
+    let lines = (0..100).map(|number| spill_lines(&[span(&number.to_string(), 10)]));
     let command = ReplayCommand::new(lines.collect::<Vec<_>>().concat().join("\n"));
     let output = command.replay(&collector, &[]).await;
     assert!(output.err.contains(NO_RECEIVER), "{}", output.err);
@@ -161,7 +161,7 @@ async fn an_endpoint_that_refuses_every_line_is_not_sent_all_of_them() {
 #[tokio::test]
 async fn an_endpoint_that_refuses_large_and_empty_requests_gets_each_line() {
     let collector = Collector::start().await;
-    let lines = ["a", "b", "c"].map(|name| spilled(&[span(name, 1000)]));
+    let lines = ["a", "b", "c"].map(|name| spill_lines(&[span(name, 1000)]));
     collector.always(Answer::RefuseBeyond(2000));
     let command = ReplayCommand::new(lines.concat().join("\n"));
     let output = command.replay(&collector, &[]).await;
@@ -178,7 +178,7 @@ async fn a_warning_of_the_collector_is_logged_once() {
     let collector = Collector::start().await;
     collector.always(Answer::Reject(0));
     // Each span fills a request.
-    let spans = ["a", "b"].map(|name| spilled(&[span(name, 3_000_000)]));
+    let spans = ["a", "b"].map(|name| spill_lines(&[span(name, 3_000_000)]));
     let command = ReplayCommand::new(spans.concat().join("\n"));
     let output = command.replay(&collector, &[]).await;
     assert_eq!((output.code, collector.requests().len()), (Some(0), 2));
@@ -197,7 +197,7 @@ async fn a_failure_after_accepted_spans_is_reported_as_partial() {
     let collector = Collector::start().await;
     collector.script(&[Answer::Reject(1), Answer::Status(401)]);
     // Each span fills a request.
-    let spans = ["a", "b"].map(|name| spilled(&[span(name, 3_000_000)]));
+    let spans = ["a", "b"].map(|name| spill_lines(&[span(name, 3_000_000)]));
     let command = ReplayCommand::new(spans.concat().join("\n"));
     let output = command.replay(&collector, &[]).await;
     let expected = format!(

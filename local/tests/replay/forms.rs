@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use crate::support::{Collector, ReplayCommand, span, spilled};
+use crate::support::{Collector, ReplayCommand, span, spill_lines};
 
 fn data(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/data");
@@ -104,7 +104,7 @@ async fn a_log_in_an_unknown_format_is_reported() {
 #[tokio::test]
 async fn spans_are_sent_although_another_part_is_not_understood() {
     let collector = Collector::start().await;
-    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     std::fs::write(command.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
     let output = command.replay(&collector, &["packed", "--json"]).await;
     assert_eq!(
@@ -121,7 +121,8 @@ async fn spans_are_sent_although_another_part_is_not_understood() {
 #[tokio::test]
 async fn text_before_and_after_corrupt_gzip_is_read() {
     let collector = Collector::start().await;
-    let [first, second, third] = ["a", "b", "c"].map(|name| spilled(&[span(name, 10)]).join("\n"));
+    let [first, second, third] =
+        ["a", "b", "c"].map(|name| spill_lines(&[span(name, 10)]).join("\n"));
     let noise =
         (0..20_000_u32).map(|number| format!("\nINFO {}", number.wrapping_mul(0x9e37_79b9)));
     let mut corrupt = gzip(&[second, noise.collect()].concat().into_bytes());

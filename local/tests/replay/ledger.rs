@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::support::{Collector, ReplayCommand, span, spilled};
+use crate::support::{Collector, ReplayCommand, span, spill_lines};
 
 #[tokio::test]
 async fn a_second_replay_sends_nothing_unless_forced() {
     let collector = Collector::start().await;
     let spans = [span("a", 10), span("b", 700_000), span("c", 10)];
-    let command = ReplayCommand::new(spilled(&spans).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&spans).join("\n"));
 
     let first = command.replay(&collector, &["--json"]).await;
     assert_eq!(first.code, Some(0), "{}", first.err);
@@ -28,7 +28,7 @@ async fn a_second_replay_sends_nothing_unless_forced() {
 
 #[tokio::test]
 async fn spans_are_sent_to_another_endpoint_again() {
-    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     for _ in 0..2 {
         let collector = Collector::start().await;
         let output = command.replay(&collector, &[]).await;
@@ -45,7 +45,7 @@ async fn spans_are_sent_to_another_endpoint_again() {
 #[tokio::test]
 async fn a_span_that_is_in_the_log_twice_is_sent_once() {
     let collector = Collector::start().await;
-    let lines = spilled(&[span("a", 10), span("b", 700_000)]);
+    let lines = spill_lines(&[span("a", 10), span("b", 700_000)]);
     let command = ReplayCommand::new([lines.clone(), lines].concat().join("\n"));
     let output = command.replay(&collector, &["--json"]).await;
     assert_eq!((output.code, collector.spans().len()), (Some(0), 2));
@@ -55,7 +55,7 @@ async fn a_span_that_is_in_the_log_twice_is_sent_once() {
 #[tokio::test]
 async fn a_dry_run_only_counts() {
     let collector = Collector::start().await;
-    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     let output = command
         .replay(&collector, &["--dry-run", "--ledger", "ledger"])
         .await;
@@ -71,7 +71,7 @@ async fn a_dry_run_only_counts() {
 #[tokio::test]
 async fn the_json_of_a_dry_run_has_the_number_of_spans_to_send() {
     let collector = Collector::start().await;
-    let command = ReplayCommand::new(spilled(&[span("a", 10), span("b", 10)]).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&[span("a", 10), span("b", 10)]).join("\n"));
     command.replay(&collector, &[]).await;
     for (options, would_send) in [(&["--force"][..], 2), (&[], 0)] {
         let options = [&["--dry-run", "--json"], options].concat();
@@ -93,7 +93,7 @@ async fn the_json_of_a_dry_run_has_the_number_of_spans_to_send() {
 #[tokio::test]
 async fn a_ledger_that_cannot_be_used_is_reported_before_anything_is_sent() {
     let collector = Collector::start().await;
-    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     std::fs::write(command.path("damaged"), "baton replay ledger 1\nwhat?\n").unwrap();
     std::fs::create_dir(command.path("folder")).unwrap();
     for (ledger, expected) in [

@@ -8,12 +8,12 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Collector, ReplayCommand, span, spilled};
+use crate::support::{Collector, ReplayCommand, span, spill_lines};
 
 #[tokio::test]
 async fn a_missing_fragment_is_reported_and_other_spans_are_sent() {
     let collector = Collector::start().await;
-    let mut lines = spilled(&[span("a", 10), span("long", 700_000)]);
+    let mut lines = spill_lines(&[span("a", 10), span("long", 700_000)]);
     let fragments = lines.len() - 1;
     lines.remove(2);
     let command = ReplayCommand::new(lines.join("\n"));
@@ -29,10 +29,10 @@ async fn compressed_files_and_standard_input_are_read() {
     let collector = Collector::start().await;
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed
-        .write_all(spilled(&[span("packed", 10)])[0].as_bytes())
+        .write_all(spill_lines(&[span("packed", 10)])[0].as_bytes())
         .unwrap();
     let command = ReplayCommand::new(packed.finish().unwrap());
-    let events = json!({ "events": [{ "message": spilled(&[span("piped", 10)])[0] }] });
+    let events = json!({ "events": [{ "message": spill_lines(&[span("piped", 10)])[0] }] });
     let input = format!("{events:#}");
     let arguments = ["log", "-", "--endpoint", &collector.endpoint];
     let output = command.run(&arguments, &[], input.as_bytes()).await;
@@ -48,7 +48,7 @@ async fn a_truncated_file_is_reported_and_its_spans_are_sent() {
     let collector = Collector::start().await;
     let mut packed = GzEncoder::new(Vec::new(), Compression::none());
     packed
-        .write_all(spilled(&[span("a", 10)])[0].as_bytes())
+        .write_all(spill_lines(&[span("a", 10)])[0].as_bytes())
         .unwrap();
     packed.write_all(&[b'\n'; 200_000]).unwrap();
     let mut packed = packed.finish().unwrap();
@@ -68,7 +68,7 @@ async fn a_truncated_file_is_reported_and_its_spans_are_sent() {
 #[tokio::test]
 async fn a_missing_file_is_reported_before_anything_is_sent() {
     let collector = Collector::start().await;
-    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     for missing in ["missing", "."] {
         let output = command.replay(&collector, &[missing]).await;
         assert!(
@@ -98,7 +98,7 @@ async fn ten_thousand_spans_are_sent_in_requests_of_an_accepted_size() {
     let spans: Vec<_> = (0..10_000)
         .map(|number| span(&format!("{number:05}"), 800))
         .collect();
-    let command = ReplayCommand::new(spilled(&spans).join("\n"));
+    let command = ReplayCommand::new(spill_lines(&spans).join("\n"));
     let output = command.replay(&collector, &[]).await;
     assert_eq!(output.code, Some(0), "{}", output.err);
     assert!(collector.spans() == spans);
@@ -118,7 +118,7 @@ async fn spans_of_a_followed_log_are_sent_during_a_pause() {
     let command = ReplayCommand::new("");
     let mut child = command.start(&["-", "--endpoint", &collector.endpoint], &[]);
     let mut log = child.stdin.take().unwrap();
-    let lines = spilled(&[span("a", 10)]).join("\n");
+    let lines = spill_lines(&[span("a", 10)]).join("\n");
     log.write_all(format!("START\n{lines}\n").as_bytes())
         .await
         .unwrap();

@@ -175,7 +175,7 @@ pub(crate) fn span(name: &str, length: usize) -> Span {
 }
 
 /// Returns the lines that a process spills for these spans.
-pub(crate) fn spilled(spans: &[Span]) -> Vec<String> {
+pub(crate) fn spill_lines(spans: &[Span]) -> Vec<String> {
     let scope_spans = vec![ScopeSpans {
         spans: spans.to_vec(),
         ..ScopeSpans::default()

@@ -71,7 +71,7 @@ log_forms![
 ];
 
 /// Wraps each line, with unrelated lines before and after them.
-fn each(lines: &[String], mut wrap: impl FnMut(&str) -> String) -> Vec<u8> {
+fn wrap_each(lines: &[String], mut wrap: impl FnMut(&str) -> String) -> Vec<u8> {
     let mut out = wrap("START RequestId: 00000000-0000-0000-0000-000000000000 {");
     for line in lines {
         out.push_str(&wrap(line));
@@ -83,25 +83,25 @@ fn each(lines: &[String], mut wrap: impl FnMut(&str) -> String) -> Vec<u8> {
 }
 
 fn plain(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| format!("{line}\n"))
+    wrap_each(lines, |line| format!("{line}\n"))
 }
 
 fn with_carriage_returns(lines: &[String]) -> Vec<u8> {
-    let log = each(lines, |line| format!("{line}\r\n"));
+    let log = wrap_each(lines, |line| format!("{line}\r\n"));
     ["\u{feff}".as_bytes(), &log].concat()
 }
 
 fn aws_logs_tail(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
+    wrap_each(lines, |line| {
         format!("2026-11-21T17:00:00.123000+00:00 2026/11/21/[$LATEST]0123456789abcdef {line}\n")
     })
 }
 
 fn console_export(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| format!("2026-11-21T17:00:00.123Z\n{line}\n"))
+    wrap_each(lines, |line| format!("2026-11-21T17:00:00.123Z\n{line}\n"))
 }
 
-fn events(lines: &[String]) -> Value {
+fn log_events(lines: &[String]) -> Value {
     let event = |line| {
         json!({
             "logStreamName": "2026/11/21/[$LATEST]0123456789abcdef",
@@ -114,26 +114,26 @@ fn events(lines: &[String]) -> Value {
 }
 
 fn filter_log_events(lines: &[String]) -> Vec<u8> {
-    serde_json::to_vec_pretty(&events(lines)).unwrap()
+    serde_json::to_vec_pretty(&log_events(lines)).unwrap()
 }
 
 fn filter_log_events_on_one_line(lines: &[String]) -> Vec<u8> {
-    serde_json::to_vec(&events(lines)).unwrap()
+    serde_json::to_vec(&log_events(lines)).unwrap()
 }
 
 fn filter_log_events_as_text(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
+    wrap_each(lines, |line| {
         format!("EVENTS\t1\t1790000000000\tstream\t{line}\t1790000000000\n")
     })
 }
 
 fn lambda_json(lines: &[String]) -> Vec<u8> {
     let record = |line: &str| json!({ "timestamp": "2026-11-21T17:00:00Z", "level": "INFO", "message": line });
-    each(lines, |line| format!("{}\n", record(line)))
+    wrap_each(lines, |line| format!("{}\n", record(line)))
 }
 
 fn fluent_bit(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
+    wrap_each(lines, |line| {
         let record = json!({ "log": format!("{line}\n"), "stream": "stdout", "time": "now" });
         format!("[0] app: [[1790000000.0, {{}}], {record}]\n")
     })
@@ -141,8 +141,8 @@ fn fluent_bit(lines: &[String]) -> Vec<u8> {
 
 /// Splits lines into pieces of 16 KiB, of which only the last one has the line break.
 fn docker(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
-        let pieces = pieces(&format!("{line}\n"));
+    wrap_each(lines, |line| {
+        let pieces = split_at_characters(&format!("{line}\n"));
         let record = |log: String| json!({ "log": log, "stream": "stdout" });
         // Writes the members in Docker's order.
         let records = pieces.into_iter().map(record).map(|record| {
@@ -156,8 +156,8 @@ fn docker(lines: &[String]) -> Vec<u8> {
 }
 
 fn cri(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
-        let mut pieces = pieces(line);
+    wrap_each(lines, |line| {
+        let mut pieces = split_at_characters(line);
         let last = pieces.pop().unwrap_or_default();
         let before = pieces
             .iter()
@@ -171,7 +171,7 @@ fn cri(lines: &[String]) -> Vec<u8> {
     })
 }
 
-fn pieces(line: &str) -> Vec<String> {
+fn split_at_characters(line: &str) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for character in line.chars() {
         let piece = pieces.last_mut().unwrap();
@@ -185,19 +185,19 @@ fn pieces(line: &str) -> Vec<String> {
 }
 
 fn json_in_json(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
+    wrap_each(lines, |line| {
         let record = json!({ "log": line }).to_string();
         format!("{}\n", json!({ "message": record }))
     })
 }
 
-fn field(text: &str) -> String {
+fn csv_field(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 fn insights_csv(lines: &[String]) -> Vec<u8> {
-    let log = each(lines, |line| {
-        format!("2026-11-21 17:00:00.123,{},1\n", field(line))
+    let log = wrap_each(lines, |line| {
+        format!("2026-11-21 17:00:00.123,{},1\n", csv_field(line))
     });
     [b"@timestamp,@message,@ptr\n", &*log].concat()
 }
@@ -211,13 +211,16 @@ fn insights_json(lines: &[String]) -> Vec<u8> {
 }
 
 fn json_in_csv(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
-        format!("1,{},x\n", field(&json!({ "message": line }).to_string()))
+    wrap_each(lines, |line| {
+        format!(
+            "1,{},x\n",
+            csv_field(&json!({ "message": line }).to_string())
+        )
     })
 }
 
 fn with_members_in_another_order(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| match serde_json::from_str::<Value>(line) {
+    wrap_each(lines, |line| match serde_json::from_str::<Value>(line) {
         Ok(Value::Object(members)) => {
             let members = members.iter().rev();
             let members = members.map(|(name, value)| format!("{}: {value}", json!(name)));
@@ -228,7 +231,7 @@ fn with_members_in_another_order(lines: &[String]) -> Vec<u8> {
 }
 
 fn with_members_on_lines_of_their_own(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| match serde_json::from_str::<Value>(line) {
+    wrap_each(lines, |line| match serde_json::from_str::<Value>(line) {
         Ok(value) => format!("{value:#}\n"),
         Err(_) => format!("{line}\n"),
     })
@@ -236,15 +239,15 @@ fn with_members_on_lines_of_their_own(lines: &[String]) -> Vec<u8> {
 
 /// Writes numeric escapes, as writers of JSON in Python and Go do for some characters.
 fn with_every_special_character_as_a_number(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
-        let text = ascii(&json!(line).to_string());
+    wrap_each(lines, |line| {
+        let text = escape_non_ascii(&json!(line).to_string());
         format!("{{\"message\": {text}}}\n")
     })
 }
 
-/// Escapes all other than ASCII characters in JSON.
-fn ascii(json: &str) -> String {
-    let ascii = json.chars().map(|character| match character {
+/// Escapes characters in JSON that are not ASCII, and `<`, `>` and `&`.
+fn escape_non_ascii(json: &str) -> String {
+    let escaped = json.chars().map(|character| match character {
         ' '..='~' if !"<>&".contains(character) => character.to_string(),
         other => {
             let mut units = [0; 2];
@@ -252,7 +255,7 @@ fn ascii(json: &str) -> String {
             units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
         }
     });
-    ascii.collect()
+    escaped.collect()
 }
 
 fn utf_16(text: &[u8], bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
@@ -310,7 +313,7 @@ fn subscription(line: &str) -> String {
     json!({ "messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": events }).to_string()
 }
 
-fn packed(text: &str) -> String {
+fn gzip_base64(text: &str) -> String {
     STANDARD.encode(gzipped(text.as_bytes()))
 }
 
@@ -331,7 +334,7 @@ fn url_safe_base64_in_lines(lines: &[String]) -> Vec<u8> {
 }
 
 fn base64_before_a_hyphen(lines: &[String]) -> Vec<u8> {
-    let line = |line: &String| packed(line) + "-end\n";
+    let line = |line: &String| gzip_base64(line) + "-end\n";
     lines.iter().map(line).collect::<String>().into_bytes()
 }
 
@@ -344,7 +347,7 @@ fn subscription_event(lines: &[String]) -> Vec<u8> {
 
 /// Writes an event with the escapes of .NET's JSON writer.
 fn kinesis_event(lines: &[String]) -> Vec<u8> {
-    let record = |line: &String| json!({ "kinesis": { "partitionKey": "1", "data": packed(&subscription(line)) } });
+    let record = |line: &String| json!({ "kinesis": { "partitionKey": "1", "data": gzip_base64(&subscription(line)) } });
     let records: Vec<Value> = lines.iter().map(record).collect();
     let event = json!({ "Records": records }).to_string();
     event
@@ -428,7 +431,7 @@ fn fold_at_spaces(text: &str) -> String {
 }
 
 /// Splits a line into pieces of this many bytes.
-fn cut(line: &str, length: usize) -> Vec<String> {
+fn split(line: &str, length: usize) -> Vec<String> {
     let pieces = line.as_bytes().chunks(length);
     pieces
         .map(|piece| String::from_utf8(piece.to_vec()).unwrap())
@@ -436,10 +439,13 @@ fn cut(line: &str, length: usize) -> Vec<String> {
 }
 
 /// Returns the pieces of each line as records, with a piece of another container's line after each.
-fn partial(lines: &[String], record: fn(&str, &str, usize, bool) -> Value) -> Vec<Value> {
+fn split_into_records(
+    lines: &[String],
+    record: fn(&str, &str, usize, bool) -> Value,
+) -> Vec<Value> {
     let mut records = Vec::new();
     for (line, text) in lines.iter().enumerate() {
-        let pieces = cut(&ascii(text), 16 * 1024);
+        let pieces = split(&escape_non_ascii(text), 16 * 1024);
         for (at, piece) in pieces.iter().enumerate() {
             let id = format!("id-{}", line + 1);
             records.push(record(piece, &id, at + 1, at + 1 == pieces.len()));
@@ -460,7 +466,7 @@ fn json_lines(records: &[Value]) -> Vec<u8> {
 }
 
 fn firelens_records(lines: &[String]) -> Vec<Value> {
-    partial(lines, |piece, id, ordinal, is_last| {
+    split_into_records(lines, |piece, id, ordinal, is_last| {
         json!({
             "container_name": "api", "log": piece, "partial_message": "true", "partial_id": id,
             "partial_ordinal": ordinal.to_string(), "partial_last": is_last.to_string(),
@@ -479,7 +485,7 @@ fn firelens_in_log_events(lines: &[String]) -> Vec<u8> {
 }
 
 fn docker_journald(lines: &[String]) -> Vec<u8> {
-    json_lines(&partial(lines, |piece, id, ordinal, is_last| {
+    json_lines(&split_into_records(lines, |piece, id, ordinal, is_last| {
         let mut record = json!({
             "MESSAGE": piece, "CONTAINER_PARTIAL_ID": id,
             "CONTAINER_PARTIAL_ORDINAL": ordinal.to_string(),
@@ -493,7 +499,7 @@ fn docker_journald(lines: &[String]) -> Vec<u8> {
 }
 
 fn cri_by_fluent_bit(lines: &[String]) -> Vec<u8> {
-    json_lines(&partial(lines, |piece, id, ordinal, is_last| {
+    json_lines(&split_into_records(lines, |piece, id, ordinal, is_last| {
         let pod = if id.ends_with("other") {
             "other"
         } else {
@@ -510,7 +516,7 @@ fn cri_by_fluent_bit(lines: &[String]) -> Vec<u8> {
 fn journald(lines: &[String]) -> Vec<u8> {
     let mut records = Vec::new();
     for line in lines {
-        let pieces = cut(&ascii(line), 48 * 1024);
+        let pieces = split(&escape_non_ascii(line), 48 * 1024);
         for (at, piece) in pieces.iter().enumerate() {
             let mut record = json!({ "_STREAM_ID": "1", "MESSAGE": piece });
             if at + 1 < pieces.len() {
@@ -547,8 +553,8 @@ fn journald_native_bytes(lines: &[String]) -> Vec<u8> {
 }
 
 fn awslogs_without_marks(lines: &[String]) -> Vec<u8> {
-    each(lines, |line| {
-        let pieces = cut(&ascii(line), 16 * 1024);
+    wrap_each(lines, |line| {
+        let pieces = split(&escape_non_ascii(line), 16 * 1024);
         let prefix = "2026-11-21T17:00:00.123000+00:00 api/api/0123";
         let pieces = pieces.iter().map(|piece| format!("{prefix} {piece}\n"));
         let other = "2026-11-21T17:00:00.123000+00:00 api/api/4567 another container\n";
@@ -559,7 +565,7 @@ fn awslogs_without_marks(lines: &[String]) -> Vec<u8> {
 fn awslogs_without_marks_in_log_events(lines: &[String]) -> Vec<u8> {
     let mut events = Vec::new();
     for line in lines {
-        for piece in cut(&ascii(line), 16 * 1024) {
+        for piece in split(&escape_non_ascii(line), 16 * 1024) {
             events.push(json!({ "logStreamName": "a", "timestamp": 1, "message": piece }));
             events.push(json!({ "logStreamName": "b", "timestamp": 1, "message": "another" }));
         }
