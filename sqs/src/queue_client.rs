@@ -1,5 +1,7 @@
 //! The client of one queue.
 
+use std::fmt;
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{BuildError, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
@@ -45,7 +47,6 @@ pub struct QueueClient {
 }
 
 /// A send whose span has started. If it is dropped, its span ends with `error.type` `cancelled`.
-#[derive(Debug)]
 #[must_use = "the message is not sent until `send` is awaited"]
 pub struct PreparedSend<'a> {
     queue_client: &'a QueueClient,
@@ -183,6 +184,17 @@ impl PreparedSend<'_> {
         measurement.finish(outcome.as_ref().err());
         span::finish(&context.span(), outcome.as_ref().err());
         outcome
+    }
+}
+
+/// Omits the added attributes: their values may be personal data, such as baggage.
+impl fmt::Debug for PreparedSend<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PreparedSend")
+            .field("queue", &self.queue_client.queue.as_str())
+            .field("message", self.message)
+            .finish_non_exhaustive()
     }
 }
 
