@@ -10,7 +10,8 @@ use crate::error_type;
 use crate::message::InvalidMessage;
 use crate::refusal::Refusal;
 
-/// Error codes with which AWS throttles a call, whatever the HTTP status.
+/// Error codes of throttled calls. Most of them have HTTP status 400, which alone does not show that
+/// the call may succeed later.
 const THROTTLING_CODES: [&str; 6] = [
     "RequestThrottled",
     "RequestThrottledException",

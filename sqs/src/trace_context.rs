@@ -42,7 +42,7 @@ pub(crate) enum ContextSource {
     /// The caller, who put a context into the message: into its attributes or, where X-Ray is
     /// listed, into its `AWSTraceHeader`. `None` if the context is not valid.
     Message(Option<SpanContext>),
-    /// None: no propagator writes a trace context, or the message has no room for one.
+    /// No source: no propagator writes a trace context, or the message has no room for one.
     Missing,
 }
 
@@ -134,9 +134,11 @@ fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
     let mut free = FreeSpace::new(message);
     let present = AttributeCarrier::new(message, "");
     for (name, value) in fields.into_sorted() {
+        // SQS refuses an empty value, and an empty field has no information to lose.
         if value.is_empty() || present.find(&name).is_some() {
             continue;
         }
+        // A `tracestate` is meaningful only with the `traceparent` that it was written with.
         let is_orphaned = name == TRACESTATE
             && added
                 .dropped_context
@@ -149,6 +151,7 @@ fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
             added.dropped_context.push(field.name);
         }
     }
+    // An attribute that does not fit does not end the loop: a smaller one after it may fit.
     for attribute in &message.optional_attributes {
         if attribute.value.is_empty() {
             continue;

@@ -20,7 +20,7 @@ fn all_three() -> ContextFields {
     context_fields(&[(BAGGAGE, "k=v"), (TRACESTATE, "a=b"), (TRACEPARENT, PARENT)])
 }
 
-/// Writes [`all_three`], and X-Ray's header if it is listed, whatever the context.
+/// Writes [`all_three`], and X-Ray's header if it is listed, and ignores the context.
 #[derive(Debug)]
 struct FixedPropagator {
     reader: Propagator,
