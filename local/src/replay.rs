@@ -73,7 +73,7 @@ impl Replay {
     /// Opens the logs and the ledger.
     pub(crate) fn new(settings: ReplaySettings) -> Result<Self, ReplayError> {
         let sender = Sender::from_env(settings.endpoint.as_deref())?;
-        if let Some(variable) = sender.passed_over() {
+        if let Some(variable) = sender.ignored_variable() {
             tracing::warn!(
                 "{variable} is not read here: headers are read only from OTEL_EXPORTER_OTLP_HEADERS"
             );

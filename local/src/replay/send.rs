@@ -133,12 +133,12 @@ impl<'a> BatchSender<'a> {
         };
         match send_with_retries(sender, Bytes::new(), report).await {
             Ok(_) => self.is_otlp_receiver = true,
-            Err(SendFailure::Refused(_)) => {
+            Err(SendFailure::NonRetryable(_)) => {
                 let text = format!(
                     "{}, and refused an empty request too: the endpoint's path or port is not that of an OTLP receiver",
                     refused.text
                 );
-                return Err(to_error(sender, SendFailure::Misdirected(text), report));
+                return Err(to_error(sender, SendFailure::WrongEndpoint(text), report));
             }
             Err(failure) => return Err(to_error(sender, failure, report)),
         }
@@ -157,7 +157,7 @@ impl<'a> BatchSender<'a> {
         let request = requests.concat();
         let accepted = match send_with_retries(sender, request.into(), report).await {
             Ok(accepted) => accepted,
-            Err(SendFailure::Refused(text)) => return Ok(Err(text)),
+            Err(SendFailure::NonRetryable(text)) => return Ok(Err(text)),
             Err(failure) => return Err(to_error(sender, failure, report)),
         };
         self.is_otlp_receiver = true;
@@ -217,7 +217,7 @@ async fn send_with_retries(
     for pause in PAUSES {
         report.requests += 1;
         match sender.send(request.clone()).await {
-            Err(SendFailure::Passing { text, retry_after }) => {
+            Err(SendFailure::Retryable { text, retry_after }) => {
                 let pause = pause.max(retry_after.unwrap_or_default()).min(MAX_PAUSE);
                 tracing::warn!(error = text, ?pause, "request failed, retrying");
                 sleep(pause).await;

@@ -24,7 +24,7 @@ pub const MAX_REQUEST_BYTES: usize = crate::export::MAX_REQUEST_BYTES;
 pub struct Sender {
     transport: Transport,
     endpoint: String,
-    passed_over: Option<&'static str>,
+    ignored_variable: Option<&'static str>,
 }
 
 /// Problems with the variables of the environment, or with the endpoint given instead.
@@ -77,17 +77,17 @@ pub struct Accepted {
 pub enum SendFailure {
     /// The collector will never accept this request, but may accept others.
     #[error("{0}")]
-    Refused(String),
+    NonRetryable(String),
     /// The collector rejects the headers of the request.
     #[error("{0}: check the headers in OTEL_EXPORTER_OTLP_HEADERS")]
     Unauthorized(String),
     /// The endpoint is not that of an OTLP receiver. The text contains the response, and the
     /// probable mistake in the configuration.
     #[error("{0}")]
-    Misdirected(String),
+    WrongEndpoint(String),
     /// The same request may succeed later.
     #[error("{text}")]
-    Passing {
+    Retryable {
         /// Description of the failure.
         text: String,
         /// Time after which the collector accepts a retry, if it states one.
@@ -109,14 +109,14 @@ impl Sender {
         Ok(Self {
             endpoint: replay.otlp.endpoint.to_string(),
             transport: Transport::new(Signal::Traces, &replay.otlp),
-            passed_over: replay.ignored_variable,
+            ignored_variable: replay.ignored_variable,
         })
     }
 
     /// Returns the name of a variable that is set but ignored, because only a service uses it.
     #[must_use]
-    pub fn passed_over(&self) -> Option<&'static str> {
-        self.passed_over
+    pub fn ignored_variable(&self) -> Option<&'static str> {
+        self.ignored_variable
     }
 
     /// Returns the URL of the endpoint, without secrets.
@@ -146,13 +146,13 @@ impl Sender {
         let text = ErrorChain(&error).to_string();
         match error {
             error if error.is_unauthorized() => SendFailure::Unauthorized(text),
-            TransportError::WrongEndpoint(_) => SendFailure::Misdirected(text),
-            TransportError::NonRetryable(_) => SendFailure::Refused(text),
+            TransportError::WrongEndpoint(_) => SendFailure::WrongEndpoint(text),
+            TransportError::NonRetryable(_) => SendFailure::NonRetryable(text),
             TransportError::Retryable { retry_after, .. } => {
-                SendFailure::Passing { text, retry_after }
+                SendFailure::Retryable { text, retry_after }
             }
             TransportError::Send(_) | TransportError::Unacknowledged { .. } => {
-                SendFailure::Passing {
+                SendFailure::Retryable {
                     text,
                     retry_after: None,
                 }
