@@ -51,7 +51,7 @@ impl Dialer {
                 .await
                 .map_err(|error| SendError::ConnectProxy(proxy.endpoint.authority(), error))?,
         };
-        // Each request is written at once, so Nagle's algorithm would only delay it.
+        // Each request is written in one go, so Nagle's algorithm would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
         let (tcp, socket) = duplicate(tcp).map_err(SendError::Connect)?;
         if let Some(proxy) = &self.proxy {
