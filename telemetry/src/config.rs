@@ -6,7 +6,6 @@ use tracing_subscriber::filter::Targets;
 
 use self::reader::Reader;
 use crate::buffer::{Bounds, Buffer};
-use crate::export::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
 use crate::otlp::Signal;
 use crate::propagation::Propagator;
 
@@ -36,6 +35,19 @@ pub(crate) use reader::Problem;
 pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
 
+/// Bytes that CloudWatch Logs adds to the length of an event. Both together are limited to 262,144
+/// bytes (PutLogEvents).
+const EVENT_OVERHEAD: usize = 26;
+/// Length of the longest line that CloudWatch Logs accepts, including its line break: 262,118
+/// bytes.
+pub const MAX_LINE_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD;
+/// Length of the longest line that log pipelines outside Lambda do not split, including its line
+/// break: one byte less than the 16 KiB at which Docker (including FireLens, `awslogs` and
+/// `json-file`) and containerd split lines. journald splits at 48 KiB.
+pub const UNCUT_LINE_BYTES: usize = 16 * 1024 - 1;
+/// Minimum line length that can be configured. It holds the header of a fragment, and more text
+/// than header.
+pub const MIN_LINE_BYTES: usize = 1024;
 /// Default of `OTEL_BSP_SCHEDULE_DELAY` in the specification.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 /// Minimum time between two exports in the background: without a pause, a service would do nothing

@@ -215,7 +215,8 @@ pub use propagation::{
     check_baggage, parse_trace_context, parse_trace_context_with, parse_xray_header, with_baggage,
     with_remote_parent,
 };
-pub use telemetry::{Builder, FlushReport, Service, Telemetry};
+pub use resource::Service;
+pub use telemetry::{Builder, FlushReport, Telemetry};
 /// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's
 /// globals from here: each minor version has separate ones.
 #[doc(no_inline)]

@@ -6,7 +6,6 @@ use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetect
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute as key};
 
 use crate::config::{Config, KubernetesEnvironment, LambdaEnvironment, Platform};
-use crate::telemetry::Service;
 
 mod ecs;
 mod instance;
@@ -26,6 +25,22 @@ const CX_SUBSYSTEM_NAME: &str = "cx.subsystem.name";
 
 /// Bytes per MiB: `faas.max_memory` is in bytes and Lambda's variable in MiB.
 const BYTES_PER_MEGABYTE: i64 = 1024 * 1024;
+
+/// The service's name and version, for processes whose environment does not set them.
+///
+/// ```
+/// use baton_telemetry::Service;
+///
+/// const SERVICE: Service = Service { name: "orders", version: Some(env!("CARGO_PKG_VERSION")) };
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    /// `service.name`, unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` sets
+    /// another one.
+    pub name: &'static str,
+    /// `service.version`, usually `Some(env!("CARGO_PKG_VERSION"))`.
+    pub version: Option<&'static str>,
+}
 
 /// Merges the known attributes. In ascending priority: the program, the platform,
 /// `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.

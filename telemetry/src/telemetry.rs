@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::otlp::Signal;
 use crate::output::Output;
 use crate::propagation::Propagator;
-use crate::resource;
+use crate::resource::{self, Service};
 
 mod background;
 mod builder;
@@ -41,22 +41,6 @@ mod pipeline;
 mod start;
 
 pub use builder::Builder;
-
-/// The service's name and version, for processes whose environment does not set them.
-///
-/// ```
-/// use baton_telemetry::Service;
-///
-/// const SERVICE: Service = Service { name: "orders", version: Some(env!("CARGO_PKG_VERSION")) };
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct Service {
-    /// `service.name`, unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` sets
-    /// another one.
-    pub name: &'static str,
-    /// `service.version`, usually `Some(env!("CARGO_PKG_VERSION"))`.
-    pub version: Option<&'static str>,
-}
 
 /// Counts of spans after a flush, since the start of the process, and what the flush has sent.
 ///

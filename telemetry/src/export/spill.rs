@@ -46,6 +46,8 @@ use crate::otlp::protobuf::Malformed;
 mod fragments;
 mod lines;
 
+pub use crate::config::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
+
 /// Name of the member that identifies these lines.
 pub const MARKER: &str = "baton.spill";
 /// Value of that member: the version of the format.
@@ -53,19 +55,6 @@ pub const VERSION: u64 = 1;
 
 /// Text for people who find such a line in their logs.
 const MESSAGE: &str = "spans that could not be exported: baton replay sends them on";
-/// Bytes that CloudWatch Logs adds to the length of an event. Both together are limited to 262,144
-/// bytes (PutLogEvents).
-const EVENT_OVERHEAD: usize = 26;
-/// Length of the longest line that CloudWatch Logs accepts, including its line break: 262,118
-/// bytes.
-pub const MAX_LINE_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD;
-/// Length of the longest line that log pipelines outside Lambda do not split, including its line
-/// break: one byte less than the 16 KiB at which Docker (including FireLens, `awslogs` and
-/// `json-file`) and containerd split lines. journald splits at 48 KiB.
-pub const UNCUT_LINE_BYTES: usize = 16 * 1024 - 1;
-/// Minimum line length that can be configured. It holds the header of a fragment, and more text
-/// than header.
-pub const MIN_LINE_BYTES: usize = 1024;
 /// Maximum length of a line without its spans: the header with the longest numbers, and the end.
 const MAX_HEADER_BYTES: usize = 384;
 

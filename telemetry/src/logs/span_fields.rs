@@ -155,8 +155,8 @@ impl From<LogValue<'_>> for OwnedValue {
     }
 }
 
-fn truncated(write: impl FnOnce(&mut TruncatingWriter) -> fmt::Result) -> String {
-    let mut writer = TruncatingWriter::default();
+fn truncated(write: impl FnOnce(&mut ShorteningWriter) -> fmt::Result) -> String {
+    let mut writer = ShorteningWriter::default();
     // An error means that the formatting code failed or the string was cut. The text written so far
     // is kept.
     let _ = write(&mut writer);
@@ -165,12 +165,12 @@ fn truncated(write: impl FnOnce(&mut TruncatingWriter) -> fmt::Result) -> String
 
 /// Writer that keeps the first [`MAX_TEXT`] bytes.
 #[derive(Default)]
-struct TruncatingWriter {
+struct ShorteningWriter {
     text: String,
     is_cut: bool,
 }
 
-impl fmt::Write for TruncatingWriter {
+impl fmt::Write for ShorteningWriter {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.is_cut {
             return Err(fmt::Error);

@@ -65,7 +65,7 @@ pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    spans_and_errors(Selection { logs: None })
+    spans_and_errors(SpanSelection { logs: None })
 }
 
 /// Returns the layer with the log filter `logs`: it creates spans of the default level, and finer
@@ -74,11 +74,11 @@ pub(crate) fn default_layer<S>(logs: Targets) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    spans_and_errors(Selection { logs: Some(logs) })
+    spans_and_errors(SpanSelection { logs: Some(logs) })
 }
 
 /// Combines the layer that creates spans with the one that records errors on them.
-fn spans_and_errors<S>(selection: Selection) -> impl Layer<S>
+fn spans_and_errors<S>(selection: SpanSelection) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -88,15 +88,15 @@ where
         .and_then(errors)
 }
 
-/// Selection of the spans to create.
+/// SpanSelection of the spans to create.
 #[derive(Debug, Clone)]
-struct Selection {
+struct SpanSelection {
     /// Log filter for spans finer than the default level. `None` selects all spans, for a program's
     /// own subscriber.
     logs: Option<Targets>,
 }
 
-impl Selection {
+impl SpanSelection {
     fn includes(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_span()
             && match &self.logs {
@@ -109,12 +109,12 @@ impl Selection {
 /// Filter of the layer that creates spans. Its type identifies subscribers that contain the layer.
 #[derive(Debug)]
 pub(crate) struct SpansOnly {
-    selection: Selection,
+    selection: SpanSelection,
     has_created_span: AtomicBool,
 }
 
 impl SpansOnly {
-    fn new(selection: Selection) -> Self {
+    fn new(selection: SpanSelection) -> Self {
         Self {
             selection,
             has_created_span: AtomicBool::new(false),

@@ -33,7 +33,7 @@ pub(super) struct Description {
     pub(super) is_monotonic: bool,
     /// The instrument is measured by callbacks, during a collection.
     pub(super) is_observable: bool,
-    pub(super) window: AggregationTemporality,
+    pub(super) temporality: AggregationTemporality,
     pub(super) bounds: Box<[f64]>,
 }
 
@@ -139,11 +139,11 @@ impl Instrument {
     ) {
         let Description {
             is_observable,
-            window,
+            temporality,
             bounds,
             ..
         } = &self.description;
-        let is_delta = *window == AggregationTemporality::Delta;
+        let is_delta = *temporality == AggregationTemporality::Delta;
         let times = if is_delta { since_last } else { since_start };
         let metric = self.metric();
         let mut write = |attributes: &[KeyValue], state: &State| match state.point(is_delta, bounds)
@@ -177,7 +177,7 @@ impl Instrument {
             unit,
             aggregation,
             is_monotonic,
-            window,
+            temporality,
             ..
         } = &self.description;
         Metric {
@@ -187,10 +187,10 @@ impl Instrument {
             kind: match aggregation {
                 Aggregation::Last => Kind::Gauge,
                 Aggregation::Histogram => Kind::Histogram {
-                    temporality: *window,
+                    temporality: *temporality,
                 },
                 Aggregation::Sum | Aggregation::Observed => Kind::Sum {
-                    temporality: *window,
+                    temporality: *temporality,
                     is_monotonic: *is_monotonic,
                 },
             },

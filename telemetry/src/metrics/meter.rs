@@ -174,7 +174,7 @@ impl Scope {
             ),
             zero,
             is_monotonic: matches!(kind, Counter | ObservableCounter),
-            window: window(kind, self.temporality),
+            temporality: aggregation_temporality(kind, self.temporality),
             bounds: Box::default(),
         }
     }
@@ -189,9 +189,12 @@ type Identity = (
 
 /// Returns what the data points of an instrument count from (specification of the OTLP metrics
 /// exporter, "Additional Configuration").
-fn window(kind: InstrumentKind, temporality: Temporality) -> AggregationTemporality {
+fn aggregation_temporality(
+    kind: InstrumentKind,
+    preference: Temporality,
+) -> AggregationTemporality {
     use InstrumentKind::{Counter, Histogram, ObservableUpDownCounter, UpDownCounter};
-    match (temporality, kind) {
+    match (preference, kind) {
         (Temporality::Delta, UpDownCounter | ObservableUpDownCounter) => {
             AggregationTemporality::Cumulative
         }

@@ -10,16 +10,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use self::normal::normalized;
+use self::normal::normalize;
 use self::sdk::Sdk;
 use super::*;
 use crate::otlp::encode;
 use crate::otlp::encode::metrics::MetricsRequest;
 use crate::otlp::encode::tests::{attribute, test_scope};
 
+mod concurrent_exports;
 mod normal;
 mod sdk;
-mod turns;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -190,9 +190,9 @@ proptest! {
             if limit == usize::MAX {
                 prop_assert!(requests.len() <= 1);
             }
-            let (ours, points) = normalized(decoded(&requests));
+            let (ours, points) = normalize(decoded(&requests));
             prop_assert_eq!(points, requests.iter().map(|request| request.points).sum::<u64>());
-            let (theirs, _) = normalized(vec![theirs.collect()]);
+            let (theirs, _) = normalize(vec![theirs.collect()]);
             prop_assert_eq!(ours, theirs);
         }
     }
@@ -218,11 +218,11 @@ fn no_data_point_ends_before_it_starts_if_the_clock_is_set_back() {
     let meters = Meters::new(Temporality::Delta);
     let counter = meters.meter("test").u64_counter("orders").build();
     let now = SystemTime::now();
-    // `normalized` checks the start and end of each data point.
+    // `normalize` checks the start and end of each data point.
     for moment in [now + HOUR, now, now + 2 * HOUR] {
         counter.add(1, &[]);
         let requests = meters.collect(&ResourceFrame::default(), usize::MAX, moment);
-        let (_, points) = normalized(decoded(&requests));
+        let (_, points) = normalize(decoded(&requests));
         assert_eq!(points, 1);
     }
 }

@@ -1,7 +1,8 @@
 //! Options of telemetry that the environment does not have.
 
-use super::{Service, Telemetry};
+use super::Telemetry;
 use crate::export::headers::OpenHeaderSource;
+use crate::resource::Service;
 
 /// Builder for [`Telemetry`].
 ///

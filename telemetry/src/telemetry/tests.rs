@@ -11,16 +11,16 @@ use self::collector::*;
 use super::*;
 use crate::buffer::FlushGroup;
 
-mod answers;
 mod collector;
 mod console;
-mod endings;
 mod failures;
+mod fetched_headers;
 mod groups;
 mod logs;
 mod metrics;
 mod rejected;
-mod renewed_headers;
+mod responses;
+mod shutdown;
 mod spill;
 mod wrong_endpoint;
 

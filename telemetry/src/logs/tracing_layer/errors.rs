@@ -16,7 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Selection;
+use super::SpanSelection;
 use crate::error_chain::ErrorChain;
 use crate::logs::program_spans;
 
@@ -90,7 +90,7 @@ impl Visit for ErrorText {
 
 /// Filter of the [`Errors`] layer. It enables the same spans as [`SpansOnly`](super::SpansOnly), so
 /// that each error is recorded on a span that was created.
-pub(super) struct SpansAndErrors(pub(super) Selection);
+pub(super) struct SpansAndErrors(pub(super) SpanSelection);
 
 impl SpansAndErrors {
     fn passes(&self, metadata: &Metadata<'_>) -> bool {

@@ -11,7 +11,7 @@ use prost::Message as _;
 
 /// Returns the data points, each encoded with its metric, scope and resource, and their number.
 /// They are compared in encoded form, because NaN is not equal to itself.
-pub(super) fn normalized(requests: Vec<ExportMetricsServiceRequest>) -> (Vec<Vec<u8>>, u64) {
+pub(super) fn normalize(requests: Vec<ExportMetricsServiceRequest>) -> (Vec<Vec<u8>>, u64) {
     let mut points = Vec::new();
     for resource in requests
         .into_iter()

@@ -46,7 +46,7 @@ impl Invocation {
     }
 }
 
-pub(super) async fn requests(collector: &TestCollector, count: usize) {
+pub(super) async fn wait_for_requests(collector: &TestCollector, count: usize) {
     let arrived = async {
         while collector.request_count() < count {
             tokio::task::yield_now().await;
@@ -56,7 +56,7 @@ pub(super) async fn requests(collector: &TestCollector, count: usize) {
 }
 
 /// Waits for the flush of ungrouped spans that the last flush started.
-pub(super) async fn swept(telemetry: &Telemetry) {
+pub(super) async fn wait_for_ungrouped_flush(telemetry: &Telemetry) {
     let ungrouped_flush = lock(&telemetry.shared.pipeline.ungrouped_flush).take();
     if let Some(ungrouped_flush) = ungrouped_flush {
         ungrouped_flush.await.unwrap();
@@ -73,7 +73,7 @@ async fn a_group_does_not_wait_for_hanging_requests_of_other_groups() {
         invocation.end_span(name);
         hanging.push(tokio::spawn(async move { invocation.flush(LONG).await }));
     }
-    requests(&collector, 4).await;
+    wait_for_requests(&collector, 4).await;
     let own = Invocation::start(&telemetry);
     own.end_span("own");
     let started = Instant::now();
@@ -87,7 +87,7 @@ async fn a_group_does_not_wait_for_hanging_requests_of_other_groups() {
         assert!(flush.await.unwrap_err().is_cancelled());
     }
     own.flush(LONG).await;
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     assert_eq!(own.flush(LONG).await.exported, 5);
     let mut names = exported_names(&collector);
     names.sort_unstable();
@@ -104,7 +104,7 @@ async fn a_group_flush_does_not_send_the_spans_of_other_open_groups() {
     end_span(&telemetry, "nobody's");
     let report = own.flush(LONG).await;
     assert_eq!((report.sent.spans, report.sent.requests), (1, 1));
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     assert_eq!(exported_names(&collector), ["own", "nobody's"]);
     assert_eq!(own.flush(LONG).await.pending, 1);
     // A flush of all spans sends them.
@@ -126,7 +126,7 @@ async fn late_spans_are_counted_and_sent_after_the_next_flush() {
     let next = Invocation::start(&telemetry);
     next.end_span("next");
     next.flush(LONG).await;
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     let report = next.flush(LONG).await;
     assert_eq!((report.exported, report.late, report.pending), (4, 2, 0));
     let names = exported_names(&collector);
@@ -144,7 +144,7 @@ async fn failed_spans_of_a_closed_group_are_sent_after_the_next_flush_and_are_no
     assert_eq!(next.flush(LONG).await.pending, 1);
     drop(failing);
     next.flush(LONG).await;
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     let report = next.flush(LONG).await;
     assert_eq!((report.exported, report.pending, report.late), (2, 0, 0));
     assert_eq!(exported_names(&collector), ["second", "first"]);
@@ -158,16 +158,16 @@ async fn ungrouped_spans_do_not_delay_a_flush_and_have_one_request_in_flight() {
     end_span(&telemetry, "stray");
     own.end_span("first");
     own.flush(LONG).await;
-    requests(&collector, 2).await;
+    wait_for_requests(&collector, 2).await;
     own.end_span("second");
     end_span(&telemetry, "another stray");
     let report = own.flush(LONG).await;
     assert_eq!((report.sent.spans, report.pending), (1, 2));
     assert_eq!(exported_names(&collector), ["first", "second"]);
     assert_eq!(collector.request_count(), 3);
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     own.flush(LONG).await;
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     assert_eq!(own.flush(LONG).await.pending, 0);
     assert_eq!(exported_names(&collector)[2..], ["stray", "another stray"]);
 }
@@ -180,11 +180,11 @@ async fn a_buffer_half_full_of_other_groups_spans_is_sent_after_a_flush() {
     own.end_span("own");
     other.end_span("first");
     own.flush(LONG).await;
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     assert_eq!(exported_names(&collector), ["own"]);
     other.end_span("second");
     own.flush(LONG).await;
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     assert_eq!(exported_names(&collector), ["own", "first", "second"]);
 }
 
@@ -196,7 +196,7 @@ async fn a_group_waits_for_its_spans_that_another_flush_has_in_flight() {
     invocation.end_span("span");
     let cloned = telemetry.clone();
     let other = tokio::spawn(async move { cloned.flush(Instant::now() + LONG).await });
-    requests(&collector, 1).await;
+    wait_for_requests(&collector, 1).await;
     // The deadline of a flush applies while it waits.
     let report = invocation.flush(WHILE).await;
     assert_eq!((report.exported, report.pending), (0, 1));
@@ -216,7 +216,7 @@ async fn a_flush_of_all_spans_waits_for_group_flushes_in_progress() {
     let invocation = Invocation::start(&telemetry);
     invocation.end_span("span");
     let other = tokio::spawn(async move { invocation.flush(LONG).await });
-    requests(&collector, 1).await;
+    wait_for_requests(&collector, 1).await;
     let mut flush = pin!(telemetry.flush(Instant::now() + LONG));
     assert!(tokio::time::timeout(WHILE, &mut flush).await.is_err());
     other.abort();

@@ -8,7 +8,7 @@ use super::*;
 pub(super) const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
 
 /// Returns telemetry that spills spans, and the output that it spills them to.
-pub(super) async fn spilling(collector: &TestCollector) -> (Telemetry, Output) {
+pub(super) async fn spilling_telemetry(collector: &TestCollector) -> (Telemetry, Output) {
     let output = Output::captured();
     let telemetry = telemetry_with_output(collector, &[SPILL], output.clone()).await;
     (telemetry, output)
@@ -48,7 +48,7 @@ async fn spans_that_cannot_be_exported_are_spilled_and_reported_immediately() {
         vec![Answer::Hang],
     ] {
         let collector = start_collector(&script).await;
-        let (telemetry, output) = spilling(&collector).await;
+        let (telemetry, output) = spilling_telemetry(&collector).await;
         end_span(&telemetry, "first");
         end_span(&telemetry, "second");
         let started = Instant::now();
@@ -72,7 +72,7 @@ async fn spans_that_cannot_be_exported_are_spilled_and_reported_immediately() {
 #[tokio::test]
 async fn a_hanging_collector_delays_two_flushes_and_loses_no_span() {
     let collector = start_collector(&[Answer::Hang; 100]).await;
-    let (telemetry, output) = spilling(&collector).await;
+    let (telemetry, output) = spilling_telemetry(&collector).await;
     let mut waited = 0;
     for _ in 0..100 {
         end_span(&telemetry, "span");
@@ -90,7 +90,7 @@ async fn a_hanging_collector_delays_two_flushes_and_loses_no_span() {
 #[tokio::test]
 async fn a_flush_with_an_expired_deadline_spills_its_spans() {
     let collector = start_collector(&[Answer::Hang]).await;
-    let (telemetry, output) = spilling(&collector).await;
+    let (telemetry, output) = spilling_telemetry(&collector).await;
     end_span(&telemetry, "span");
     let report = telemetry.flush(Instant::now()).await;
     assert_eq!((report.spilled, report.pending), (1, 0));
@@ -109,12 +109,12 @@ async fn a_service_spills_pending_spans_when_the_buffer_is_half_full_and_at_shut
     let telemetry = telemetry_with_output(&collector, &settings, output.clone()).await;
     telemetry.export_in_background();
     end_span(&telemetry, "first");
-    until(|| collector.request_count() >= 4).await;
+    wait_until(|| collector.request_count() >= 4).await;
     assert!(lines(&output).0.is_empty());
     for _ in 0..5 {
         end_span(&telemetry, "more");
     }
-    until(|| !lines(&output).0.is_empty()).await;
+    wait_until(|| !lines(&output).0.is_empty()).await;
     assert_eq!(span_names(&lines(&output).0).len(), 6);
     end_span(&telemetry, "last");
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
@@ -123,7 +123,7 @@ async fn a_service_spills_pending_spans_when_the_buffer_is_half_full_and_at_shut
     assert_eq!(span_names(&lines(&output).0).last(), Some(&"last"));
 }
 
-pub(super) async fn until(mut condition: impl FnMut() -> bool) {
+pub(super) async fn wait_until(mut condition: impl FnMut() -> bool) {
     let holds = async {
         while !condition() {
             tokio::task::yield_now().await;

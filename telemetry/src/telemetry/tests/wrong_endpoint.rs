@@ -1,7 +1,7 @@
 //! Endpoints that reject every request. They open the circuit breaker, as a collector that is down
 //! does.
 
-use super::spill::{assert_balanced, spilling};
+use super::spill::{assert_balanced, spilling_telemetry};
 use super::*;
 use crate::logs::Capture;
 
@@ -12,7 +12,7 @@ const REQUESTS: usize = 5;
 /// Flushes two scopes, as in an invocation, repeatedly. Returns the number of requests and the log.
 async fn flush_invocations(response: Answer) -> (usize, String) {
     let collector = start_collector(&[response; 3 * INVOCATIONS]).await;
-    let (telemetry, _output) = spilling(&collector).await;
+    let (telemetry, _output) = spilling_telemetry(&collector).await;
     let capture = Capture::start();
     for _ in 0..INVOCATIONS {
         for scope in ["runtime", "handler"] {
@@ -52,7 +52,7 @@ async fn a_rejected_payload_does_not_open_the_circuit_breaker() {
     // The collector rejects the request and then its first scope, and accepts the second one.
     let round = [400, 400, 200].map(Answer::Status);
     let collector = start_collector(&round.repeat(INVOCATIONS)).await;
-    let (telemetry, _output) = spilling(&collector).await;
+    let (telemetry, _output) = spilling_telemetry(&collector).await;
     for round in 1..=INVOCATIONS {
         for scope in ["poison", "healthy"] {
             telemetry.tracer(scope, "1.0.0").start(scope).end();

@@ -3,8 +3,8 @@
 
 use tokio::task::JoinHandle;
 
-use super::groups::{Invocation, LONG, requests, swept};
-use super::spill::{SPILL, assert_balanced, lines, span_names, spilling, until};
+use super::groups::{Invocation, LONG, wait_for_requests, wait_for_ungrouped_flush};
+use super::spill::{SPILL, assert_balanced, lines, span_names, spilling_telemetry, wait_until};
 use super::*;
 
 /// Starts flushes of this many groups, and waits until each has a request in flight that hangs.
@@ -19,7 +19,7 @@ async fn start_hanging_flushes(
     };
     let started = (0..count).map(|_| tokio::spawn(flush(Invocation::start(telemetry))));
     let flushes = started.collect();
-    requests(collector, count).await;
+    wait_for_requests(collector, count).await;
     flushes
 }
 
@@ -27,11 +27,11 @@ async fn start_hanging_flushes(
 async fn shutdown_spills_the_spans_that_another_flush_has_in_flight() {
     for budget in [BUDGET, Duration::ZERO] {
         let collector = start_collector(&[Answer::Hang; 10]).await;
-        let (telemetry, output) = spilling(&collector).await;
+        let (telemetry, output) = spilling_telemetry(&collector).await;
         end_span(&telemetry, "on its way");
         let other = telemetry.clone();
         let other = tokio::spawn(async move { other.flush(Instant::now() + LONG).await });
-        requests(&collector, 1).await;
+        wait_for_requests(&collector, 1).await;
         end_span(&telemetry, "behind it");
         let report = telemetry.shutdown(Instant::now() + budget).await;
         assert_eq!((report.spilled, report.pending), (2, 0), "{budget:?}");
@@ -48,7 +48,7 @@ async fn shutdown_spills_the_spans_that_many_groups_have_in_flight_once() {
     const GROUPS: usize = 20;
     for budget in [BUDGET, Duration::ZERO] {
         let collector = start_collector(&[Answer::Hang; 10 * GROUPS]).await;
-        let (telemetry, output) = spilling(&collector).await;
+        let (telemetry, output) = spilling_telemetry(&collector).await;
         let flushes = start_hanging_flushes(&collector, &telemetry, GROUPS).await;
         let report = telemetry.shutdown(Instant::now() + budget).await;
         assert_eq!(report.spilled, GROUPS as u64, "{budget:?}");
@@ -65,12 +65,12 @@ async fn shutdown_spills_ungrouped_spans_in_flight() {
     let mut script = vec![Answer::Status(200)];
     script.extend([Answer::Hang; 10]);
     let collector = start_collector(&script).await;
-    let (telemetry, output) = spilling(&collector).await;
+    let (telemetry, output) = spilling_telemetry(&collector).await;
     let own = Invocation::start(&telemetry);
     own.end_span("own");
     end_span(&telemetry, "stray");
     own.flush(LONG).await;
-    requests(&collector, 2).await;
+    wait_for_requests(&collector, 2).await;
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.exported, report.spilled, report.pending), (1, 1, 0));
     assert_eq!(span_names(&lines(&output).0), ["stray"]);
@@ -79,11 +79,11 @@ async fn shutdown_spills_ungrouped_spans_in_flight() {
 #[tokio::test]
 async fn shutdown_returns_as_soon_as_no_spans_are_in_flight() {
     let collector = start_collector(&[Answer::Hang]).await;
-    let (telemetry, output) = spilling(&collector).await;
+    let (telemetry, output) = spilling_telemetry(&collector).await;
     end_span(&telemetry, "span");
     let other = telemetry.clone();
     let other = tokio::spawn(async move { flush(&other).await });
-    requests(&collector, 1).await;
+    wait_for_requests(&collector, 1).await;
     let started = Instant::now();
     let report = telemetry.shutdown(started + LONG).await;
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
@@ -95,7 +95,7 @@ async fn shutdown_returns_as_soon_as_no_spans_are_in_flight() {
 #[tokio::test]
 async fn shutdown_with_an_expired_deadline_spills_all_spans() {
     let collector = start_collector(&[Answer::Hang; 10]).await;
-    let (telemetry, output) = spilling(&collector).await;
+    let (telemetry, output) = spilling_telemetry(&collector).await;
     // Each scope is a separate chunk.
     let names = ["one", "two", "three"];
     for name in names {
@@ -109,7 +109,7 @@ async fn shutdown_with_an_expired_deadline_spills_all_spans() {
 #[tokio::test]
 async fn spans_that_end_during_shutdown_are_exported() {
     let collector = start_collector(&[]).await;
-    let (telemetry, output) = spilling(&collector).await;
+    let (telemetry, output) = spilling_telemetry(&collector).await;
     end_span(&telemetry, "first");
     let (report, ()) = tokio::join!(telemetry.shutdown(Instant::now() + LONG), async {
         end_span(&telemetry, "second")
@@ -166,12 +166,12 @@ async fn ungrouped_spans_that_the_collector_does_not_accept_are_spilled() {
     let mut script = vec![Answer::Status(200)];
     script.extend([Answer::Status(503); 2]);
     let collector = start_collector(&script).await;
-    let (telemetry, output) = spilling(&collector).await;
+    let (telemetry, output) = spilling_telemetry(&collector).await;
     let own = Invocation::start(&telemetry);
     own.end_span("own");
     end_span(&telemetry, "stray");
     own.flush(LONG).await;
-    swept(&telemetry).await;
+    wait_for_ungrouped_flush(&telemetry).await;
     assert_eq!(span_names(&lines(&output).0), ["stray"]);
     let report = own.flush(LONG).await;
     assert_eq!((report.exported, report.spilled, report.pending), (1, 1, 0));
@@ -191,7 +191,7 @@ async fn a_service_spills_each_half_full_buffer_without_contacting_a_failed_coll
     telemetry.export_in_background();
     for round in 1..=5 {
         (0..HALF).for_each(|_| end_span(&telemetry, "span"));
-        until(|| span_names(&lines(&output).0).len() == round * HALF).await;
+        wait_until(|| span_names(&lines(&output).0).len() == round * HALF).await;
     }
     assert_eq!(collector.request_count(), 2);
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
@@ -215,11 +215,11 @@ async fn a_hanging_metrics_export_in_the_background_does_not_delay_spans() {
         .build()
         .add(1, &[]);
     telemetry.export_in_background();
-    until(|| metrics_requests(&collector) == 1).await;
+    wait_until(|| metrics_requests(&collector) == 1).await;
     let hangs = Instant::now();
     for count in 1..=3 {
         end_span(&telemetry, "span");
-        until(|| exported_names(&collector).len() == count).await;
+        wait_until(|| exported_names(&collector).len() == count).await;
     }
     assert!(hangs.elapsed() < INTERVAL / 2, "{:?}", hangs.elapsed());
     // Shutdown does not wait for the hanging export.

@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::spill::{assert_balanced, spilling};
+use super::spill::{assert_balanced, spilling_telemetry};
 use super::*;
 use crate::logs::Capture;
 
 /// A web page with status 200.
-const WEB_PAGE: &str = include_str!("answers/web_page.http");
+const WEB_PAGE: &str = include_str!("responses/web_page.http");
 
 /// Flushes one span to a collector with this response. Returns the report and the log.
 async fn flush_with_response(response: &'static str) -> (FlushReport, Vec<Value>) {
     let collector = start_collector(&[Answer::Raw(response)]).await;
-    let (telemetry, _output) = spilling(&collector).await;
+    let (telemetry, _output) = spilling_telemetry(&collector).await;
     let capture = Capture::start();
     end_span(&telemetry, "span");
     let report = flush(&telemetry).await;
@@ -91,7 +91,7 @@ async fn a_partial_success_in_json_is_decoded() {
 async fn a_collector_message_without_rejected_spans_is_logged_once() {
     const WARNED: Answer = Answer::PartialSuccess(0);
     let collector = start_collector(&[WARNED; 3]).await;
-    let (telemetry, _output) = spilling(&collector).await;
+    let (telemetry, _output) = spilling_telemetry(&collector).await;
     let capture = Capture::start();
     for exported in 1..=3 {
         end_span(&telemetry, "span");
