@@ -1,4 +1,4 @@
-//! The call `SendMessage`, and its repetition with fewer attributes.
+//! The `SendMessage` call, repeated with fewer attributes if SQS refuses the message.
 
 use std::time::{Duration, Instant};
 

@@ -47,7 +47,7 @@ pub enum SendError {
         /// The refusal.
         source: QueueUnreachable,
     },
-    /// SQS responded that it accepted the message, and did not state the message's id.
+    /// SQS accepted the message, but its response does not contain the message's id.
     #[error("SQS responded without a message id")]
     NoMessageId,
 }
@@ -64,11 +64,11 @@ pub enum QueueUnreachable {
         code: String,
         /// HTTP status of the response.
         status: u16,
-        /// The request id, which AWS support needs.
+        /// The request id, which AWS support asks for.
         request_id: Option<String>,
     },
-    /// The SDK could not build the request, so nothing was sent: a fault of the program or of its
-    /// configuration.
+    /// The SDK could not build the request, so nothing was sent. The program or its configuration
+    /// is at fault.
     #[error("the request to SQS could not be built")]
     Unbuildable {
         /// The SDK's error.

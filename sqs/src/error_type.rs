@@ -18,7 +18,7 @@ pub const CONNECT: &str = "connect";
 pub const IO: &str = "io";
 /// The client's timeouts expired.
 pub const TIMEOUT: &str = "timeout";
-/// The response could not be read, or lacked what a successful response has.
+/// The response could not be read, or lacked a required field.
 pub const INVALID_RESPONSE: &str = "invalid_response";
 /// The caller dropped the future of the call.
 pub const CANCELLED: &str = "cancelled";
@@ -27,7 +27,7 @@ pub const PANIC: &str = "panic";
 /// The error has no other type: the value that the semantic conventions define.
 pub const OTHER: &str = "_OTHER";
 
-/// Classifies an error of the SDK for a call to which AWS did not respond with an error of its own.
+/// Classifies an error that the SDK reports without an error response from AWS.
 ///
 /// Returns `None` for an error response, whose type is AWS's error code.
 pub fn classify<E>(error: &SdkError<E>) -> Option<&'static str> {

@@ -24,7 +24,7 @@
 //!
 //! SQS counts attributes against a queue's `MaximumMessageSize`, which may be far below the 1 MiB
 //! limit of SQS and is not known to the sender. The attributes that a send adds never make it fail:
-//! if SQS refuses the message for its size, it is sent again with fewer of them.
+//! if SQS refuses the message because of its size, it is sent again with fewer of them.
 //!
 //! # Layout
 //!
@@ -39,17 +39,17 @@
 //! | `trace_context` | the source of a message's trace context, and how much of it fits |
 //! | `added_attributes` | the attributes that a send adds, and the order in which they are dropped |
 //! | `span`, `metrics` | the telemetry of a send |
-//! | `call` | the call `SendMessage`, and its repetition with fewer attributes |
+//! | `call` | the `SendMessage` call, repeated with fewer attributes if SQS refuses the message |
 //! | `learned_limit` | the size limit that a queue has stated |
-//! | `refusal` | the refusals that fewer attributes may avoid |
+//! | `refusal` | the refusals that a message with fewer attributes may avoid |
 //! | `error`, [`error_type`] | the errors of calls, and the classification of the AWS SDK's errors |
 //! | `client_settings` | the set-up of an AWS SDK client (feature `client-settings`) |
 //!
 //! # Telemetry
 //!
-//! The span `send {queue}` is PRODUCER if the message carries its context. It is CLIENT with a link
-//! if the message already carries a context, and CLIENT without one if no listed propagator writes
-//! a context or the message has no room for it.
+//! The span `send {queue}` has the kind PRODUCER if the message carries its context. It has the
+//! kind CLIENT and a link if the message already carries a context, and the kind CLIENT without a
+//! link if no listed propagator writes a context or the message has no room for it.
 //!
 //! | attribute of the span | value |
 //! |---|---|

@@ -138,7 +138,7 @@ impl OutgoingMessage {
     /// Adds a message attribute. Message attributes have precedence over the trace context when
     /// SQS's ten slots are not enough for both.
     ///
-    /// A `traceparent` that is added here is a context of the caller's: it is sent unchanged, and
+    /// A `traceparent` that is added here is the caller's own context: it is sent unchanged, and
     /// the context of the send is not added.
     #[must_use]
     pub fn with_attribute(self, name: impl Into<String>, value: AttributeValue) -> Self {

@@ -102,8 +102,7 @@ impl SendMeasurement {
         }
     }
 
-    /// Failures are rare and each reason is a series of its own, so these instruments are not
-    /// bound.
+    /// Failures are rare and each reason is a separate series, so these instruments are not bound.
     fn record_failure(&self, error_type: String) {
         let Instruments {
             duration,

@@ -158,12 +158,12 @@ impl QueueClient {
 impl PreparedSend<'_> {
     /// Sends the message. Returns once SQS has accepted it.
     ///
-    /// The added attributes never make a send fail. If SQS refuses the message for its size, it is
-    /// sent again with fewer of them: optional attributes are dropped first, then `baggage`,
-    /// `tracestate` and the rest of the trace context. The calls together stay within the
-    /// operation timeout of the client. The attributes `baton.context.dropped` and
+    /// The added attributes never make a send fail. If SQS refuses the message because of its size,
+    /// it is sent again with fewer of them: optional attributes are dropped first, then `baggage`,
+    /// `tracestate` and the rest of the trace context. The calls together stay within the operation
+    /// timeout of the client. The attributes `baton.context.dropped` and
     /// `baton.dead_letter.left_out` of the span name what was dropped. The span's kind does not
-    /// change then, because OpenTelemetry sets it at the start.
+    /// change in that case, because OpenTelemetry sets it at the start.
     ///
     /// # Errors
     ///

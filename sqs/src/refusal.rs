@@ -1,4 +1,4 @@
-//! The refusals that fewer attributes may avoid.
+//! The refusals that a message with fewer attributes may avoid.
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sqs::operation::send_message::SendMessageError;

@@ -1,5 +1,4 @@
-//! The trace context of a message: where it comes from, and how much of it the message has room
-//! for.
+//! The trace context of a message: its source, and the part of it that fits into the message.
 //!
 //! SQS accepts ten attributes and no empty value, and the W3C fields need up to three of the ten.
 //! The attributes that the caller added come first, then `traceparent`, `tracestate`, `baggage` and
@@ -21,7 +20,7 @@ pub(crate) const TRACESTATE: &str = "tracestate";
 pub(crate) const BAGGAGE: &str = "baggage";
 const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
 
-/// The order in which fields get the free slots. The trace needs the last of them least.
+/// The order in which fields get the free slots, the most important field first.
 const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 
 /// Size of a `traceparent` as SQS counts it: its name, its type `String`, and the 55 characters of
