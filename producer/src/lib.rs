@@ -26,7 +26,7 @@
 //!
 //! | span | kind |
 //! |---|---|
-//! | `send {queue}` | PRODUCER; CLIENT with a link if the message already carries a context; CLIENT if no listed propagator writes a context, or if the message has no room for it |
+//! | `send {queue}` | PRODUCER; CLIENT with a link if the message already carries a context; CLIENT without a link if no listed propagator writes a context, or if the message has no room for it |
 //!
 //! | attribute | value |
 //! |---|---|

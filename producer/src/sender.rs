@@ -53,15 +53,16 @@ impl Sender {
     /// in the fields of the global propagator. If the message already has a trace context, the
     /// span is of kind CLIENT and has a link to it.
     ///
-    /// The trace context never makes a send fail. If the queue refuses the message for its size,
-    /// because its `MaximumMessageSize` is below the 1 MiB of SQS, the message is sent once more
-    /// without the context fields that do not fit: `baggage` is dropped first, then `tracestate`,
-    /// then the rest. Clones of this sender remember the queue's limit for a minute. Both calls
-    /// together stay within the client's operation timeout. The span's `baton.context.dropped`
-    /// names the dropped fields. The span stays PRODUCER then, because a span's kind cannot change.
+    /// The trace context never makes a send fail. If the queue's `MaximumMessageSize` is below the
+    /// 1 MiB of SQS and the queue refuses the message for that reason, the message is sent once
+    /// more without the context fields that do not fit: `baggage` is dropped first, then
+    /// `tracestate`, then the rest. Clones of this sender remember the queue's limit for a minute.
+    /// Both calls together stay within the client's operation timeout. The span's
+    /// `baton.context.dropped` names the dropped fields. The span keeps the kind PRODUCER, because
+    /// a span's kind cannot change.
     ///
-    /// A future that is dropped before it completes may still have sent the message. Its span ends
-    /// with `error.type` `cancelled`.
+    /// If the future is dropped before it completes, the message may still have been sent. The span
+    /// ends with `error.type` `cancelled`.
     ///
     /// # Errors
     ///
