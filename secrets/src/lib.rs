@@ -27,8 +27,8 @@
 //! error or `Debug` output.
 //!
 //! This crate makes the two calls with the AWS SDK's runtime crates (credentials, signatures,
-//! retries, timeouts) instead of the service clients: `aws-sdk-ssm` alone has 350,000 lines,
-//! compiles for 46 s and takes 170 MB as a library, for one operation of its 150.
+//! retries, timeouts) instead of the service clients: `aws-sdk-ssm` alone has 350,000 lines, takes
+//! 46 s to compile, and produces a library of 170 MB, for one of its 150 operations.
 
 #![forbid(unsafe_code)]
 
