@@ -57,7 +57,7 @@ impl Problem {
         }
     }
 
-    /// Returns the problem of a compressed body.
+    /// Returns the problem for a compressed body.
     pub(crate) fn unsupported_encoding() -> Self {
         Self {
             type_uri: UNSUPPORTED_ENCODING,
@@ -68,7 +68,7 @@ impl Problem {
         }
     }
 
-    /// Returns the problem of a body that is not JSON.
+    /// Returns the problem for a body that is not JSON.
     pub(crate) fn invalid_json(error: &serde_json::Error) -> Self {
         Self {
             type_uri: INVALID_JSON,
@@ -83,7 +83,7 @@ impl Problem {
         }
     }
 
-    /// Returns the problem of a JSON body with invalid fields.
+    /// Returns the problem for a JSON body with invalid fields.
     pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let names: Vec<&str> = errors
             .iter()
@@ -101,7 +101,7 @@ impl Problem {
         }
     }
 
-    /// Returns the problem of a failed readiness check. It is always 503, because a load balancer
+    /// Returns the problem for a failed readiness check. It is always 503, because a load balancer
     /// repeats the check in any case.
     pub(crate) fn not_ready(error_type: &str) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Problem {
         }
     }
 
-    /// Returns the problem of a message that was not sent.
+    /// Returns the problem for a message that was not sent.
     pub(crate) fn from_send_error(error: &SendError) -> Self {
         match error {
             // A valid request cannot produce an invalid message, so this is a bug of the service

@@ -21,8 +21,9 @@ use crate::routes;
 
 mod connection;
 
-/// Limit of open connections; more wait in the kernel's queue. Each costs a file descriptor and
-/// about 20 KB. The clients of a container, a load balancer or a few services, keep far fewer open.
+/// Maximum number of open connections. Further ones wait in the kernel's queue. Each costs a file
+/// descriptor and about 20 KB. The clients of a container, a load balancer or a few services, keep
+/// far fewer open.
 const MAX_CONNECTIONS: usize = 4096;
 
 /// Pause after a failed `accept`. The usual cause is that the process has no file descriptor left,

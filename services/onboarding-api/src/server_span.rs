@@ -1,4 +1,4 @@
-//! The SERVER span of a request, by OpenTelemetry's HTTP conventions.
+//! The SERVER span of a request, according to OpenTelemetry's HTTP conventions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -97,7 +97,7 @@ pub(crate) fn method_attribute(method: &Method) -> &'static str {
 }
 
 /// Reads the trace and baggage of the caller. The lines of a header are joined before a propagator
-/// reads them, as HTTP defines it: a `tracestate` in two lines is complete, and a second
+/// reads them, as HTTP specifies: a `tracestate` in two lines is complete, and a second
 /// `traceparent` makes both invalid.
 fn extract_context(headers: &HeaderMap) -> Context {
     global::get_text_map_propagator(|propagator| {
