@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Lets the running export serve the flushes that arrive meanwhile.
 ///
 /// Metrics belong to the process and not to an invocation. A flush that arrives during an export
-/// therefore need not wait for it and then send a request of its own: the running export collects
-/// once more for all of them.
+/// therefore need not wait for it and then send another request: the running export collects once
+/// more for all of them.
 #[derive(Debug, Default)]
 pub(super) struct SharedExport(Mutex<Stage>);
 

@@ -63,8 +63,8 @@ async fn closed(mut receiver: watch::Receiver<()>) {
     while receiver.changed().await.is_ok() {}
 }
 
-/// Exports until `stopped` completes. Metrics have a loop of their own, so that a collector of
-/// metrics that hangs does not delay spans and log records.
+/// Exports until `stopped` completes. Metrics have a separate loop, so that a collector of metrics
+/// that hangs does not delay spans and log records.
 async fn run(pipeline: Arc<Pipeline>, intervals: Intervals, stopped: watch::Receiver<()>) {
     tokio::join!(
         export_records_until(&pipeline, intervals.records, closed(stopped.clone())),
@@ -89,7 +89,7 @@ async fn export_records_until(
             // scheduled export.
             () = sleep_until(due) => {}
             () = buffer.half_full() => {
-                // A full buffer is no reason to contact a failing collector more often.
+                // A full buffer does not justify contacting a failing collector more often.
                 if failed {
                     make_room(pipeline, interval);
                     pipeline.report_losses(buffer.counts(), false);

@@ -168,8 +168,8 @@ impl Pipeline {
     /// and its spans stay in the buffer.
     pub(super) fn report_counts(&self, keeps_spans: bool) -> Counts {
         let counts = self.buffer.counts();
-        // `baton demo` adds these up to find out whether a span was lost:
-        // `local/src/demo/ledger.rs` knows the message and the fields.
+        // `baton demo` adds these counts up to detect lost spans: `local/src/demo/span_counts.rs`
+        // reads the message and the fields.
         debug!(
             spans_finished = counts.finished,
             spans_exported = counts.exported,
