@@ -65,7 +65,7 @@ where
     Consumer::builder().run(handler).await
 }
 
-/// Entry point to the options of a consumer.
+/// An SQS consumer. [`Consumer::builder`] sets its options and runs it.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -455,13 +455,13 @@ fn log_start(config: &Config, dead_letters: Option<&DeadLetterQueue>) {
     );
 }
 
-/// Error that keeps a consumer from starting, or ends it.
+/// Error that prevents a consumer from starting, or stops it.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// A variable that Lambda sets is missing or empty.
     #[error("{0} is not set: start this program on Lambda, or with `baton up`")]
     NotOnLambda(&'static str),
-    /// All variables that are invalid.
+    /// One or more variables are invalid.
     #[error("{}", join_errors(.0))]
     Config(Vec<InvalidConfig>),
     /// The dead-letter queue is invalid, or its client cannot be created.

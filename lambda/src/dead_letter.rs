@@ -37,7 +37,7 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 /// | `baton.source.queue_arn` | the ARN of the queue that the message came from |
 /// | `baton.source.message_id` | the message's id in that queue |
 ///
-/// They replace attributes of the same names from an earlier stay in a dead-letter queue.
+/// They replace attributes of the same names from an earlier send to a dead-letter queue.
 ///
 /// On a standard queue, the message group is used for fair queues. On a FIFO queue, the message id
 /// is the deduplication id, and also the group of a message that has no group.
@@ -71,8 +71,8 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 /// for its size, the message is sent once more with as many of the added attributes as fit, and the
 /// limit that the queue stated is remembered for a minute. If the refusal does not state the limit,
 /// the failure's attributes are dropped first, then `baggage`, then `tracestate`, then the rest of
-/// the trace context. The span of the send names the dropped attributes. It stays PRODUCER even if
-/// `traceparent` was dropped, because a span's kind cannot change.
+/// the trace context. The span of the send names the dropped attributes. Its kind remains PRODUCER
+/// even if `traceparent` was dropped, because a span's kind cannot change.
 ///
 /// # The source queue
 ///
@@ -88,7 +88,7 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// # At-least-once delivery
 ///
-/// If a function crashes after the send and before its response was read, SQS redelivers the
+/// If a function crashes after the send and before its response is read, SQS redelivers the
 /// message, and the function sends it again. A FIFO queue drops the second one if it arrives within
 /// five minutes, because it has the same deduplication id.
 ///
@@ -116,13 +116,13 @@ pub struct DeadLetterQueue {
 pub(crate) struct DeadLetterReason<'a> {
     /// The failure's `error.type`, which has few values.
     pub(crate) error_type: &'a str,
-    /// A text for people.
+    /// A human-readable text.
     pub(crate) description: &'a str,
 }
 
 impl DeadLetterQueue {
     /// Creates a dead-letter queue from its URL and a client. The timeouts and retries of the
-    /// client apply, and the invocation does not end before a send has.
+    /// client apply, and an invocation waits for its sends to complete.
     ///
     /// # Errors
     ///
@@ -136,8 +136,8 @@ impl DeadLetterQueue {
         Ok(Self::from_parts(client, queue))
     }
 
-    /// Creates a dead-letter queue from its URL, with the region, the credentials and the endpoint
-    /// that the environment names, as the AWS SDKs read it.
+    /// Creates a dead-letter queue from its URL, with the region, credentials and endpoint from the
+    /// environment, as the AWS SDKs read it.
     pub(crate) async fn from_environment(queue_url: &str) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(queue_url)?;
         let client = client::load(baton_sqs::config_loader()).await?;

@@ -5,10 +5,10 @@ use std::fmt;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Classification of a failure: whether redelivery can help.
+/// The kind of a [`Failure`]: retryable or permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Redelivery can help: a dependency was busy, a connection broke, or the time was up.
+    /// Redelivery can help: a dependency was busy, a connection broke, or a call timed out.
     Retryable,
     /// Redelivery cannot help, because the message itself is invalid. Without a dead-letter queue
     /// of the consumer, SQS redelivers it like any other failed message, until the queue's redrive
@@ -64,7 +64,7 @@ impl Failure {
         }
     }
 
-    /// Returns whether redelivery can help.
+    /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         self.kind

@@ -41,8 +41,8 @@ impl<H, S, Args> InvocationHandler<H, S, Args> {
 }
 
 impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
-    /// Handles an event, and flushes unless the flush point is after the response, where the
-    /// [layer](FlushLayer) flushes.
+    /// Handles an event. Flushes before it returns, unless the flush point is after the response:
+    /// the [layer](FlushLayer) flushes then.
     pub(crate) async fn handle(
         self: Arc<Self>,
         event: LambdaEvent<Vec<u8>>,
@@ -137,16 +137,16 @@ pub(crate) fn build_response(
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
-    /// The event is not the event of an SQS event source mapping. The text names the field.
+    /// The event does not come from an SQS event source mapping. The text names the invalid field.
     #[error("{0}")]
     Event(String),
-    /// A message failed that has no id in the event.
+    /// A failed message has no id in the event.
     #[error("Records[{index}] failed and has no messageId")]
     Unidentified {
         /// Position in the batch, from 0.
         index: usize,
     },
-    /// Messages failed, and the configuration fails the invocation in that case.
+    /// Messages failed, and the configuration requires the invocation to fail.
     #[error("{failed} of {of} messages failed")]
     Failed {
         /// Number of failed messages.

@@ -189,13 +189,13 @@
 //!
 //! # Metrics
 //!
-//! Names follow the same conventions, with the histogram boundaries that they advise for durations.
-//! Metrics are exported with the flush of the spans, with delta temporality unless
+//! Names follow the same conventions, with the histogram boundaries that they recommend for
+//! durations. Metrics are exported with the flush of the spans, with delta temporality unless
 //! `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` selects another. The same holds for
 //! instruments of the program's own, from `opentelemetry::global::meter`. A test compares this
 //! table with the recorded metrics.
 //!
-//! | Metric | Kind | Unit | Attributes | What |
+//! | Metric | Kind | Unit | Attributes | Meaning |
 //! |---|---|---|---|---|
 //! | `messaging.process.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system`, `error.type` | duration of a handler, including the decoding of the body |
 //! | `baton.sqs.queue_latency` | histogram | `s` | `messaging.destination.name` | time from when SQS accepted a message to the start of its processing |
@@ -210,7 +210,7 @@
 //!
 //! `faas.init_duration` is not recorded, because Lambda's initialisation begins before the process
 //! starts. A process records at most 20 queues by name. Messages of further queues are counted
-//! without a queue. The metrics about telemetry itself are documented in `baton_telemetry`.
+//! without a queue name. The metrics about telemetry itself are documented in `baton_telemetry`.
 //!
 //! # Logs
 //!
@@ -220,8 +220,8 @@
 //!
 //! A program that installs its own `tracing` subscriber adds [`log_layer`] to it in place of its
 //! formatting layer and, with the feature `tracing`, `tracing_layer`. Without `log_layer`, log
-//! lines lack the ids; without `tracing_layer`, the macros do not create OpenTelemetry spans. A
-//! warning at start names a missing layer. If the subscriber's filter omits all spans, as
+//! lines lack the ids; without `tracing_layer`, the macros do not create OpenTelemetry spans. At
+//! start, a warning names each missing layer. If the subscriber's filter omits all spans, as
 //! `EnvFilter::from_default_env()` does without `RUST_LOG`, a warning is logged at the first
 //! export.
 //!

@@ -31,7 +31,7 @@ use crate::event::{Batch, MessageAttribute, Record};
 ///     let tenant = message.attribute("tenant");
 ///     tracing::info!(order_id = message.body.id, tenant = tenant.as_deref(), "order received");
 ///     if message.receive_count().is_some_and(|count| count > 1) {
-///         tracing::warn!("the order was delivered before");
+///         tracing::warn!("order redelivered");
 ///     }
 ///     Ok(())
 /// }
@@ -57,7 +57,7 @@ impl<T> Message<T> {
         self.record().message_id().unwrap_or_default()
     }
 
-    /// Returns the receipt handle of this delivery, for changes of its visibility timeout.
+    /// Returns the receipt handle of this delivery, for changing its visibility timeout.
     #[must_use]
     pub fn receipt_handle(&self) -> Option<Cow<'_, str>> {
         self.record().receipt_handle()
@@ -102,14 +102,14 @@ impl<T> Message<T> {
         self.record().message_attributes()
     }
 
-    /// Returns the metadata of SNS if the body is an SNS notification, independent of the
-    /// [`Envelope`] option. Parses the body on each call.
+    /// Returns the SNS metadata if the body is an SNS notification, regardless of the [`Envelope`]
+    /// option. Parses the body on each call.
     #[must_use]
     pub fn sns(&self) -> Option<SnsMetadata> {
         SnsMetadata::read(&self.record().envelope_body()?)
     }
 
-    /// Returns the metadata of EventBridge if the body is an EventBridge event, independent of the
+    /// Returns the EventBridge metadata if the body is an EventBridge event, regardless of the
     /// [`Envelope`] option. Parses the body on each call.
     #[must_use]
     pub fn event_bridge(&self) -> Option<EventBridgeMetadata> {
@@ -171,7 +171,7 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// Error of a body that cannot be decoded. Gives positions and no values, because a body may
+/// Error of a body that cannot be decoded. Contains positions but no values, because a body may
 /// contain personal data.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {

@@ -57,7 +57,7 @@ impl<'a> Scanner<'a> {
         let json = if json.len() > MAX_LENGTH { "" } else { json };
         Self {
             // Checked for the whole document with vector instructions. AWS sends JSON without line
-            // breaks, so the strings of most events need no check of their own.
+            // breaks, so the strings of most events need no separate check.
             has_control_characters: string::has_control_characters(json),
             ..Self::from_position(json, 0)
         }

@@ -7,7 +7,7 @@ use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
 use crate::dead_letter::tests::queue;
 
 const DOCUMENTATION: &str = include_str!("../../lib.rs");
-const TABLE: &str = "//! | Metric | Kind | Unit | Attributes | What |";
+const TABLE: &str = "//! | Metric | Kind | Unit | Attributes | Meaning |";
 
 /// Kind, unit and attribute names of each metric, by its name.
 type Table = BTreeMap<String, (String, String, BTreeSet<String>)>;
