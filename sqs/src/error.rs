@@ -31,7 +31,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 #[non_exhaustive]
 pub enum SendError {
     /// SQS would refuse the message, so it was not sent.
-    #[error("the message breaks a rule of SQS")]
+    #[error("invalid SQS message")]
     Invalid(#[from] InvalidMessage),
     /// SQS refused the call or did not respond to it.
     #[error(transparent)]
