@@ -374,7 +374,7 @@ impl<S> Builder<S> {
         };
         log_start(&config, dead_letters.as_ref());
         for name in environment.unknown {
-            warn!(name, "unknown BATON_ variable");
+            warn!(name, "unknown environment variable ignored");
         }
         let mut processor = build_processor(handler, self.state, &config, &telemetry, dead_letters);
         processor.panic_hook = PanicHook::install(&config, &telemetry);
@@ -468,7 +468,7 @@ pub enum Error {
     #[error("{DEAD_LETTER_QUEUE}: {0}")]
     DeadLetterQueue(Box<dyn std::error::Error + Send + Sync>),
     /// A request to the Runtime API failed.
-    #[error("the Lambda Runtime API failed: {0}")]
+    #[error("request to the Lambda Runtime API failed: {0}")]
     Runtime(lambda_runtime::Error),
 }
 

@@ -102,7 +102,7 @@ impl Flusher {
             () = handled.notified() => {}
             () = self.wait_after_shutdown(HANDLER_GRACE) => cancellation.cancel(StopReason::Shutdown),
             () = sleep_until(deadlines.cancel) => {
-                warn!("the deadline is reached: running handlers are cancelled");
+                warn!("running handlers are cancelled to leave time for the response");
                 cancellation.cancel(StopReason::Deadline);
             }
         }

@@ -179,11 +179,9 @@ pub(crate) enum BodyError {
     Missing,
     #[error(transparent)]
     MissingEnvelope(#[from] MissingEnvelope),
-    #[error("the body is not JSON: the error is at line {line} column {column}")]
+    #[error("the body is not JSON: error at line {line} column {column}")]
     Syntax { line: usize, column: usize },
-    #[error(
-        "the body does not match the handler's type: the error is at line {line} column {column}"
-    )]
+    #[error("the body does not match the handler's type: error at line {line} column {column}")]
     TypeMismatch { line: usize, column: usize },
     #[error(
         "the body does not match the handler's type: {name} is missing before line {line} column {column}"

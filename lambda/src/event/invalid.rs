@@ -1,8 +1,8 @@
 //! Errors for payloads that are not SQS events.
 //!
-//! An error describes the payload, so that a function that is wired to the wrong service is easily
-//! found. It repeats no value of the payload except the name of an AWS service in `eventSource`,
-//! because any other value may belong to a user's message.
+//! An error describes the payload, so that a wrong event source is easy to identify. It repeats no
+//! value of the payload except the name of an AWS service in `eventSource`, because any other value
+//! may belong to a user's message.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ const SIGNATURES: [(&str, &str); 6] = [
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidEvent {
     /// Positions in the payload would overflow. Lambda accepts at most 6 MB.
-    #[error("the event has {length} bytes, more than a Lambda event can have")]
+    #[error("the event has {length} bytes, more than Lambda allows")]
     TooLong { length: usize },
     #[error("the event is not UTF-8: invalid byte at {at}")]
     NotUtf8 {
@@ -43,7 +43,7 @@ pub(crate) enum InvalidEvent {
     MissingRecords { event: UnknownObject },
     #[error("Records is {kind}, expected an array of SQS messages")]
     RecordsNotArray { kind: &'static str },
-    #[error("Records is given twice")]
+    #[error("Records appears twice")]
     DuplicateRecords,
     #[error("Records[{index}] is not an object")]
     RecordNotObject { index: usize },
@@ -55,7 +55,7 @@ pub(crate) enum InvalidEvent {
     #[error("Records[{index}].{field} is not a string")]
     FieldNotString { index: usize, field: &'static str },
     /// Rejected, because the record does not say which of the values is the right one.
-    #[error("Records[{index}].{field} is given twice")]
+    #[error("Records[{index}].{field} appears twice")]
     DuplicateField { index: usize, field: &'static str },
 }
 

@@ -30,12 +30,12 @@ pub(crate) struct ShutdownSignal {
 impl ShutdownSignal {
     /// Listens for SIGTERM and registers the extension. Must be called before the first invocation
     /// is polled, because extensions can register only during the init phase. Failures are logged
-    /// and do not keep the function from running.
+    /// and do not prevent the function from running.
     pub(super) async fn register() -> Option<Self> {
         let warn_signal = |error: &io::Error| {
             warn!(
                 error = error as &dyn Error,
-                "no graceful shutdown: cannot listen for SIGTERM"
+                "cannot listen for SIGTERM: graceful shutdown is off"
             )
         };
         let terminate = signal(SignalKind::terminate())
@@ -48,7 +48,7 @@ impl ShutdownSignal {
         let warn_extension = |error: &BoxError| {
             warn!(
                 error = &**error as &dyn Error,
-                "the internal extension cannot be registered: Lambda may not send SIGTERM"
+                "cannot register the internal extension: Lambda may not send SIGTERM"
             )
         };
         let registered = registering.await.inspect_err(warn_extension).ok();
@@ -73,7 +73,7 @@ impl ShutdownSignal {
         let deadline = Instant::now() + SHUTDOWN_TIME;
         shutdown.announce();
         if timeout_at(deadline, shutdown.idle()).await.is_err() {
-            warn!("shutdown timed out: an invocation was not answered");
+            warn!("shutdown timed out waiting for the response of an invocation");
         }
         telemetry.shutdown(deadline).await;
     }

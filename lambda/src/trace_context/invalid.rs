@@ -46,7 +46,7 @@ impl fmt::Display for InvalidContext {
 pub(super) enum InvalidField {
     #[error("{0} is not a string")]
     NotText(&'static str),
-    #[error("{0} is given in several spellings, none of them in lower case")]
+    #[error("{0} appears in several spellings, none of them lowercase")]
     Ambiguous(&'static str),
     #[error(transparent)]
     Traceparent(InvalidTraceparent),

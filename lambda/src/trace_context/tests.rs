@@ -143,7 +143,7 @@ fn a_malformed_carrier_is_recorded_and_the_next_one_is_read() {
     assert_eq!(found(&producer), None);
     assert_eq!(
         invalid(&producer),
-        "message attributes: traceparent is given in several spellings, none of them in lower case"
+        "message attributes: traceparent appears in several spellings, none of them lowercase"
     );
 }
 

@@ -202,9 +202,9 @@ fn status(outcome: Outcome) -> Status {
         Outcome::Fails => "busy",
         Outcome::Refuses => "wrong",
         Outcome::Panics => "the handler panicked: told to panic",
-        Outcome::NoJson => "the body is not JSON: the error is at line 1 column 6",
+        Outcome::NoJson => "the body is not JSON: error at line 1 column 6",
         Outcome::WrongForm => {
-            "the body does not match the handler's type: the error is at line 1 column 5"
+            "the body does not match the handler's type: error at line 1 column 5"
         }
         Outcome::Blocked => "an earlier message of the message group failed",
     };

@@ -97,7 +97,7 @@ async fn log_lines_carry_the_ids_of_the_invocation_and_the_message() {
         ("the handler's own", &of_messages),
         ("message failed", &of_messages),
         ("the deadline is near", &[""]),
-        ("the deadline is reached", &[""]),
+        ("running handlers are cancelled", &[""]),
     ] {
         let invocations = lines.ids_of(text, |line| line.request_id.clone());
         assert_eq!(invocations, vec!["invocation-1"; messages.len()], "{text}");
