@@ -70,8 +70,8 @@ struct PendingRequests {
     max_bytes: usize,
 }
 
-/// Returns the current counts of spans and log records. It is called when the export's turn has
-/// come, because counts that another export has reported must not be reported again.
+/// Returns the current counts of spans and log records. Called when it is the export's turn,
+/// because counts that another export has reported must not be reported again.
 type ReadCounts<'a> = dyn Fn() -> RecordCounts + Sync + 'a;
 
 type ExportFuture<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>>;
@@ -148,8 +148,8 @@ impl Metrics {
         let mut pending = turn.inspect_err(|error| self.log_failure(error))?;
         let open = self.shared_export.open();
         let outcome = self.export_once(&mut pending, read_counts, deadline).await;
-        // Flushes that arrive during the second round wait for a turn of their own. Otherwise one
-        // flush might serve others without end.
+        // Flushes that arrive during the second round wait for their own turn. Otherwise one flush
+        // might serve others without end.
         let is_requested = open.close();
         let collector_accepts = outcome
             .as_ref()

@@ -24,7 +24,7 @@ impl SubscriberWarnings {
         Self { format, stdout }
     }
 
-    /// Warns of the layers that this thread's subscriber lacks.
+    /// Warns about the layers that this thread's subscriber lacks.
     pub(crate) fn check_layers(&self) {
         let missing = tracing::dispatcher::get_default(MissingLayers::find);
         if missing.log_layer.is_some() || missing.tracing_layer.is_some() {
