@@ -1,5 +1,5 @@
-//! A call of the AWS SDK that propagates the trace: the handler sends a message to another queue
-//! for each order.
+//! An AWS SDK call that propagates the trace: the handler sends a message to another queue for each
+//! order.
 //!
 //! The PRODUCER span is a child of the record span, which is active in the handler. The global
 //! propagator writes its context into the message attributes, so that the consumer of the message

@@ -3,8 +3,7 @@
 //! The handler gets one message, with its body decoded from JSON. Its result affects only this
 //! message: after `Ok` SQS deletes it, and after `Err` SQS redelivers it. (This requires
 //! `ReportBatchItemFailures` on the event source mapping.) The message's span is a child of the
-//! producer's span. The tests run the handler like Lambda does, without Lambda and without a
-//! network.
+//! producer's span. The tests run the handler as Lambda does, without Lambda or a network.
 
 use baton_lambda::{Failure, Message};
 use serde::Deserialize;
