@@ -1,5 +1,5 @@
-//! Faults for demonstrations: messages of chosen customers fail, panic or take long. There are none
-//! unless an environment variable lists them.
+//! Faults for demonstrations: messages of selected customers fail, panic or take longer. There are
+//! none unless an environment variable lists them.
 
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ impl fmt::Debug for Email {
     }
 }
 
-/// The plan that the customer has booked.
+/// The plan that the customer has chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Plan {

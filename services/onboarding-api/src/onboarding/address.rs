@@ -1,17 +1,18 @@
 //! Validation of e-mail addresses.
 //!
 //! The API and the function must accept the same addresses: otherwise the function would reject a
-//! customer whom the API has accepted. The services share no code, so each has a copy of this file
+//! customer that the API has accepted. The services share no code, so each has a copy of this file
 //! and its tests, and the end-to-end tests compare the copies.
 
-/// Limit of an address, in bytes: that of SMTP (RFC 5321, section 4.5.3.1.3) without the angle
-/// brackets.
+/// Maximum length of an address in bytes: that of SMTP (RFC 5321, section 4.5.3.1.3) without the
+/// angle brackets.
 const MAX_ADDRESS: usize = 254;
 
-/// Limit of the local part, which precedes the `@`, in bytes (RFC 5321, section 4.5.3.1.1).
+/// Maximum length of the local part, which precedes the `@`, in bytes (RFC 5321, section
+/// 4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
 
-/// Limit of each label of a domain, in bytes (RFC 1035, section 2.3.4).
+/// Maximum length of each label of a domain in bytes (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
 /// Minimum number of labels of a domain. A single label is a host of the local network, which has
