@@ -2,10 +2,10 @@
 //! `aws_lambda_events`, the peer.
 //!
 //! The reader of this crate rejects events that the peer accepts if a message could be mistaken for
-//! another: records that are not from SQS, and `Records` or a field of a record that is given
-//! twice. It accepts events that the peer rejects if only telemetry or optional metadata is
-//! affected: `attributes` or `messageAttributes` of the wrong type, invalid values of unused
-//! fields, and strings with half of a surrogate pair, which count as absent.
+//! another: records that are not from SQS, and `Records` or a field of a record that appears twice.
+//! It accepts events that the peer rejects if only telemetry or optional metadata is affected:
+//! `attributes` or `messageAttributes` of the wrong type, invalid values of unused fields, and
+//! strings with half of a surrogate pair, which count as absent.
 
 use std::collections::HashSet;
 use std::sync::Arc;

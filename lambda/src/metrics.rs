@@ -23,7 +23,7 @@ use crate::spans;
 mod instruments;
 
 /// Maximum number of queues with their own instruments, which limits memory. A function usually has
-/// one queue. Messages of further queues are counted without a queue.
+/// one queue. Messages of further queues are counted without a queue name.
 const MAX_QUEUES: usize = 20;
 
 /// Metrics of a process, shared by all invocations.

@@ -6,7 +6,7 @@ use opentelemetry::StringValue;
 
 use crate::event::{Batch, Record};
 
-/// A queue that records are from.
+/// The source queue of one or more records.
 #[derive(Debug)]
 pub(crate) struct Queue {
     arn: Box<str>,

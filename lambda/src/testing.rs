@@ -1,4 +1,4 @@
-//! Unit tests of handlers: run a batch through a handler, and check the response and the spans.
+//! Unit tests for handlers: run a batch through a handler, and check the response and the spans.
 //!
 //! ```
 //! use baton_lambda::{Failure, Message, testing};
@@ -21,9 +21,9 @@
 //! # }
 //! ```
 //!
-//! A test runs the same code as Lambda does, from the payload to the response. It needs no network
-//! and no variables of Lambda, does not read the environment, and works under `#[tokio::test]`,
-//! also with `start_paused`. Tests can run concurrently in one process.
+//! A test runs the same code as Lambda does, from the payload to the response. It needs neither a
+//! network nor Lambda's variables, does not read the environment, and works under `#[tokio::test]`,
+//! including with `start_paused`. Tests can run concurrently in one process.
 //!
 //! Spans that the handler creates with `opentelemetry::global::tracer` are captured if they are
 //! descendants of a record span and have ended when the batch is done. For that purpose, the first
@@ -150,7 +150,7 @@ impl Batch {
     }
 
     /// Returns the event as JSON, for `cargo lambda invoke --data-file` or a fixture. Equal batches
-    /// give equal events.
+    /// produce equal events.
     ///
     /// # Errors
     ///

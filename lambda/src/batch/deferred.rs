@@ -1,4 +1,4 @@
-//! Sends of permanent failures to the dead-letter queue.
+//! Sends permanent failures to the dead-letter queue.
 //!
 //! A permanent failure is usually sent as soon as its handler has failed. If any failure makes SQS
 //! redeliver the whole batch, a message that was already sent would be redelivered and sent again.
@@ -131,7 +131,7 @@ pub(super) async fn send_dead_letter(
             let error: &dyn StdError = &error;
             warn!(
                 message_id = record.message_id().as_deref(),
-                error, "message not sent to the dead-letter queue, SQS will redeliver it"
+                error, "message not sent to the dead-letter queue: SQS will redeliver it"
             );
             false
         }

@@ -7,7 +7,7 @@ use baton_telemetry::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES};
 
 use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
 
-/// An environment variable with an invalid value, which keeps the function from starting.
+/// An environment variable with an invalid value, which prevents the function from starting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: expected {expected}, found {found:?}")]
 pub struct InvalidConfig {
@@ -19,8 +19,9 @@ pub struct InvalidConfig {
 /// Variable with the URL of the dead-letter queue.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
 
-/// Variables that `baton-telemetry` reads, as are [`SPILL`] and [`SPILL_LINE_BYTES`]. It would use
-/// the default for an invalid value. Checked here, so that the function does not start instead.
+/// Variables that `baton-telemetry` reads, like [`SPILL`] and [`SPILL_LINE_BYTES`]. It uses the
+/// default for an invalid value. They are also checked here, so that an invalid value prevents the
+/// function from starting.
 const BUFFER_BYTES: [&str; 3] = [
     "BATON_SPAN_BUFFER_BYTES",
     "BATON_LOG_BUFFER_BYTES",
