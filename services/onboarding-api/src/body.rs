@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use crate::onboarding::FieldError;
 use crate::problem::Problem;
 
-/// Limit of a request body, in bytes. An onboarding has a few hundred. The limit leaves room for
-/// future fields, and bounds the memory that a request can use.
+/// Maximum size of a request body in bytes. An onboarding has a few hundred. The limit leaves room
+/// for future fields, and bounds the memory that a request can use.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Time limit for a request body. Without it, a client that stalls would delay the shutdown.

@@ -6,8 +6,8 @@
 //! and `-Port`, then the request itself. Each of the three values is looked up separately. The
 //! first element of a list is used, because the proxy next to the client wrote it.
 //!
-//! Any client can send these headers. They are therefore used for telemetry only, values that do
-//! not parse are ignored, and values longer than a host name are ignored.
+//! Any client can send these headers. They are therefore used for telemetry only, and values that
+//! do not parse or are longer than a host name are ignored.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;

@@ -16,12 +16,12 @@ const EMAIL: &str = "email";
 const PLAN: &str = "plan";
 const REFERRER: &str = "referrer";
 
-/// Limit of a customer id, in characters. It is short because the id is a span attribute and a key
-/// of the table.
+/// Maximum length of a customer id in characters. It is short because the id is a span attribute
+/// and a key of the table.
 const MAX_CUSTOMER_ID: usize = 64;
 
-/// Limit of an unknown field's name in an error, in characters. A longer name may be data in the
-/// wrong place.
+/// Maximum length, in characters, of an unknown field's name in an error. A longer name may be data
+/// in the wrong place.
 const MAX_SHOWN_NAME: usize = 64;
 
 /// Replaces a field's name that may contain personal data.

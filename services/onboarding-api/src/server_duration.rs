@@ -1,4 +1,4 @@
-//! The metric `http.server.request.duration`, by OpenTelemetry's HTTP conventions.
+//! The metric `http.server.request.duration`, according to OpenTelemetry's HTTP conventions.
 
 use std::time::Instant;
 
@@ -14,8 +14,7 @@ const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The largest number of attributes of a measurement: method, scheme, route, status and
-/// `error.type`.
+/// Maximum number of attributes of a measurement: method, scheme, route, status and `error.type`.
 const MAX_ATTRIBUTES: usize = 5;
 
 /// The instrument.

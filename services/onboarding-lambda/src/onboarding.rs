@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 mod address;
 
-/// Limit of a customer id, in characters. The API has the same limit.
+/// Maximum length of a customer id in characters. The API has the same limit.
 const MAX_CUSTOMER_ID: usize = 64;
 
 /// The body of a message.
