@@ -15,7 +15,7 @@ use crate::error_type;
 use crate::queue::QueueUrl;
 use crate::span::{OPERATION, SYSTEM};
 
-/// The bucket boundaries that the messaging conventions advise for durations, in seconds.
+/// The bucket boundaries that the messaging conventions recommend for durations, in seconds.
 const DURATION_BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
