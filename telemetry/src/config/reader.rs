@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use crate::otlp::Signal;
 
 /// Number of characters of an invalid value that are logged. It may be long, such as the content of
-/// a file in the place of its name.
+/// a file instead of its name.
 const MAX_FOUND: usize = 80;
 
 /// An invalid variable, to be logged in one line. Holds no value that may be secret.
