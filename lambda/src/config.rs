@@ -16,7 +16,7 @@ pub(crate) use runtime::{SUSPECTS, read_suspects, runtime_api_address};
 
 /// Number of messages handled at the same time. Enough for the default batch size of ten messages.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-/// Maximum delay of an invocation by an unavailable collector.
+/// Maximum delay that an unavailable collector causes in an invocation.
 const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Effective configuration: all options that do not need a connection.

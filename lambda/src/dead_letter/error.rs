@@ -28,8 +28,8 @@ impl From<InvalidQueueUrl> for InvalidDeadLetterQueue {
 /// A message that the dead-letter queue did not confirm as accepted. It must stay in its queue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeadLetterError {
-    /// The record lacks what every message that SQS delivers has, so it was not sent.
-    #[error("the record is not a message that SQS delivers: {0}")]
+    /// The record lacks a field that every message from SQS has, so it was not sent.
+    #[error("the record is not a valid SQS message: {0}")]
     InvalidRecord(&'static str),
     /// The message was not sent, or SQS did not confirm it.
     #[error(transparent)]

@@ -30,7 +30,7 @@ const FAILURE_ATTRIBUTES: [&str; 4] = [
 ///
 /// # Errors
 ///
-/// Returns an error if the record lacks what every message that SQS delivers has.
+/// Returns an error if the record lacks a field that every message from SQS has.
 pub(super) fn build(
     record: &Record<'_>,
     is_fifo: bool,
@@ -40,7 +40,7 @@ pub(super) fn build(
     let body = record.body().filter(|body| !body.is_empty());
     let body = body.ok_or(invalid("it has no readable body"))?;
     let mut source = SourceAttributes::read(record.raw_message_attributes())?;
-    // The message may come from an earlier stay in a dead-letter queue.
+    // The message may have been in a dead-letter queue before.
     source
         .attributes
         .retain(|attribute| !FAILURE_ATTRIBUTES.contains(&attribute.name()));

@@ -1,7 +1,7 @@
 //! Message attributes, in the forms in which SQS and SNS send them.
 //!
 //! A map or a value of the wrong type counts as absent. Only telemetry and some handlers read
-//! attributes, and an unreadable attribute must not keep a message from being handled.
+//! attributes, and an unreadable attribute must not prevent a message from being handled.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;

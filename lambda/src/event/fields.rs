@@ -30,7 +30,7 @@ pub(super) struct RecordFields {
     pub(super) is_fifo: bool,
 }
 
-/// Fields that a record has given so far.
+/// The fields of a record that have been read so far.
 #[derive(Debug, Default)]
 struct FieldTracker {
     /// Bit set of field numbers.

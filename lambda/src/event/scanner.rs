@@ -1,10 +1,10 @@
-//! A JSON scanner that builds no values.
+//! A JSON scanner that does not build values.
 //!
-//! The document is scanned once and validated on the way, because a separate validation by
-//! `serde_json` would be most of the cost. A syntax error ends the scan: from then on, the methods
-//! return the same values as at the end of the document. The caller therefore needs no error
-//! handling at each step, and checks [`Scanner::is_at_end`] once. No function is recursive, so that
-//! deeply nested documents cannot overflow the stack.
+//! The document is scanned and validated in one pass, because a separate validation by `serde_json`
+//! would be most of the cost. A syntax error ends the scan: from then on, the methods return the
+//! same values as at the end of the document. The caller therefore needs no error handling at each
+//! step, and checks [`Scanner::is_at_end`] once. No function is recursive, so that deeply nested
+//! documents cannot overflow the stack.
 
 use std::num::NonZeroU32;
 
@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::string::{self, JsonString, MAX_LENGTH};
 
-/// Kind of a JSON value, as its first byte shows it.
+/// Kind of a JSON value, determined by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JsonKind {
     Object,
@@ -36,8 +36,8 @@ impl JsonKind {
     }
 }
 
-/// A position in a JSON document. Each method reads the element that its name says and moves behind
-/// it.
+/// A position in a JSON document. Each method reads the element that it is named after and moves
+/// past it.
 #[derive(Debug, Clone)]
 pub(super) struct Scanner<'a> {
     json: &'a str,
@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads the next key of the current object and moves to its value. Returns `None` after the
-    /// last value and moves behind the object.
+    /// last value and moves past the object.
     pub(super) fn next_key(&mut self) -> Option<JsonString> {
         if !self.next_element(b'}') {
             return None;
@@ -121,7 +121,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves to the next item of the current array. Returns false after the last item and moves
-    /// behind the array.
+    /// past the array.
     pub(super) fn next_item(&mut self) -> bool {
         self.next_element(b']')
     }
@@ -199,7 +199,7 @@ impl<'a> Scanner<'a> {
         self.at > self.json.len()
     }
 
-    /// Moves behind the end of the document, so that all further reads find nothing.
+    /// Moves past the end of the document, so that all further reads find nothing.
     fn fail(&mut self) {
         self.at = self.json.len() + 1;
     }

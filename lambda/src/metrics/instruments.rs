@@ -14,7 +14,7 @@ const AWS_SQS: &str = "aws_sqs";
 const PROCESS: &str = "process";
 const PUBSUB: &str = "pubsub";
 
-/// Boundaries that the messaging and FaaS conventions advise for durations, in seconds.
+/// Boundaries that the messaging and FaaS conventions recommend for durations, in seconds.
 const DURATION_BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-/// Limit for each step of the exchange: connect, write and read. The Runtime API is on the same
-/// machine, so a longer wait means it is stuck.
+/// Time limit for each step of the exchange: connect, write and read. The Runtime API is on the
+/// same machine, so a longer wait means it is stuck.
 const TIMEOUT: Duration = Duration::from_millis(500);
 const ACCEPTED: &[u8] = b"HTTP/1.1 202";
 

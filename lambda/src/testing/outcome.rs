@@ -155,7 +155,7 @@ impl Outcome {
         };
         let parent = span.clone();
         self.spans.push(span);
-        // A child starts after its parent, so it is behind it in the order.
+        // A child starts after its parent, so it follows the parent in the order.
         for at in at + 1..unplaced.len() {
             let child = unplaced[at].1.as_ref();
             if child.is_some_and(|child| child.is_child_of(&parent)) {
