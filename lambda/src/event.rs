@@ -169,7 +169,7 @@ impl<'a> Record<'a> {
         self.text(self.fields.queue_arn)
     }
 
-    /// Returns true if the record is from a FIFO queue. Decided by the queue's name, because
+    /// Returns `true` if the record is from a FIFO queue. Decided by the queue's name, because
     /// messages on standard queues can have group ids too.
     pub(crate) fn is_fifo(&self) -> bool {
         self.fields.is_fifo

@@ -23,7 +23,7 @@ use crate::invocation::build_response;
 use crate::message::{Message, Raw};
 use crate::trace_context::ContextExtractor;
 
-/// Returns true if `json` is an SQS event. Panics if an invariant is violated.
+/// Returns `true` if `json` is an SQS event. Panics if an invariant is violated.
 pub fn exercise(json: &str) -> bool {
     let is_json = serde_json::from_str::<IgnoredAny>(json).is_ok();
     let peer = read_as_peer(json).filter(|_| !has_lists(json));
@@ -65,7 +65,7 @@ fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     Some(event.records)
 }
 
-/// Returns true if a record or an attribute is a list. `serde` accepts a list in place of an
+/// Returns `true` if a record or an attribute is a list. `serde` accepts a list in place of an
 /// object, but AWS sends no such events.
 fn has_lists(json: &str) -> bool {
     let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
@@ -79,7 +79,7 @@ fn has_lists(json: &str) -> bool {
     })
 }
 
-/// Returns true for errors that the peer does not report.
+/// Returns `true` for errors that the peer does not report.
 fn is_only_rejected_here(error: &InvalidEvent) -> bool {
     matches!(error, InvalidEvent::WrongSource { .. })
 }

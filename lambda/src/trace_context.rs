@@ -94,7 +94,7 @@ impl ContextExtractor {
         extraction.context
     }
 
-    /// Returns true if `OTEL_PROPAGATORS` lists `tracecontext`.
+    /// Returns `true` if `OTEL_PROPAGATORS` lists `tracecontext`.
     pub(crate) fn has_trace_context(&self) -> bool {
         self.propagator.trace_context
     }
@@ -161,9 +161,9 @@ struct Extraction {
 }
 
 impl Extraction {
-    /// Returns true if no other W3C carrier needs to be read. Once the parent is known, no carrier
-    /// is read for baggage alone, because that would cost every record without baggage a scan of
-    /// its body.
+    /// Returns `true` if no other W3C carrier needs to be read. Once the parent is known, no
+    /// carrier is read for baggage alone, because that would cost every record without baggage a
+    /// scan of its body.
     fn is_complete(&self) -> bool {
         if self.propagator.trace_context {
             self.context.parent.is_some()
@@ -292,7 +292,7 @@ impl Extraction {
     }
 }
 
-/// Returns true if a list has members. A list of separators only is empty and valid.
+/// Returns `true` if a list has members. A list of separators only is empty and valid.
 fn has_members(list: &str) -> bool {
     list.bytes().any(|byte| !b" \t,".contains(&byte))
 }

@@ -113,7 +113,7 @@ impl Service {
     }
 }
 
-/// Returns true if `text` can be part of a host name, because the endpoint is built from it.
+/// Returns `true` if `text` can be part of a host name, because the endpoint is built from it.
 fn is_host_label(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !text.is_empty() && text.bytes().all(is_allowed)

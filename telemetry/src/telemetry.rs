@@ -270,7 +270,7 @@ impl Telemetry {
         self.shared.propagator
     }
 
-    /// Returns true if the sampler of `OTEL_TRACES_SAMPLER` would sample a consumer span that
+    /// Returns `true` if the sampler of `OTEL_TRACES_SAMPLER` would sample a consumer span that
     /// starts a trace with this id.
     ///
     /// For a parent without a sampling decision, see

@@ -33,7 +33,7 @@ impl Condition {
         }
     }
 
-    /// Returns true if the collector acknowledges at least some requests.
+    /// Returns `true` if the collector acknowledges at least some requests.
     pub(crate) fn can_accept(self) -> bool {
         match self {
             Self::Working => true,

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use super::scanner::{JsonKind, Scanner};
 use super::string::JsonString;
 
-/// Enters the next value if it is an object. Skips any other value and returns false.
+/// Enters the next value if it is an object. Skips any other value and returns `false`.
 pub(super) fn enter_object(scanner: &mut Scanner<'_>) -> bool {
     let is_object = scanner.peek_kind() == JsonKind::Object;
     if is_object {

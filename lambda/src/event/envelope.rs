@@ -13,7 +13,7 @@ const NOTIFICATION: &str = "Notification";
 /// Field of EventBridge events that hardly any other JSON has.
 const DETAIL_TYPE: &str = "detail-type";
 
-/// Returns true if a text may be an envelope: an object that contains one of the two names. The
+/// Returns `true` if a text may be an envelope: an object that contains one of the two names. The
 /// text may still have the escapes of a JSON string, so that most bodies need not be decoded.
 pub(super) fn may_be_envelope(text: &str) -> bool {
     let mut start = text.trim_start();

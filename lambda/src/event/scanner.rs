@@ -120,14 +120,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Moves to the next item of the current array. Returns false after the last item and moves
+    /// Moves to the next item of the current array. Returns `false` after the last item and moves
     /// past the array.
     pub(super) fn next_item(&mut self) -> bool {
         self.next_element(b']')
     }
 
-    /// Moves to the next element of the current object or array. Returns false, and moves over the
-    /// bracket `close`, if there is none.
+    /// Moves to the next element of the current object or array. Returns `false`, and moves over
+    /// the bracket `close`, if there is none.
     fn next_element(&mut self, close: u8) -> bool {
         let is_first = std::mem::take(&mut self.is_first);
         match self.peek_byte() {
@@ -189,12 +189,12 @@ impl<'a> Scanner<'a> {
         self.json.get(start..self.at).unwrap_or_default()
     }
 
-    /// Returns true if the document ends here and is valid.
+    /// Returns `true` if the document ends here and is valid.
     pub(super) fn is_at_end(&mut self) -> bool {
         self.peek_byte().is_none() && !self.has_failed()
     }
 
-    /// Returns true if a syntax error was found.
+    /// Returns `true` if a syntax error was found.
     pub(super) fn has_failed(&self) -> bool {
         self.at > self.json.len()
     }

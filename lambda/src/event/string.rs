@@ -32,7 +32,7 @@ impl JsonString {
         Some((Self { start, length }, end + 1))
     }
 
-    /// Returns true if the string contains characters that JSON requires to be escaped (RFC 8259,
+    /// Returns `true` if the string contains characters that JSON requires to be escaped (RFC 8259,
     /// section 7).
     pub(super) fn has_control_characters(self, json: &str) -> bool {
         has_control_characters(self.raw(json))
@@ -97,7 +97,7 @@ fn unescape_simple(raw: &str) -> Option<String> {
     Some(text)
 }
 
-/// Returns true if the text contains a character that JSON requires to be escaped, other than a
+/// Returns `true` if the text contains a character that JSON requires to be escaped, other than a
 /// quote or a backslash.
 pub(super) fn has_control_characters(text: &str) -> bool {
     // Visits all bytes. A loop that returned early would not be vectorised.
@@ -174,8 +174,8 @@ fn find_special_in_blocks(bytes: &[u8]) -> Option<usize> {
     find_in_tail(rest).map(|found| plain + words.len() * WORD + found)
 }
 
-/// Returns true if the block contains a quote or a backslash. Visits all bytes, because a loop that
-/// returned early would not be vectorised.
+/// Returns `true` if the block contains a quote or a backslash. Visits all bytes, because a loop
+/// that returned early would not be vectorised.
 fn has_special(block: &[u8; BLOCK]) -> bool {
     block
         .iter()
@@ -195,7 +195,7 @@ fn find_in_tail(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| is_special(*byte))
 }
 
-/// Returns true for a quote or a backslash. Uses `|`, because `||` would compile to a branch.
+/// Returns `true` for a quote or a backslash. Uses `|`, because `||` would compile to a branch.
 const fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\')
 }

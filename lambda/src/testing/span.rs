@@ -56,13 +56,13 @@ pub struct SpanEvent {
 }
 
 impl FinishedSpan {
-    /// Returns true if `parent` is the parent of this span.
+    /// Returns `true` if `parent` is the parent of this span.
     #[must_use]
     pub fn is_child_of(&self, parent: &Self) -> bool {
         self.trace_id == parent.trace_id && self.parent_span_id.as_ref() == Some(&parent.span_id)
     }
 
-    /// Returns true if this span has a link to `other`.
+    /// Returns `true` if this span has a link to `other`.
     #[must_use]
     pub fn links_to(&self, other: &Self) -> bool {
         let is_other =

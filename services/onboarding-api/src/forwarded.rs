@@ -149,7 +149,7 @@ impl HostAndPort {
     }
 }
 
-/// Returns true if the text can be a host name or an IPv4 address. The URI grammar allows more
+/// Returns `true` if the text can be a host name or an IPv4 address. The URI grammar allows more
 /// characters, which would be recorded in spans.
 fn is_host_name(host: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');

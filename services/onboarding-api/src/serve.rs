@@ -142,7 +142,8 @@ async fn accept(
     }
 }
 
-/// Returns true if the client closed the connection before it was accepted. The listener is intact.
+/// Returns `true` if the client closed the connection before it was accepted. The listener is
+/// intact.
 fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -166,9 +166,9 @@ fn client(
     Err(ProblemRecorded)
 }
 
-/// Returns true if the key is that of the first certificate. The encoding of a private RSA or ECDSA
-/// key contains the public key with the same bytes as the certificate, so that no computation is
-/// needed.
+/// Returns `true` if the key is that of the first certificate. The encoding of a private RSA or
+/// ECDSA key contains the public key with the same bytes as the certificate, so that no computation
+/// is needed.
 fn is_key_of(key: &PrivateKeyDer<'_>, chain: &[CertificateDer<'_>]) -> bool {
     let certificate = chain.first().map(EndEntityCert::try_from);
     let Some(Ok(certificate)) = certificate else {

@@ -51,7 +51,7 @@ impl Problem {
         format!("{name}: expected {expected}, found {found}")
     }
 
-    /// Returns true if the other problem differs at most in its signals.
+    /// Returns `true` if the other problem differs at most in its signals.
     fn is_same(&self, other: &Self) -> bool {
         let key = |problem: &Self| (problem.variable, problem.expected, problem.consequence);
         key(self) == key(other) && self.found == other.found

@@ -38,7 +38,7 @@ pub(super) fn has_body(metadata: &Metadata<'_>) -> bool {
     *metadata.level() == Level::TRACE && logs_bodies(metadata.target())
 }
 
-/// Returns true if an event may be exported as a log record.
+/// Returns `true` if an event may be exported as a log record.
 ///
 /// The events of an export, such as those of its connection, must not be exported themselves,
 /// because each export would cause the next one. Warnings and errors of telemetry are exported, so

@@ -65,7 +65,7 @@ impl Instrument {
         }
     }
 
-    /// Returns true if an instrument with this description is the same as this one.
+    /// Returns `true` if an instrument with this description is the same as this one.
     pub(super) fn has_description(&self, other: &Description) -> bool {
         self.description == *other
     }

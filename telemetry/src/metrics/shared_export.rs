@@ -22,7 +22,7 @@ enum Stage {
 }
 
 impl SharedExport {
-    /// Requests another collection from the running export. Returns false if no export is running
+    /// Requests another collection from the running export. Returns `false` if no export is running
     /// that will check for it.
     pub(super) fn join(&self) -> bool {
         let mut stage = self.stage();
@@ -59,7 +59,7 @@ impl SharedExport {
 pub(super) struct OpenExport<'a>(&'a SharedExport);
 
 impl OpenExport<'_> {
-    /// Stops accepting requests. Returns true if there is a request that has not been served.
+    /// Stops accepting requests. Returns `true` if there is a request that has not been served.
     pub(super) fn close(self) -> bool {
         std::mem::take(&mut *self.0.stage()) == Stage::Requested
     }

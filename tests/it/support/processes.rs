@@ -11,13 +11,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Returns true if the process is stopped, as Lambda freezes an environment.
+    /// Returns `true` if the process is stopped, as Lambda freezes an environment.
     pub(crate) fn is_frozen(&self) -> bool {
         self.state == 'T'
     }
 }
 
-/// Returns true if the process with this id is stopped.
+/// Returns `true` if the process with this id is stopped.
 pub(crate) fn is_frozen(id: u32) -> bool {
     table()
         .iter()

@@ -289,7 +289,7 @@ fn attributes<const N: usize>(pairs: [(&str, AttributeValue); N]) -> Attributes 
         .collect()
 }
 
-/// Returns true for lower-case hex of this length that is not only zeros.
+/// Returns `true` for lower-case hex of this length that is not only zeros.
 fn is_id(text: &str, length: usize) -> bool {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     text.len() == length && text.bytes().all(is_digit) && text.bytes().any(|byte| byte != b'0')

@@ -132,7 +132,7 @@ impl Sample {
         self.record.event_source_arn.rsplit(':').next().unwrap()
     }
 
-    /// Returns true if the record's span is sampled. If the producer's trace is continued, the
+    /// Returns `true` if the record's span is sampled. If the producer's trace is continued, the
     /// producer decides.
     pub(super) fn is_exported(&self, shape: Shape) -> bool {
         let sampled = |producer: &Producer| producer.flags & 1 == 1;

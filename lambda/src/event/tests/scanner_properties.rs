@@ -33,7 +33,7 @@ fn rebuild(scanner: &mut Scanner<'_>) -> Json {
     }
 }
 
-/// Returns true if a document, scanned value by value, is JSON.
+/// Returns `true` if a document, scanned value by value, is JSON.
 fn is_json(json: &str) -> bool {
     let mut scanner = Scanner::new(json);
     scan(&mut scanner);

@@ -23,7 +23,7 @@ const MIN_LABELS: usize = 2;
 /// section 3.2.3).
 const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 
-/// Returns true if the text has the form of an e-mail address. Only sending mail can show whether
+/// Returns `true` if the text has the form of an e-mail address. Only sending mail can show whether
 /// the mailbox exists.
 ///
 /// Letters may be of any script (RFC 6531). Quoted local parts, comments, display names and IP

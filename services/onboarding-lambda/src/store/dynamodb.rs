@@ -158,7 +158,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Returns true if DynamoDB allows the name for a table.
+/// Returns `true` if DynamoDB allows the name for a table.
 fn is_table_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (3..=255).contains(&name.len()) && name.bytes().all(is_allowed)

@@ -113,7 +113,7 @@ fn must_be_escaped(byte: u8) -> bool {
 /// Number of bytes that are checked together.
 const WORD: usize = 8;
 
-/// Returns true if one of the bytes must be escaped.
+/// Returns `true` if one of the bytes must be escaped.
 fn any_must_be_escaped(word: [u8; WORD]) -> bool {
     const fn repeat(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; WORD])

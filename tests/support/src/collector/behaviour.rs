@@ -33,7 +33,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Returns true if the response acknowledges the request, so that the collector keeps its
+    /// Returns `true` if the response acknowledges the request, so that the collector keeps its
     /// content. A [`Raw`](Self::Raw) response never does.
     #[must_use]
     pub fn is_success(self) -> bool {

@@ -145,7 +145,7 @@ impl Dispatcher {
         event
     }
 
-    /// Completes an invocation. Returns false if no running invocation has this id.
+    /// Completes an invocation. Returns `false` if no running invocation has this id.
     pub(super) fn complete(&self, request_id: &str, result: Result<Bytes, FunctionError>) -> bool {
         let at = Instant::now();
         let mut state = self.state();
@@ -162,7 +162,7 @@ impl Dispatcher {
         self.init.send_replace(Some(Err(error)));
     }
 
-    /// Registers an extension. Returns false if this fake refuses extensions.
+    /// Registers an extension. Returns `false` if this fake refuses extensions.
     pub(super) fn register_extension(&self, name: String) -> bool {
         if !self.refuses_extensions {
             self.state().extensions.push(name);
