@@ -307,11 +307,11 @@ impl Telemetry {
     /// does for all spans, without sending or waiting for the spans of other groups. Without a
     /// group in the context, it flushes all spans.
     ///
-    /// Such flushes run concurrently. Spans of this group that another flush has in flight are
-    /// waited for. If the collector accepts the group's spans, a task in the background then
-    /// exports the spans that no other flush will export, because their group is over or they have
-    /// none, and all spans if the buffer is still half full. If the collector does not accept them,
-    /// the same spans are written to stdout. The report counts the spans of the whole process.
+    /// Such flushes run concurrently. Each waits for spans of its group that another flush has in
+    /// flight. If the collector accepts the group's spans, a task in the background then exports
+    /// the spans that no other flush will export, because their group is over or they have none,
+    /// and all spans if the buffer is still half full. If the collector does not accept them, the
+    /// same spans are written to stdout. The report counts the spans of the whole process.
     pub async fn flush_context_group(&self, context: &Context, deadline: Instant) -> FlushReport {
         let group = Group::from_context(context);
         let selection = group.map_or(Selection::All, Selection::Group);
@@ -360,7 +360,7 @@ impl Telemetry {
     /// Stops the background task and exports everything that is pending, by `deadline` at the
     /// latest.
     ///
-    /// Spans that other flushes have in flight are waited for until the deadline, and then written
+    /// Waits until the deadline for spans that other flushes have in flight, and then writes them
     /// to stdout together with those that the collector does not accept. Afterwards nothing is
     /// pending. What is not written (metrics, log records and, with `BATON_SPILL=none`, spans) is
     /// dropped and counted. Writing may exceed the deadline a little, because the process has no

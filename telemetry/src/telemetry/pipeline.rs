@@ -79,8 +79,8 @@ impl Pipeline {
         deadline: Instant,
     ) -> Pin<Box<dyn Future<Output = FlushReport> + Send + '_>> {
         Box::pin(async move {
-            // A running export is waited for: if it were cancelled, its spans would be sent twice.
-            // The flush below waits for it signal by signal.
+            // Wait for a running export: if it were cancelled, its spans would be sent twice. The
+            // flush below waits for it, signal by signal.
             let (mut sent, until) = (Sent::default(), self.export_deadline(deadline));
             self.export_remaining(until, &mut sent).await;
             if let Some(mut task) = stopping
