@@ -34,7 +34,7 @@
 //! |---|---|
 //! | `queue` | the URL of a queue |
 //! | `limits` | the limits of SQS that apply to every queue |
-//! | `message` | a message to send, and SQS's rules for it; `message/attribute` for its attributes |
+//! | `message` | a message to send, and SQS's rules for it; `message::attribute` for its attributes |
 //! | `queue_client` | [`QueueClient`]: a send from start to end |
 //! | `trace_context` | the source of a message's trace context, and how much of it fits |
 //! | `added_attributes` | the attributes that a send adds, and the order in which they are dropped |

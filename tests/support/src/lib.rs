@@ -15,13 +15,13 @@
 //! # }
 //! ```
 //!
-//! The function is a real process. It gets the environment variables that Lambda sets, no others
-//! of this process, and signals. All times are read from the clock of this process, so that a test
-//! can compare the arrival of a span with the response.
+//! The function is a real process. It gets the environment variables that Lambda sets and none of
+//! this process's own, and it receives signals. All times are read from the clock of this process,
+//! so that a test can compare the arrival of a span with the response.
 //!
-//! This package depends on no other package of the workspace, so that unit tests of each of them
-//! can use it. `baton-local` has the whole pipeline: queue, event source mapping and a pool of
-//! execution environments.
+//! This package does not depend on any other package of the workspace, so that unit tests of each
+//! of them can use it. `baton-local` has the whole pipeline: queue, event source mapping and a pool
+//! of execution environments.
 
 #![forbid(unsafe_code)]
 
