@@ -5,11 +5,12 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use baton_test_support::{Answer, TestCollector};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use crate::support::{Collector, ReplayCommand, span, spill_lines};
+use crate::support::{ReplayCommand, accepted_spans, span, spill_lines};
 
 fn data(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/data");
@@ -32,10 +33,15 @@ async fn all_spans_are_found_in_logs_of_real_pipelines() {
         ("gzip-members-with-line-breaks.gz", 7),
         ("subscription-event.json", 7),
     ] {
-        let collector = Collector::start().await;
+        let collector = TestCollector::start(Answer::Ok).await.unwrap();
         let output = ReplayCommand::new(data(name)).replay(&collector, &[]).await;
         assert_eq!(output.code, Some(0), "{name}: {}{}", output.out, output.err);
-        assert_eq!(collector.spans().len(), expected, "{name}: {}", output.out);
+        assert_eq!(
+            accepted_spans(&collector).len(),
+            expected,
+            "{name}: {}",
+            output.out
+        );
     }
 }
 
@@ -81,7 +87,7 @@ async fn a_log_in_an_unknown_format_is_reported() {
             export the journal with journalctl --all",
         ),
     ] {
-        let collector = Collector::start().await;
+        let collector = TestCollector::start(Answer::Ok).await.unwrap();
         let output = ReplayCommand::new(log).replay(&collector, &[]).await;
         assert_eq!(
             output.code,
@@ -103,12 +109,12 @@ async fn a_log_in_an_unknown_format_is_reported() {
 
 #[tokio::test]
 async fn spans_are_sent_although_another_part_is_not_understood() {
-    let collector = Collector::start().await;
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     std::fs::write(command.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
     let output = command.replay(&collector, &["packed", "--json"]).await;
     assert_eq!(
-        (output.code, collector.spans().len()),
+        (output.code, accepted_spans(&collector).len()),
         (Some(5), 1),
         "{}",
         output.out
@@ -120,7 +126,7 @@ async fn spans_are_sent_although_another_part_is_not_understood() {
 
 #[tokio::test]
 async fn text_before_and_after_corrupt_gzip_is_read() {
-    let collector = Collector::start().await;
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let [first, second, third] =
         ["a", "b", "c"].map(|name| spill_lines(&[span(name, 10)]).join("\n"));
     let noise =
@@ -135,7 +141,7 @@ async fn text_before_and_after_corrupt_gzip_is_read() {
     assert_eq!(output.code, Some(5), "{}{}", output.out, output.err);
     assert!(output.out.contains(&expected), "{}", output.out);
     assert_eq!(
-        collector.spans(),
+        accepted_spans(&collector),
         ["a", "b", "c"].map(|name| span(name, 10))
     );
 }

@@ -5,7 +5,7 @@
     reason = "clippy does not see that the helpers of a test are part of it"
 )]
 
-// A scripted collector, spilled spans, and the command.
+// Spilled spans, the spans that a collector accepted, and the command.
 mod support;
 
 // The ledger, and options that change which spans are sent.
