@@ -68,7 +68,7 @@ pub(crate) fn open(config: &Config, open: Option<OpenHeaderSource>) -> Option<Ar
     match open(reference) {
         Ok(source) => Some(Arc::new(FetchedHeaders::new(source))),
         Err(error) => {
-            log_ignored(&ErrorChain(&*error).to_string());
+            log_ignored(&ErrorChain(&*error).to_text());
             None
         }
     }

@@ -123,9 +123,9 @@ pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
     bytes(out, field, value.as_bytes());
 }
 
-/// Writes a message whose length is not known in advance. One byte is reserved for the length, which
-/// is enough for most messages. A longer message is moved, which is cheaper than measuring all
-/// messages first.
+/// Writes a message whose length is not known in advance. One byte is reserved for the length,
+/// which is enough for most messages. A longer message is moved, which is cheaper than measuring
+/// all messages first.
 #[inline(always)]
 pub(crate) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     tag(out, field, LENGTH_DELIMITED);
@@ -215,6 +215,8 @@ impl<'a> FieldReader<'a> {
         self.value(wire_type).map(Some)
     }
 
+    // Not inlined: it would be compiled into each of the loops over fields.
+    #[inline(never)]
     fn field(&mut self) -> Result<(u32, FieldValue<'a>), Malformed> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).map_err(|_| Malformed::Overlong)?;
