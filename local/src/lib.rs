@@ -13,8 +13,10 @@
 //!
 //! # Example
 //! ```no_run
-//! # async fn example(config: baton_local::stack::Config) -> Result<(), baton_local::stack::StackError> {
-//! let stack = baton_local::stack::Stack::start(config).await?;
+//! use baton_local::stack::{Config, Stack, StackError};
+//!
+//! # async fn example(config: Config) -> Result<(), StackError> {
+//! let stack = Stack::start(config).await?;
 //! println!("send to {}", stack.endpoints().queue);
 //! stack.spans().wait_until(|spans| spans.iter().any(|span| span.name == "process onboarding")).await;
 //! stack.stop().await;

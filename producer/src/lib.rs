@@ -5,12 +5,15 @@
 //! the trace from the send.
 //!
 //! ```no_run
-//! # async fn example(tracer: opentelemetry_sdk::trace::SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::error::Error;
+//! # use opentelemetry_sdk::trace::SdkTracer;
+//! # async fn example(tracer: SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
 //! use baton_producer::{AttributeValue, Message, QueueUrl, Sender};
 //!
 //! let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
 //! let sender = Sender::new(sdk, queue, tracer);
-//! let message = Message::new(r#"{"customer_id":"c-1"}"#).with_attribute("tenant", AttributeValue::String("blue".to_owned()));
+//! let tenant = AttributeValue::String("blue".to_owned());
+//! let message = Message::new(r#"{"customer_id":"c-1"}"#).with_attribute("tenant", tenant);
 //! let sent = sender.send(message).await?;
 //! println!("{}", sent.message_id);
 //! # Ok(())

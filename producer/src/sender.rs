@@ -9,7 +9,9 @@ use opentelemetry_sdk::trace::SdkTracer;
 /// Sends messages to one queue. Clones share the client and its connections.
 ///
 /// ```no_run
-/// # async fn example(tracer: opentelemetry_sdk::trace::SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # use std::error::Error;
+/// # use opentelemetry_sdk::trace::SdkTracer;
+/// # async fn example(tracer: SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
 /// use baton_producer::{Message, QueueUrl, Sender};
 ///
 /// let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;

@@ -10,8 +10,8 @@ use crate::error_type;
 use crate::message::InvalidMessage;
 use crate::refusal::Refusal;
 
-/// Error codes of throttled calls. Most of them have HTTP status 400, which alone does not show that
-/// the call may succeed later.
+/// Error codes of throttled calls. Most of them have HTTP status 400, which alone does not show
+/// that the call may succeed later.
 const THROTTLING_CODES: [&str; 6] = [
     "RequestThrottled",
     "RequestThrottledException",

@@ -164,8 +164,8 @@ fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
     added
 }
 
-/// Returns the carriers that have one of the fields that identify a trace. The order of the prefixes
-/// is the one in which the consumer looks for the context of a record.
+/// Returns the carriers that have one of the fields that identify a trace. The order of the
+/// prefixes is the one in which the consumer looks for the context of a record.
 fn find_carriers<'a>(
     message: &'a OutgoingMessage,
     identities: &[&str],

@@ -136,7 +136,7 @@ impl Config {
         let is_disabled = reader.flag("OTEL_SDK_DISABLED");
         let mut export = |signal| {
             if is_disabled {
-                Export::Nowhere
+                Export::None
             } else {
                 otlp::read(&mut reader, signal)
             }

@@ -83,7 +83,7 @@ pub(crate) struct Exporter {
     spill: Option<(Spill, Output)>,
     resource: ResourceFrame,
     /// Serialises exports of all records. An export that has waited finds its records sent, or
-    /// sends those that have gathered meanwhile.
+    /// sends those that have accumulated meanwhile.
     turn: Mutex<()>,
     /// Number of shutdowns that need the records of running exports now.
     shutdowns: watch::Sender<usize>,
@@ -121,7 +121,7 @@ impl Exporter {
     ///
     /// Selected records that are in flight for another export are waited for. Exports of all
     /// records take turns; the others run concurrently with them and with each other. `sent` is
-    /// updated with each request, so that it is right even if the future is dropped.
+    /// updated with each request, so that it is accurate even if the future is dropped.
     pub(crate) async fn export(
         &self,
         buffer: &Buffer,
@@ -132,7 +132,7 @@ impl Exporter {
         tokio::select! {
             biased;
             // Dropping the other future returns its records to the buffer.
-            () = self.shutdown_begun() => Err(ExportError::Shutdown),
+            () = self.wait_for_shutdown() => Err(ExportError::Shutdown),
             outcome = self.export_selection(buffer, selection, deadline, sent) => outcome,
         }
     }
@@ -270,7 +270,7 @@ impl Exporter {
     }
 
     /// Completes when a shutdown needs the records of running exports.
-    async fn shutdown_begun(&self) {
+    async fn wait_for_shutdown(&self) {
         // The sender is a field of `self`, so the channel cannot be closed.
         let _ = self
             .shutdowns

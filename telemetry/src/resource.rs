@@ -58,7 +58,7 @@ pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
         Platform::Lambda(lambda) => lambda_attributes(&mut attributes, lambda),
         Platform::Ecs(metadata_uri) => attributes.extend(ecs::detect(metadata_uri).await),
         Platform::Kubernetes(pod) => kubernetes_attributes(&mut attributes, pod),
-        Platform::Elsewhere => {}
+        Platform::Other => {}
     }
     configured_attributes(&mut attributes, config);
     // Of two attributes with the same key, the builder keeps the later one.

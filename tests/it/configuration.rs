@@ -1,4 +1,5 @@
-//! Invalid environment variables: each is logged on one line, and messages are handled all the same.
+//! Invalid environment variables: each is logged on one line, and messages are handled all the
+//! same.
 
 use baton_test_support::{Answer, Record, TestCollector, event};
 use serde_json::{Value, json};

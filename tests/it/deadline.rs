@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::support::functions::{SCRIPTED, start, start_with};
 
-/// Timeout that leaves time between the two deadlines: no message starts after 2 s, and handlers are
-/// cancelled after 2.4 s.
+/// Timeout that leaves time between the two deadlines: no message starts after 2 s, and handlers
+/// are cancelled after 2.4 s.
 const LIMIT: Duration = Duration::from_secs(4);
 /// Delay that a busy machine may add.
 const SLACK: Duration = Duration::from_millis(700);

@@ -244,7 +244,8 @@ async fn aws_sdk_propagates_the_trace_to_the_next_queue() {
         .clone()
         .message_attribute("baggage", "tenant=blue");
     let outcome = invoke_with("aws_sdk", &records, |function| {
-        // The examples are built with the feature `tracing`, and the SDK makes spans at every level.
+        // The examples are built with the feature `tracing`, and the SDK makes spans at every
+        // level.
         with_sqs(function, &sqs).variable("RUST_LOG", "trace")
     })
     .await;

@@ -113,8 +113,8 @@ async fn a_collector_answers_by_its_script() {
         .map(|e| e.answer)
         .collect();
     let refused = Answer::Status(503);
-    // The first invocation retries once and then spills its spans to stdout, so only the spans of the
-    // other two arrive.
+    // The first invocation retries once and then spills its spans to stdout, so only the spans of
+    // the other two arrive.
     assert_eq!(answers, [refused, refused, Answer::Ok, Answer::Ok]);
     assert_eq!(collector.spans().unwrap().len(), 2 * 2);
 }

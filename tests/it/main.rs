@@ -68,3 +68,6 @@ mod shutdown;
 
 // The examples, each as a process.
 mod examples;
+
+// Rules of style for the sources of the workspace.
+mod tidy;

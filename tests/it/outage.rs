@@ -1,5 +1,5 @@
-//! Collectors that fail: the delays that they cause, and that no span is lost. Every span is exported
-//! by the function or by `baton replay`.
+//! Collectors that fail: the delays that they cause, and that no span is lost. Every span is
+//! exported by the function or by `baton replay`.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;

@@ -8,8 +8,8 @@ use crate::support::functions::SCRIPTED;
 use crate::support::spans::{PROCESS, Span};
 use crate::support::stack::Stack;
 
-/// URL of the stack's dead-letter queue for its function. The port of the stack is not known yet, and
-/// the stack ignores it.
+/// URL of the stack's dead-letter queue for its function. The port of the stack is not known yet,
+/// and the stack ignores it.
 const DEAD_LETTER_QUEUE: &str = "http://127.0.0.1/000000000000/onboarding-dlq";
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Every field of every span on the wire, compared with the records. Only `wire/expected.rs` defines
-//! the expected spans, from the documentation of `baton-lambda`.
+//! Every field of every span on the wire, compared with the records. Only `wire/expected.rs`
+//! defines the expected spans, from the documentation of `baton-lambda`.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -37,7 +37,7 @@ pub enum FunctionResponseType {
     /// deleted.
     ReportBatchItemFailures,
     /// Without `ReportBatchItemFailures`: any response means that the whole batch succeeded,
-    /// **whatever it contains**.
+    /// **regardless of its content**.
     Ignored,
 }
 
@@ -117,7 +117,7 @@ pub(super) struct SourceQueue {
 }
 
 impl MappingConfig {
-    /// Checks the configuration by AWS's rules.
+    /// Checks the configuration according to AWS's rules.
     pub(super) fn check(
         &self,
         queue: &SourceQueue,

@@ -1,4 +1,4 @@
-//! The meaning of a response for the records of its batch, by AWS's rules for
+//! The meaning of a response for the records of its batch, according to AWS's rules for
 //! `ReportBatchItemFailures`. Pure functions.
 
 use std::collections::HashSet;
@@ -21,10 +21,10 @@ pub enum BatchOutcome {
 #[non_exhaustive]
 pub enum InvalidResponse {
     /// The response is not JSON.
-    #[error("the response is not json")]
+    #[error("the response is not JSON")]
     NotJson,
     /// The response is neither an object nor null.
-    #[error("the response is not a json object")]
+    #[error("the response is not a JSON object")]
     NotAnObject,
     /// `batchItemFailures` is neither a list nor null.
     #[error("batchItemFailures is not a list")]
@@ -54,7 +54,7 @@ pub enum InvalidResponse {
 /// Parses the response of a function with `ReportBatchItemFailures`.
 ///
 /// An empty response, null, an object without `batchItemFailures`, and an empty or null list mean
-/// success. Anything else than a list of message ids of this batch fails the whole batch, because
+/// success. Anything other than a list of message ids of this batch fails the whole batch, because
 /// the records that succeeded are then unknown.
 ///
 /// # Examples
@@ -63,7 +63,8 @@ pub enum InvalidResponse {
 /// use baton_local::mapping::{BatchOutcome, parse_response};
 ///
 /// let response = br#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#;
-/// assert_eq!(parse_response(response, ["a", "b"]), BatchOutcome::PartialFailure(["b".to_owned()].into()));
+/// let outcome = parse_response(response, ["a", "b"]);
+/// assert_eq!(outcome, BatchOutcome::PartialFailure(["b".to_owned()].into()));
 /// ```
 pub fn parse_response<'a>(
     response: &[u8],

@@ -10,8 +10,8 @@ use super::unpack::UnreadablePart;
 /// Limit on the problems that the text lists. There may be one for each line of a log.
 const MAX_LISTED: usize = 20;
 
-/// Result of a replay. Each span found was sent, sent before, not sent, rejected or refused. The number
-/// of spans in incomplete or damaged lines is unknown.
+/// Result of a replay. Each span found was sent, sent before, not sent, rejected or refused. The
+/// number of spans in incomplete or damaged lines is unknown.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayReport {
     pub(crate) endpoint: String,

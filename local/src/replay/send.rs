@@ -85,8 +85,8 @@ impl<'a> BatchSender<'a> {
     pub(super) async fn send(&mut self, report: &mut ReplayReport) -> Result<(), ReplayError> {
         let batch = std::mem::take(&mut self.pending);
         self.bytes = 0;
-        // The spans count as not sent until the collector has responded, so that the report is right
-        // after any error.
+        // The spans count as not sent until the collector has responded, so that the report is
+        // right after any error.
         report.not_sent += batch.iter().map(|spans| spans.count).sum::<u64>();
         let Some(sender) = self.sender.filter(|_| !batch.is_empty()) else {
             return Ok(());

@@ -307,8 +307,8 @@ impl StandardQueue {
     ) -> Option<ReceivedMessage> {
         let id = self.id;
         let message = self.messages.update(number, |message| {
-            // The message is in flight even if it is hidden for zero seconds. The next call makes it
-            // ready again, so that one receive does not return it twice.
+            // The message is in flight even if it is hidden for zero seconds. The next call makes
+            // it ready again, so that one receive does not return it twice.
             message.state = MessageState::InFlight;
             message.visible_at = now.saturating_add(visibility);
             message.receive_count = message.receive_count.saturating_add(1);

@@ -4,8 +4,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::reader::Reader;
 
-/// A misspelt level must not be taken for the name of a target: nothing would be logged then, not
-/// even the mistake.
+/// Expected form of `RUST_LOG`. A word without `=` must be a level: if a misspelt level counted as
+/// the name of a target, nothing would be logged, not even a warning about it.
 const RUST_LOG_FORM: &str = "a level (off, error, warn, info, debug, trace) or a list of target=level with an optional level for all other targets";
 const LAMBDA_FORM: &str = "a level (TRACE, DEBUG, INFO, WARN, ERROR, FATAL)";
 /// Characters of targets besides letters and digits. Others show a mistake, such as a list with

@@ -30,7 +30,7 @@ const EXPORTERS_FORM: &str = "a list of otlp and console, or none";
 )]
 #[derive(Debug, Clone)]
 pub(crate) enum Export {
-    Nowhere,
+    None,
     /// Stdout, as OTLP/JSON lines.
     Console,
     Otlp(Otlp),
@@ -41,7 +41,7 @@ pub(crate) enum Export {
 impl Export {
     pub(crate) fn otlp(&self) -> Option<&Otlp> {
         match self {
-            Self::Nowhere | Self::Console => None,
+            Self::None | Self::Console => None,
             Self::Otlp(otlp) | Self::OtlpAndConsole(otlp) => Some(otlp),
         }
     }
@@ -107,7 +107,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Reads the destination of a signal: [`Export::Nowhere`] if it is not to be exported, or cannot
+/// Reads the destination of a signal: [`Export::None`] if it is not to be exported, or cannot
 /// be.
 pub(super) fn read(reader: &mut Reader<'_>, signal: Signal) -> Export {
     reader.for_signal(signal, |reader| export(reader, signal))
@@ -127,7 +127,7 @@ fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
         None
     };
     match (otlp, exporters.console) {
-        (None, false) => Export::Nowhere,
+        (None, false) => Export::None,
         (None, true) => Export::Console,
         // Log lines on stdout already are the console output for log records.
         (Some(otlp), true) if signal != Signal::Logs => Export::OtlpAndConsole(otlp),

@@ -9,7 +9,7 @@ pub(crate) enum Platform {
     /// ECS, with the URL of the task metadata endpoint.
     Ecs(String),
     Kubernetes(KubernetesEnvironment),
-    Elsewhere,
+    Other,
 }
 
 /// Variables that Lambda sets for every function (Lambda developer guide, "Defined runtime
@@ -54,7 +54,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Platform {
     }
     match kubernetes(reader) {
         Some(environment) => Platform::Kubernetes(environment),
-        None => Platform::Elsewhere,
+        None => Platform::Other,
     }
 }
 

@@ -32,7 +32,7 @@ fn the_defaults_match_the_documentation() {
     assert_eq!(bounds, [(50_000, 32 << 20), (20_000, 8 << 20)]);
     assert_eq!(config.metric_buffer_bytes, 1 << 20);
     assert_eq!(config.log_format, LogFormat::Json);
-    assert_eq!(config.platform, Platform::Elsewhere);
+    assert_eq!(config.platform, Platform::Other);
 }
 
 #[test]

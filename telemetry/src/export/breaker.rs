@@ -12,8 +12,8 @@ const OPENING_WEIGHT: u32 = 5;
 /// Weight of a slow request. The second one in a row opens the breaker, so that at most two flushes
 /// wait for a collector that hangs.
 const SLOW_WEIGHT: u32 = 3;
-/// Duration from which a request counts as slow, even if it succeeds. A collector at the other end
-/// of a continent responds in a third of it.
+/// Duration from which a request counts as slow, even if it succeeds: three times the response time
+/// of a collector on the far side of a continent.
 const SLOW: Duration = Duration::from_millis(500);
 /// Additional time for large requests: that of a link with 8 Mbit/s.
 const SLOW_BYTES_PER_SECOND: u64 = 1024 * 1024;

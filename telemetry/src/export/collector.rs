@@ -67,7 +67,7 @@ impl Destination {
             }))
         };
         match export {
-            Export::Nowhere => None,
+            Export::None => None,
             Export::Console => Some(Self::Console(console())),
             Export::Otlp(otlp) => Some(collector(otlp, None)),
             Export::OtlpAndConsole(otlp) => Some(collector(otlp, Some(console()))),

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::protobuf::{FieldReader, FieldValue};
 
-/// Number of bytes of a collector's message that are logged: enough for a sentence and an identifier.
+/// Number of bytes of a collector's message that are logged: enough for a sentence and an
+/// identifier.
 const MAX_MESSAGE: usize = 512;
 
 /// Field numbers of `ExportTraceServiceResponse` and of the `ExportTracePartialSuccess` in it. The

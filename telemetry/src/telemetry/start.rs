@@ -14,7 +14,7 @@ use crate::otlp::Signal;
 pub(super) fn log(config: &Config, resource: &Resource) {
     let ([traces, metrics, logs], common) = exporters(config);
     let common = common.as_ref();
-    let has = |export: &Export| !matches!(export, Export::Nowhere);
+    let has = |export: &Export| !matches!(export, Export::None);
     let (has_metrics, has_logs) = (has(&config.metrics), has(&config.logs));
     info!(
         traces,
@@ -141,7 +141,7 @@ fn tls(otlp: &Otlp) -> Option<&'static str> {
 
 fn exporter(export: &Export, own_connection: Option<&ConnectionConfig>) -> String {
     match (export, own_connection) {
-        (Export::Nowhere, _) => "none".to_owned(),
+        (Export::None, _) => "none".to_owned(),
         (Export::Console, _) => "console".to_owned(),
         (Export::Otlp(_), None) => "otlp".to_owned(),
         (Export::Otlp(_), Some(connection)) => format!("otlp {connection}"),

@@ -22,7 +22,7 @@ fn signal_export(config: &Config, signal: Signal) -> &Export {
 
 fn exporter_names(config: &Config, signal: Signal) -> &'static str {
     match signal_export(config, signal) {
-        Export::Nowhere => "none",
+        Export::None => "none",
         Export::Console => "console",
         Export::Otlp(_) => "otlp",
         Export::OtlpAndConsole(_) => "otlp,console",

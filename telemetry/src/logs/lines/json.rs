@@ -1,5 +1,5 @@
-//! Lines in JSON, with the keys `timestamp`, `level`, `target` and `message`, the fields, `trace_id`,
-//! `span_id`, `requestId` and `messageId` in this order.
+//! Lines in JSON, with the keys `timestamp`, `level`, `target` and `message`, the fields,
+//! `trace_id`, `span_id`, `requestId` and `messageId` in this order.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
