@@ -57,6 +57,12 @@ impl Default for Config {
 }
 
 /// Parent of message spans.
+///
+/// ```
+/// use baton_lambda::{Consumer, TraceShape};
+///
+/// let builder = Consumer::builder().trace_shape(TraceShape::Batch);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TraceShape {
     /// The producer's span. The message span links to the batch span. A trace continues from the
@@ -69,6 +75,12 @@ pub enum TraceShape {
 }
 
 /// Time at which the spans of an invocation are exported.
+///
+/// ```
+/// use baton_lambda::{Consumer, FlushPoint};
+///
+/// let builder = Consumer::builder().flush_point(FlushPoint::AfterResponse);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FlushPoint {
     /// Flushes before the response. The collector has the spans when Lambda gets the response.
@@ -82,6 +94,12 @@ pub enum FlushPoint {
 
 /// Support of the event source mapping for partial batch responses: `ReportBatchItemFailures` in
 /// its `FunctionResponseTypes`.
+///
+/// ```
+/// use baton_lambda::{Consumer, PartialResponse};
+///
+/// let builder = Consumer::builder().partial_response(PartialResponse::Off);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PartialResponse {
     /// The setting is present. The response lists the failed messages, and the others are deleted.
@@ -94,6 +112,12 @@ pub enum PartialResponse {
 }
 
 /// Response to a batch of which every message failed.
+///
+/// ```
+/// use baton_lambda::{Consumer, AllFailed};
+///
+/// let builder = Consumer::builder().all_failed(AllFailed::FailInvocation);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AllFailed {
     /// Lists all messages as failed.

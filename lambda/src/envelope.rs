@@ -9,6 +9,12 @@ use crate::event::{EventBridgeEnvelope, MessageAttribute, SnsNotification};
 ///
 /// Use [`Envelope::None`] if the SNS subscription has raw message delivery, or if the EventBridge
 /// rule has an input transformer that sends only the detail.
+///
+/// ```
+/// use baton_lambda::{Consumer, Envelope};
+///
+/// let builder = Consumer::builder().envelope(Envelope::Sns);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Envelope {

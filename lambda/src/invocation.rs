@@ -111,10 +111,10 @@ pub(crate) fn build_response(
     processed: &ProcessedBatch,
     config: &Config,
 ) -> Result<SqsBatchResponse, InvocationError> {
-    let (failed, of) = (processed.failed.len(), processed.batch.len());
-    let all = failed == of && config.all_failed == AllFailed::FailInvocation;
+    let (failed, total) = (processed.failed.len(), processed.batch.len());
+    let all = failed == total && config.all_failed == AllFailed::FailInvocation;
     if failed > 0 && (all || config.partial_response == PartialResponse::Off) {
-        return Err(InvocationError::Failed { failed, of });
+        return Err(InvocationError::Failed { failed, total });
     }
     let mut response = SqsBatchResponse::default();
     // Delivery is at least once, so a message can be in a batch twice. It is listed once, and
@@ -147,12 +147,12 @@ pub enum InvocationError {
         index: usize,
     },
     /// Messages failed, and the configuration requires the invocation to fail.
-    #[error("{failed} of {of} messages failed")]
+    #[error("{failed} of {total} messages failed")]
     Failed {
         /// Number of failed messages.
         failed: usize,
         /// Number of messages in the batch.
-        of: usize,
+        total: usize,
     },
 }
 
