@@ -217,7 +217,7 @@ fn spill_line_bytes(reader: &mut Reader<'_>, platform: &Platform) -> usize {
         let bytes = text.parse().ok();
         bytes.filter(|bytes| (MIN_LINE_BYTES..=MAX_LINE_BYTES).contains(bytes))
     };
-    let bytes = reader.parsed("BATON_SPILL_LINE_BYTES", form, parse);
+    let bytes = reader.parse("BATON_SPILL_LINE_BYTES", form, parse);
     bytes.unwrap_or(default)
 }
 
@@ -277,7 +277,7 @@ fn limits(reader: &mut Reader<'_>) -> SpanLimits {
 fn resource_attributes(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
     let list = reader.text(NAME).unwrap_or_default();
-    match reader::pairs(&list) {
+    match reader::parse_pairs(&list) {
         Ok(attributes) => attributes,
         Err(member) => {
             let form = "a list key=value,key=value, percent-encoded";

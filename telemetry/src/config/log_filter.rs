@@ -16,8 +16,8 @@ const TARGET_CHARACTERS: [char; 5] = ['_', '-', ':', '.', '/'];
 /// variable, whose level might hide the warning about it.
 pub(super) fn read(reader: &mut Reader<'_>) -> Targets {
     let filter = match reader.text("RUST_LOG") {
-        Some(_) => reader.parsed("RUST_LOG", RUST_LOG_FORM, directives),
-        None => reader.parsed("AWS_LAMBDA_LOG_LEVEL", LAMBDA_FORM, lambda_level),
+        Some(_) => reader.parse("RUST_LOG", RUST_LOG_FORM, directives),
+        None => reader.parse("AWS_LAMBDA_LOG_LEVEL", LAMBDA_FORM, lambda_level),
     };
     filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::certificates::{self, CertificateVariables, Certificates};
 use super::proxy;
-use super::reader::{Reader, pair};
+use super::reader::{Reader, parse_pair};
 use crate::config::{Endpoint, Proxy};
 use crate::otlp::Signal;
 
@@ -226,7 +226,7 @@ pub(crate) fn header_list(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, 
 }
 
 fn header(entry: &str) -> Option<(HeaderName, HeaderValue)> {
-    let (name, value) = pair(entry)?;
+    let (name, value) = parse_pair(entry)?;
     let mut value = HeaderValue::try_from(value).ok()?;
     value.set_sensitive(true);
     Some((HeaderName::try_from(name).ok()?, value))

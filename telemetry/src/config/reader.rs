@@ -145,19 +145,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn parsed<T>(
+    pub(super) fn parse<T>(
         &mut self,
         name: &'static str,
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        self.parsed_or(name, expected, "the default is used", parse)
+        self.parse_or(name, expected, "the default is used", parse)
     }
 
     /// Parses the variable of the signal or the one for all signals. An invalid value of the
     /// signal's variable counts as unset, so that the one for all signals is used (OpenTelemetry
     /// specification, "Enum" and "Numeric").
-    pub(super) fn first_parsed<T>(
+    pub(super) fn parse_first<T>(
         &mut self,
         [own, general]: [&'static str; 2],
         expected: &'static str,
@@ -167,11 +167,11 @@ impl<'a> Reader<'a> {
             Some(_) => "it is ignored",
             None => "the default is used",
         };
-        self.parsed_or(own, expected, consequence, &parse)
-            .or_else(|| self.parsed(general, expected, parse))
+        self.parse_or(own, expected, consequence, &parse)
+            .or_else(|| self.parse(general, expected, parse))
     }
 
-    fn parsed_or<T>(
+    fn parse_or<T>(
         &mut self,
         name: &'static str,
         expected: &'static str,
@@ -193,16 +193,16 @@ impl<'a> Reader<'a> {
         name: &'static str,
         expected: &'static str,
     ) -> Option<T> {
-        self.parsed(name, expected, |text| text.parse().ok())
+        self.parse(name, expected, |text| text.parse().ok())
     }
 
     pub(super) fn milliseconds(&mut self, name: &'static str) -> Option<Duration> {
-        self.parsed(name, MILLISECONDS_FORM, milliseconds)
+        self.parse(name, MILLISECONDS_FORM, milliseconds)
     }
 
     /// Parses milliseconds in the variable of the signal or the one for all signals.
     pub(super) fn first_milliseconds(&mut self, names: [&'static str; 2]) -> Option<Duration> {
-        self.first_parsed(names, MILLISECONDS_FORM, milliseconds)
+        self.parse_first(names, MILLISECONDS_FORM, milliseconds)
     }
 
     /// Parses one of several keywords, which are not case-sensitive (OpenTelemetry specification,
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
         expected: &'static str,
         choices: [(&str, T); N],
     ) -> Option<T> {
-        self.parsed(name, expected, |text| named(&choices, text))
+        self.parse(name, expected, |text| find_choice(&choices, text))
     }
 
     /// Parses one of several keywords in the variable of the signal or the one for all signals.
@@ -223,14 +223,14 @@ impl<'a> Reader<'a> {
         expected: &'static str,
         choices: &[(&str, T)],
     ) -> Option<T> {
-        self.first_parsed(names, expected, |text| named(choices, text))
+        self.parse_first(names, expected, |text| find_choice(choices, text))
     }
 
     /// Parses `true` or `false`, which are not case-sensitive. Any other value is a problem and
     /// counts as false.
     pub(super) fn flag(&mut self, name: &'static str) -> bool {
         let parse = |text: &str| text.to_lowercase().parse().ok();
-        self.parsed(name, "true or false", parse).unwrap_or(false)
+        self.parse(name, "true or false", parse).unwrap_or(false)
     }
 }
 
@@ -240,22 +240,22 @@ fn milliseconds(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_millis)
 }
 
-fn named<T: Copy>(choices: &[(&str, T)], text: &str) -> Option<T> {
-    let named = |(word, _): &&(&str, T)| text.eq_ignore_ascii_case(word);
-    choices.iter().find(named).map(|(_, choice)| *choice)
+fn find_choice<T: Copy>(choices: &[(&str, T)], text: &str) -> Option<T> {
+    let is_choice = |(word, _): &&(&str, T)| text.eq_ignore_ascii_case(word);
+    choices.iter().find(is_choice).map(|(_, choice)| *choice)
 }
 
 /// Parses a percent-encoded list `key=value,key=value`. The error is the first invalid member.
-pub(super) fn pairs(list: &str) -> Result<Vec<(String, String)>, String> {
+pub(super) fn parse_pairs(list: &str) -> Result<Vec<(String, String)>, String> {
     let members = list.split(',').filter(|member| !member.trim().is_empty());
     members
-        .map(|member| pair(member).ok_or_else(|| member.trim().to_owned()))
+        .map(|member| parse_pair(member).ok_or_else(|| member.trim().to_owned()))
         .collect()
 }
 
 /// Parses `key=value`. The value may contain any unencoded character but a comma, because people
 /// write `authorization=Bearer KEY` with a space.
-pub(super) fn pair(member: &str) -> Option<(String, String)> {
+pub(super) fn parse_pair(member: &str) -> Option<(String, String)> {
     let (key, value) = member.split_once('=')?;
     let key = key.trim();
     let value = percent_decode_str(value.trim()).decode_utf8().ok()?;

@@ -45,7 +45,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> SamplerChoice {
             .find(|known| known.eq_ignore_ascii_case(name))
     };
     let name = reader
-        .parsed("OTEL_TRACES_SAMPLER", form, by_name)
+        .parse("OTEL_TRACES_SAMPLER", form, by_name)
         .unwrap_or("parentbased_always_on");
     let ratio = name.ends_with("traceidratio").then(|| ratio(reader));
     let root = match ratio {
@@ -72,6 +72,6 @@ fn ratio(reader: &mut Reader<'_>) -> f64 {
             .filter(|ratio| (0.0..=1.0).contains(ratio))
     };
     reader
-        .parsed(ARGUMENT, "a number from 0.0 to 1.0", parse)
+        .parse(ARGUMENT, "a number from 0.0 to 1.0", parse)
         .unwrap_or(1.0)
 }

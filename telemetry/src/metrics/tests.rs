@@ -57,9 +57,10 @@ prop_compose! {
 macro_rules! measure {
     ($measurement:ident, $method:ident, $value:ident, $builder:expr) => {{
         let instrument = $builder.build();
-        match $measurement.is_bound {
-            true => instrument.bind(&$measurement.attributes).$method($value),
-            false => instrument.$method($value, &$measurement.attributes),
+        if $measurement.is_bound {
+            instrument.bind(&$measurement.attributes).$method($value);
+        } else {
+            instrument.$method($value, &$measurement.attributes);
         }
     }};
 }

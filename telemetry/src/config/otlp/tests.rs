@@ -142,9 +142,10 @@ fn the_variable_of_a_signal_takes_precedence_over_the_general_one() {
             let otlp = signal_otlp(&config, other);
             let seconds = if is_own { 3 } else { 2 };
             assert_eq!(otlp.timeout, Duration::from_secs(seconds), "{own}");
-            let expected = match is_own {
-                true => Compression::None,
-                false => Compression::Gzip,
+            let expected = if is_own {
+                Compression::None
+            } else {
+                Compression::Gzip
             };
             assert_eq!(otlp.compression, expected, "{own}");
             let expected = if is_own { "own" } else { "general" };

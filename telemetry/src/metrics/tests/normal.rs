@@ -64,7 +64,7 @@ fn split_by_point(metric: &Metric) -> Vec<Metric> {
                 with_data(Data::Histogram(histogram.clone()))
             })
             .collect(),
-        other => panic!("nobody makes {other:?}"),
+        other => panic!("unexpected data: {other:?}"),
     }
 }
 
