@@ -1,8 +1,8 @@
 //! Encoded spans or log records that wait for a flush.
 //!
-//! A record is encoded as soon as it is complete. The bytes are a third of the size of the SDK's
-//! structures. Their length is known, so the buffer can be bounded in bytes and requests can be cut
-//! at the right size, and sending them again costs nothing. Neither a thread nor a channel is
+//! A record is encoded as soon as it is complete. The encoded form is a third of the size of the
+//! SDK's structures. Its length is known, so the buffer can be bounded in bytes and requests can be
+//! cut at the right size, and sending it again costs nothing. Neither a thread nor a channel is
 //! involved, only a mutex that is never held across an await.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,14 +29,14 @@ pub(crate) trait Record {
     /// Writes the record as a field of its scope's message.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// Writes a shorter form of the record, because the full one exceeds the size of a request.
+    /// Writes a shorter form of a record whose full form exceeds the size of a request.
     fn encode_shortened(&self, out: &mut Vec<u8>);
 }
 
 /// The group of a record, if it has one.
 pub(crate) type RecordGroup = Option<Arc<Group>>;
 
-/// Limits beyond which the buffer drops records. Records in flight to the collector count.
+/// Limits beyond which the buffer drops records. Records in flight to the collector count too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) records: usize,
@@ -54,7 +54,7 @@ pub(crate) struct Counts {
     pub(crate) dropped: u64,
     /// In the buffer or in flight.
     pub(crate) pending: u64,
-    /// Subset of `finished`: first sent after the end of their own group.
+    /// Subset of `finished`: records whose group had ended when a flush first took them.
     pub(crate) late: u64,
 }
 
@@ -123,7 +123,7 @@ impl Buffer {
         self.lock().is_half_full(self.0.bounds)
     }
 
-    /// Completes when the buffer becomes half full, for exports in the background.
+    /// Completes when the buffer becomes half full. Background exports wait for this.
     pub(crate) async fn half_full(&self) {
         self.0.half_full.notified().await;
     }
@@ -237,7 +237,8 @@ impl State {
         bounds: Bounds,
     ) {
         self.counts.finished += 1;
-        // Checked before encoding, so a full buffer costs nothing. One record may exceed the bytes.
+        // Checked before encoding, so a full buffer costs nothing. The last record may exceed the
+        // limit in bytes.
         if self.counts.pending >= bounds.records as u64 || self.bytes >= bounds.bytes {
             self.counts.dropped += 1;
             return;

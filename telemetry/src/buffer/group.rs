@@ -73,7 +73,7 @@ impl fmt::Debug for FlushGroup {
 /// State of a group. Its address identifies it.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
-    /// True once the [`FlushGroup`] was dropped. No further flush is for this group.
+    /// True once the [`FlushGroup`] was dropped. No flush of this group follows.
     is_finished: AtomicBool,
 }
 
@@ -95,7 +95,7 @@ impl FlushGroup {
     }
 }
 
-/// The value of a context that holds its group.
+/// The context value that holds the group.
 struct ContextGroup(Arc<Group>);
 
 /// Groups of the open spans.

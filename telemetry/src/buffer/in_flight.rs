@@ -110,8 +110,8 @@ impl InFlight {
         self.id
     }
 
-    /// Returns the first chunks whose total is at most `limit` bytes, and always at least one. Does
-    /// not remove them.
+    /// Returns as many of the first chunks as fit in `limit` bytes, but at least one if there are
+    /// any. Does not remove them.
     pub(crate) fn next_request(&self, limit: usize) -> &[Chunk] {
         let mut bytes = 0;
         let fitting = self.chunks.iter().take_while(|chunk| {
@@ -157,11 +157,11 @@ impl InFlight {
         self.mark_dropped(self.chunks.len())
     }
 
-    /// Counts records of the first `chunks` as dropped, because the collector rejected this number
-    /// of them. The chunks are then [marked as exported](Self::mark_exported). Returns the number
-    /// of dropped records.
+    /// Counts this number of records of the first `chunks` as dropped, because the collector
+    /// rejected them. The chunks are then [marked as exported](Self::mark_exported). Returns the
+    /// number of dropped records.
     pub(crate) fn mark_rejected(&mut self, chunks: usize, records: u64) -> u64 {
-        // The collector states only how many records it rejected, so the first ones are discounted.
+        // The collector does not state which records it rejected, so the first ones are deducted.
         let mut remaining = records;
         for chunk in &mut self.chunks[..chunks] {
             let rejected = chunk.records.min(remaining);
