@@ -35,11 +35,11 @@ pub(crate) use failure_log::FailureLog;
 pub use headers::{HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, parse_headers};
 pub(crate) use losses::{LossReporter, Losses};
 
-/// Length below which requests are cut: collectors accept 4 MiB by default, and the protocol's
-/// headers count.
+/// Maximum length of a request. Collectors accept 4 MiB by default, including the protocol's
+/// headers.
 pub(crate) const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
 /// Time that a shutdown gives other exports to return their records, even past its deadline. They
-/// return them immediately; the limit is for a processor that is busy or throttled.
+/// normally return them immediately; the limit allows for a busy or throttled processor.
 const RETURN_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// The reason why records were not exported. They are still in the buffer, unless the error is
@@ -82,8 +82,8 @@ pub(crate) struct Exporter {
     /// Writer of the records that the collector does not accept, and its output.
     spill: Option<(Spill, Output)>,
     resource: ResourceFrame,
-    /// Serialises exports of all records. An export that has waited finds its records sent, or
-    /// sends those that have accumulated meanwhile.
+    /// Serialises exports of all records. An export that has waited finds its records already sent,
+    /// or sends those that have accumulated in the meantime.
     turn: Mutex<()>,
     /// Number of shutdowns that need the records of running exports now.
     shutdowns: watch::Sender<usize>,
@@ -119,9 +119,9 @@ impl Exporter {
     /// Exports the selected records, request by request, until all are sent, a request fails,
     /// `deadline` is reached or the process shuts down.
     ///
-    /// Selected records that are in flight for another export are waited for. Exports of all
-    /// records take turns; the others run concurrently with them and with each other. `sent` is
-    /// updated with each request, so that it is accurate even if the future is dropped.
+    /// Waits for selected records that are in flight for another export. Exports of all records
+    /// take turns; the others run concurrently with them and with each other. `sent` is updated
+    /// with each request, so that it is accurate even if the future is dropped.
     pub(crate) async fn export(
         &self,
         buffer: &Buffer,
@@ -226,8 +226,8 @@ impl Exporter {
         self.spill.is_some()
     }
 
-    /// Returns the time to reserve for spilling this many bytes of records: zero if nothing is
-    /// spilled.
+    /// Returns the time to reserve for spilling this many bytes of records, or zero if spilling is
+    /// off.
     pub(crate) fn time_for_spill(&self, bytes: usize) -> Duration {
         match self.spill {
             Some(_) => Spill::estimate_time(bytes),
@@ -280,8 +280,8 @@ impl Exporter {
     }
 
     fn spill_in_flight(&self, mut in_flight: InFlight, deadline: Instant) {
-        // The first chunk is written even after the deadline. Otherwise a flush without any time
-        // would never get rid of its records.
+        // The first chunk is written even after the deadline. Otherwise flushes that have no time
+        // left would never get rid of their records.
         while !in_flight.chunks().is_empty() && self.spill_first(&mut in_flight, 1) {
             if Instant::now() >= deadline {
                 return;
@@ -304,8 +304,8 @@ impl Exporter {
         }
     }
 
-    /// Counts records as dropped that the collector rejected although it accepted the request. They
-    /// must not be sent again, and the response does not identify them.
+    /// Counts the records that the collector rejected in an accepted request as dropped. They must
+    /// not be sent again, and the response does not identify them.
     fn drop_rejected(&self, in_flight: &mut InFlight, chunks: usize, partial: &PartialSuccess) {
         if partial.rejected == 0 {
             return self.messages.log(&partial.message);

@@ -15,11 +15,11 @@ const SLOW_WEIGHT: u32 = 3;
 /// Duration from which a request counts as slow, even if it succeeds: three times the response time
 /// of a collector on the far side of a continent.
 const SLOW: Duration = Duration::from_millis(500);
-/// Additional time for large requests: that of a link with 8 Mbit/s.
+/// Rate at which large requests are given additional time: that of an 8 Mbit/s link.
 const SLOW_BYTES_PER_SECOND: u64 = 1024 * 1024;
 /// Time limit below which a timeout says nothing about the collector.
 const MIN_CONCLUSIVE_TIME: Duration = Duration::from_millis(100);
-/// Limit of the pause, which doubles with each failed probe.
+/// Maximum length of the pause, which doubles with each failed probe.
 const MAX_PAUSE: Duration = Duration::from_secs(120);
 /// Hint in the warning if the failure that opened the breaker was a rejection.
 const HINT: &str =
@@ -101,12 +101,14 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// A request that used up its time is slow, even if it had little.
+    /// Returns true if the request was slow. One that used up its time is slow, even if it had
+    /// little.
     fn is_slow(self) -> bool {
         self.time >= slow_after(self.bytes).min(self.limit)
     }
 
-    /// The request timed out, but had too little time to show anything about the collector.
+    /// Returns true if the request timed out, but had too little time to show anything about the
+    /// collector.
     fn is_inconclusive(self) -> bool {
         self.limit < MIN_CONCLUSIVE_TIME && self.time >= self.limit
     }
@@ -240,7 +242,7 @@ impl Breaker {
             pause,
             is_probing: false,
         };
-        // Without the lock, because stdout may be slow.
+        // Logged without the lock, because stdout may be slow.
         warn!(
             collector = self.peer,
             pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),

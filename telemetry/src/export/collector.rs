@@ -113,7 +113,7 @@ impl Destination {
     }
 }
 
-/// Without credentials, see [`Endpoint`].
+/// Writes the endpoint without credentials, as [`Endpoint`] does.
 impl fmt::Display for Destination {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -123,8 +123,8 @@ impl fmt::Display for Destination {
     }
 }
 
-/// Stdout. Each request is one line of OTLP/JSON (OpenTelemetry specification, "OpenTelemetry
-/// Protocol File Exporter").
+/// An exporter to stdout. Each request is one line of OTLP/JSON (OpenTelemetry specification,
+/// "OpenTelemetry Protocol File Exporter").
 #[derive(Debug)]
 pub(crate) struct Console {
     signal: Signal,

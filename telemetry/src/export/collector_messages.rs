@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// Minimum time between two lines for different messages, because a message may contain a number
-/// that changes with every request.
+/// Minimum time between log lines for two different messages, because a message may contain a
+/// number that changes with every request.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Logs each message once. A collector sends the same one with every response (OTLP specification,

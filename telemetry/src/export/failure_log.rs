@@ -32,7 +32,7 @@ struct LastLogged {
     at: Instant,
     /// Records exported before it. If the number has grown since, an export has succeeded.
     exported: u64,
-    /// Failures that were not logged since.
+    /// Failures that have not been logged since.
     suppressed: u64,
 }
 

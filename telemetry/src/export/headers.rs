@@ -1,4 +1,4 @@
-//! Headers of the export that are fetched at run time, usually from a store of secrets.
+//! Export headers that are fetched at run time, usually from a secret store.
 
 use std::error::Error;
 use std::fmt;

@@ -14,13 +14,13 @@ use crate::output::Output;
 
 /// Namespace of the metrics.
 const NAMESPACE: &str = "Baton";
-/// Only dimension of the metrics: `service.name`, by default the name of the Lambda function.
+/// The only dimension of the metrics: `service.name`, by default the name of the Lambda function.
 const SERVICE: &str = "ServiceName";
 
 /// Capacity for a line. It is enough unless the service's name is very long.
 const LINE_CAPACITY: usize = 768;
 
-/// Numbers of records that were not exported, since the start of the process.
+/// Numbers of records that have not been exported since the start of the process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     pub(crate) spans_spilled: u64,

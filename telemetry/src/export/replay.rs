@@ -27,7 +27,7 @@ pub struct Sender {
     ignored_variable: Option<&'static str>,
 }
 
-/// Problems with the variables of the environment, or with the endpoint given instead.
+/// Problems with the environment variables, or with the endpoint that was given instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidEnvironment(Vec<InvalidSetting>);
 
@@ -161,7 +161,7 @@ impl Sender {
     }
 }
 
-/// The text is not an `ExportTraceServiceRequest` in OTLP/JSON.
+/// The error for a text that is not an `ExportTraceServiceRequest` in OTLP/JSON.
 #[derive(Debug, thiserror::Error)]
 #[error("not an ExportTraceServiceRequest in OTLP/JSON")]
 pub struct InvalidJson(#[from] serde_json::Error);

@@ -19,11 +19,11 @@ use crate::error_chain::ErrorChain;
 use crate::transport::Transport;
 
 /// Time that the start of a process waits for the first fetch. The fetch takes a tenth of a second,
-/// and Lambda limits the start to ten.
+/// and Lambda limits the start to ten seconds.
 ///
-/// The start waits, rather than the first flush: it has a whole processor even in a small function,
-/// and with provisioned concurrency it delays no message. A fetch that only began during the start
-/// could be frozen half way.
+/// The start waits rather than the first flush: during it even a small function has a whole
+/// processor, and with provisioned concurrency the wait delays no message. A fetch that had only
+/// begun by the end of the start could be frozen half way.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
 /// Minimum time between two refetches. A collector that rejects the new key as well will not accept
 /// it a second later.
@@ -145,6 +145,7 @@ impl FetchedHeaders {
         last.is_some_and(|last| last.at.elapsed().is_ok_and(|time| time < last.pause))
     }
 
+    /// Fetches the headers, unless newer ones than `known` are available or the pause is not over.
     /// The future is boxed, because the future of every export contains it and hardly any uses it.
     fn fetch(
         &self,
@@ -175,10 +176,7 @@ impl FetchedHeaders {
             value.set_sensitive(true);
         }
         let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        info!(
-            header_names = names.join(","),
-            "headers of the export fetched"
-        );
+        info!(header_names = names.join(","), "export headers fetched");
         let mut state = self.state();
         let pause = match state.current.version {
             0 => Duration::ZERO,
