@@ -31,8 +31,8 @@ const USER_AGENT: (HeaderName, HeaderValue) = (
 /// Maximum timeout of a request. A longer one could overflow the clock, which panics.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Maximum time that a collector can ask to wait before a retry. It limits what is added to the
-/// clock, and after a day the collector's estimate no longer means anything.
+/// Maximum delay before a retry that a collector can ask for. It limits what is added to the clock,
+/// and an estimate of more than a day means nothing.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The reason why a request was not accepted.

@@ -37,7 +37,7 @@ pub(crate) use response::MAX_RESPONSE;
 pub(crate) use response::{IncompleteBody, Response};
 pub(crate) use tls::{ApplicationProtocol, Tls};
 
-/// Maximum number of idle connections. Sequential invocations need one, and concurrent ones few
+/// Maximum number of idle connections. Sequential invocations need one, and concurrent ones a few
 /// more.
 const MAX_KEPT_CONNECTIONS: usize = 3;
 /// Time that a request waits until one of them is free. A working collector responds sooner. If

@@ -13,7 +13,7 @@ use crate::otlp::PartialSuccess;
 use crate::otlp::protobuf::{FieldReader, FieldValue};
 use crate::transport::client::{BufList, Client, Response};
 
-/// OTLP specification, "OTLP/HTTP Request".
+/// Content type of binary protobuf (OTLP specification, "OTLP/HTTP Request").
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (
     header::CONTENT_TYPE,
     HeaderValue::from_static("application/x-protobuf"),
@@ -29,7 +29,7 @@ pub(super) fn protocol_headers(
     [CONTENT_TYPE].into_iter().chain(encoding)
 }
 
-/// Sends a request, compressed or not as the headers of the client state.
+/// Sends a request. The headers of the client state whether it is compressed.
 pub(super) async fn send(
     client: &Client,
     request: BufList,

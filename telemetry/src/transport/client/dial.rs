@@ -72,9 +72,9 @@ fn duplicate(tcp: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
     Ok((TcpStream::from_std(socket.try_clone()?)?, socket))
 }
 
-/// Connects to a host and port. Resolving a name costs a thread of tokio's, which calls the
-/// system's resolver. `localhost`, the default host and that of sidecars and extensions, needs no
-/// resolver (RFC 6761, section 6.3).
+/// Connects to a host and port. Resolving a name takes a thread of tokio's blocking pool, which
+/// calls the system's resolver. `localhost`, the default host and that of sidecars and extensions,
+/// needs no resolver (RFC 6761, section 6.3).
 async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     if endpoint.host.eq_ignore_ascii_case("localhost") {
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port));

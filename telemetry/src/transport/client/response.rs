@@ -11,7 +11,7 @@ use super::retry_after::RetryAfter;
 /// Maximum length of a response. Collectors send a few bytes, so a longer response does not come
 /// from one.
 pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
-/// Maximum number of headers, the usual limit of servers. Of a response with more, only the status
+/// Maximum number of headers, the usual limit of servers. If a response has more, only its status
 /// is read.
 const MAX_HEADERS: usize = 64;
 /// Maximum length of a header's value in an error, enough for a typical URL.
@@ -160,8 +160,8 @@ fn is_too_long(received: &[u8]) -> bool {
     received.len() > MAX_RESPONSE
 }
 
-/// Returns a header's value for a log line: without control characters, and cut to the length of a
-/// line.
+/// Returns a header's value for a log line: without control characters, and cut to
+/// [`MAX_LOGGED_VALUE`] characters.
 fn printable_value(value: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(value);
     let characters = text.chars().filter(|character| !character.is_control());
