@@ -1,5 +1,5 @@
-//! W3C Trace Context level 2, W3C Baggage, both parsed strictly, and the header of AWS X-Ray, as
-//! one [`TextMapPropagator`].
+//! One [`TextMapPropagator`] for W3C Trace Context level 2 and W3C Baggage, both parsed strictly,
+//! and for the header of AWS X-Ray.
 //!
 //! The SDK's parser pads short ids, and so continues a *different* trace. It accepts signs and
 //! upper case, and clears the random flag, which level 2 requires to be kept. Its baggage parser
@@ -38,8 +38,8 @@ pub const BAGGAGE: &str = "baggage";
 /// Whitespace around values that is not part of them (`OWS` of RFC 9110).
 const OWS: [char; 2] = [' ', '\t'];
 
-/// Fields of every set of formats, indexed by [`Propagator::format_set`]. They are static because a
-/// propagator lends its list and has no place to store it.
+/// Fields of every set of formats, indexed by [`Propagator::format_set`]. They are static because
+/// `fields` returns a borrowed list, which a propagator has no place to store.
 static FIELDS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
     std::array::from_fn(|format_set| {
         let fields = [
@@ -122,9 +122,9 @@ pub fn parse_trace_context_with(
 
 /// Returns the context with a remote parent, and with its random flag.
 ///
-/// A span of the SDK that is not sampled has no random flag, even if its parent has. But the flag
-/// must be propagated with all headers of a trace that was received with it (W3C Trace Context
-/// level 2, "Random Trace ID Flag"). [`Propagator`] reads it from the returned context.
+/// An SDK span that is not sampled has no random flag, even if its parent has it. The flag must
+/// nevertheless be propagated with all headers of a trace that was received with it (W3C Trace
+/// Context level 2, "Random Trace ID Flag"). [`Propagator`] reads it from the returned context.
 ///
 /// ```
 /// use baton_telemetry::{parse_trace_context, with_remote_parent};
@@ -199,8 +199,8 @@ pub fn check_baggage(header: &str, on_invalid: impl FnMut(InvalidBaggage)) -> bo
 /// ```
 ///
 /// A valid `traceparent` overrides X-Ray's header. The latter becomes the parent only if it
-/// contains `Sampled=1`. Otherwise the root sampler decides, which a propagator cannot call, so a
-/// new trace starts and is sampled as such.
+/// contains `Sampled=1`. Otherwise the root sampler would have to decide, which a propagator cannot
+/// call, so a new trace starts and is sampled as such.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Propagator {

@@ -73,8 +73,8 @@ fn configured_attributes(attributes: &mut Vec<KeyValue>, config: &Config) {
     let is_configured = |name| configured.iter().any(|(key, _)| key == name);
     for (key, value) in configured {
         attributes.push(KeyValue::new(key.clone(), value.clone()));
-        // Many manifests still use the name of this attribute from before 2024, and the Collector's
-        // metrics use the new one. The old one is kept, because queries may use it.
+        // Many manifests still use the name that this attribute had before 2024, and the
+        // Collector's metrics use the new one. The old one is kept, because queries may use it.
         if key == DEPRECATED_DEPLOYMENT_ENVIRONMENT
             && !is_configured(key::DEPLOYMENT_ENVIRONMENT_NAME)
         {

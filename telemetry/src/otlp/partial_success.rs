@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::protobuf::{FieldReader, FieldValue};
 
-/// Number of bytes of a collector's message that are logged: enough for a sentence and an
+/// Maximum number of bytes of a collector's message that are logged: enough for a sentence and an
 /// identifier.
 const MAX_MESSAGE: usize = 512;
 

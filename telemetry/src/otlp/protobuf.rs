@@ -272,7 +272,7 @@ impl<'a> FieldReader<'a> {
 impl<'a> Iterator for FieldReader<'a> {
     type Item = Result<(u32, FieldValue<'a>), Malformed>;
 
-    /// Returns nothing after an error, because the start of the next field is not known.
+    /// Returns `None` after an error, because the start of the next field is not known.
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;

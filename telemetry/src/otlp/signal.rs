@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The kind of an export. Each has an endpoint path.
+/// A kind of telemetry. Each has its own endpoint path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Traces,

@@ -6,8 +6,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::OWS;
 
-/// Number of bytes that must be propagated (section "Limits"). Members beyond may be dropped, but
-/// only complete ones.
+/// Number of bytes that must be propagated (section "Limits"). Members beyond it may be dropped,
+/// but only whole.
 const MAX_LENGTH: usize = 8192;
 /// Number of list members that must be propagated.
 const MAX_MEMBERS: usize = 64;
