@@ -157,7 +157,7 @@ impl DeadLetterQueue {
         self
     }
 
-    /// The queue's name.
+    /// Returns the queue's name.
     pub(crate) fn name(&self) -> &str {
         self.queue.queue().name()
     }

@@ -27,7 +27,7 @@ const SETTINGS: ClientSettings = ClientSettings {
 
 pub(super) async fn load(loader: ConfigLoader) -> Result<Client, InvalidDeadLetterQueue> {
     let config = SETTINGS.load(loader).await;
-    // Without a region every send would fail, and not before the first one.
+    // Without a region every send would fail, and the mistake would show only at the first one.
     if config.region().is_none() {
         return Err(InvalidDeadLetterQueue::NoRegion);
     }
