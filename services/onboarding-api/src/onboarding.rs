@@ -53,7 +53,7 @@ pub(crate) enum Plan {
     Enterprise,
 }
 
-/// An error in a field. The empty field is the whole document.
+/// An error in a field, or in the whole document if `field` is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldError {
     pub(crate) field: Cow<'static, str>,

@@ -189,7 +189,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Converts an error, with a JSON pointer to its field. The empty field is the whole document,
+/// Converts an error, with a JSON pointer to its field. An empty field means the whole document,
 /// whose pointer is `#`.
 fn field_problem(error: &FieldError) -> FieldProblem<'_> {
     let pointer = if error.field.is_empty() {

@@ -63,7 +63,7 @@ impl Faults {
                         "demonstration fault: fails once",
                     ));
                 }
-                // The same as a bug in a handler, to show that only this message fails.
+                // Panics as a bug in a handler would, to show that only this message fails.
                 FaultKind::Panic if is_first => panic!("demonstration fault: panics"),
                 FaultKind::Slow => tokio::time::sleep(SLOW_DELAY).await,
                 FaultKind::FailOnce | FaultKind::Panic => {}

@@ -1,4 +1,4 @@
-//! The span of a call to the store, by OpenTelemetry's database conventions.
+//! The span of a call to the store, according to OpenTelemetry's database conventions.
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};

@@ -41,8 +41,8 @@ pub(crate) struct InvalidVariable {
     expected: &'static str,
 }
 
-/// Reads the process's environment. The region is the one that the AWS SDK found, because it has
-/// more sources than a variable.
+/// Reads the process's environment. `region` is the one that the AWS SDK found, because the SDK has
+/// more sources for it than a variable.
 ///
 /// # Errors
 ///

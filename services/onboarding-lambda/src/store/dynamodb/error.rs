@@ -38,8 +38,8 @@ pub(crate) enum TableError {
         error_type: &'static str,
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The customer exists, but the response does not contain the item, so that the message which
-    /// created it is unknown. DynamoDB returns the item; compatible servers may not.
+    /// The customer exists, but the response does not contain the item, so the message that created
+    /// it is unknown. DynamoDB returns the item; compatible servers may not.
     #[error("the customer exists, but the response does not contain the item")]
     MissingItem,
 }
