@@ -132,7 +132,7 @@ impl Stack {
         })
     }
 
-    /// URLs of the stack's parts.
+    /// Returns the URLs of the stack's parts.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
@@ -166,7 +166,7 @@ impl Stack {
         &self.sqs
     }
 
-    /// Returns the spans that the OTLP receiver got.
+    /// Returns the spans that the OTLP receiver has received.
     #[must_use]
     pub fn spans(&self) -> &SpanStore {
         &self.spans
@@ -178,7 +178,7 @@ impl Stack {
         &self.lambda
     }
 
-    /// Returns a watcher of environments that end early, from now on.
+    /// Returns a watcher that reports environments that end early from now on.
     #[must_use]
     pub fn watch_function(&self) -> FunctionWatcher {
         FunctionWatcher::new(self.lambda.clone())

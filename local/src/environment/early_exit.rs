@@ -6,8 +6,8 @@ use tokio::sync::broadcast;
 
 use super::EnvironmentId;
 
-/// Notifications that a receiver may leave unread. They are printed for a person, who does not need
-/// more of them.
+/// Maximum number of notifications that a receiver can leave unread. They are printed for a person,
+/// who does not need more of them.
 const UNREAD_EXITS: usize = 64;
 
 /// An environment that ended early. Everything that it wrote is in the log by then.

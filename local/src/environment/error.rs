@@ -1,4 +1,4 @@
-//! Errors of setting a function up and of invoking it.
+//! Errors in setting up a function and in invoking it.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::runtime_api::FunctionError;
 
-/// Error of setting a function up.
+/// Error in setting up a function.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidFunction {

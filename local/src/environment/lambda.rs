@@ -141,8 +141,8 @@ impl Lambda {
         &self.inner.logs
     }
 
-    /// Subscribes to environments that end early, from now on. A receiver that is too slow gets
-    /// `Lagged` with the number of notifications that it missed.
+    /// Subscribes to notifications about environments that end early. A receiver that is too slow
+    /// gets `Lagged` with the number of notifications that it missed.
     pub fn early_exits(&self) -> broadcast::Receiver<EarlyExit> {
         self.inner.state.early_exits.subscribe()
     }

@@ -17,7 +17,7 @@ use super::{EnvironmentId, EnvironmentSnapshot, InvokeError, Phase};
 
 /// Time that an event waits for an environment that has responded but has not yet polled for its
 /// next event, before a new environment is started. On AWS the response takes about as long to
-/// reach the caller, so a caller that sends one event at a time keeps meeting the same environment
+/// reach the caller, so a caller that sends one event at a time keeps getting the same environment
 /// there too.
 const REUSE_GRACE: Duration = Duration::from_millis(20);
 

@@ -34,11 +34,11 @@ mod wire;
 /// Maximum size of a response to a synchronous invocation. AWS documents 6 MB and rejects responses
 /// larger than 6 MiB and 100 bytes.
 pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
-/// Bytes of a response that is too large which are read and discarded, so that the runtime receives
-/// the error response.
+/// Maximum number of bytes of an oversized response that are read and discarded, so that the
+/// runtime receives the error response.
 const MAX_DRAINED_BYTES: usize = 256 * 1024 * 1024;
-/// Calls that may wait for the environment's task. A runtime has one or two pending calls; the rest
-/// is a margin for a faulty runtime.
+/// Maximum number of calls that wait for the environment's task. A runtime has one or two pending
+/// calls; the rest is a margin for a faulty runtime.
 const CALL_BUFFER: usize = 16;
 
 /// A call of the runtime, which the environment's task answers.

@@ -39,8 +39,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Time limit for reading the last lines of a killed process. They are in the pipe already, so the
 /// limit is reached only if a process has left the group and keeps the pipe open.
 const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Lines that are logged before other events are handled, so that a function that writes without
-/// pause still meets its deadline.
+/// Maximum number of lines that are logged before other events are handled, so that a function that
+/// writes without pause still times out at its deadline.
 const MAX_CONSECUTIVE_LINES: usize = 256;
 
 /// State of a function that its environments share.

@@ -1,4 +1,4 @@
-//! Gathers a batch by several receives, until the batch is full, its window is over, or the event
+//! Gathers a batch with several receives, until the batch is full, its window is over, or the event
 //! has reached its maximum size.
 
 use std::{collections::VecDeque, time::Duration};
@@ -190,7 +190,7 @@ impl Batch {
         self.records.len()
     }
 
-    /// Adds a record. Returns it if the event would become larger than an invocation may be. The
+    /// Adds a record. Returns it if the event would exceed the size limit of an invocation. The
     /// first record is always accepted: its invocation then fails, so that the message reaches the
     /// dead-letter queue in the end.
     fn push(&mut self, record: EventRecord) -> Result<(), EventRecord> {

@@ -41,7 +41,7 @@ pub enum FunctionResponseType {
     Ignored,
 }
 
-/// Error of creating a mapping.
+/// Error in creating a mapping.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MappingError {
@@ -95,7 +95,7 @@ pub enum MappingError {
         /// Error of the SDK.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The endpoint did not return an attribute that every queue has.
+    /// An attribute that every queue has is missing or has an unexpected value.
     #[error("queue {queue_url} has the attribute {name} = {value:?}, expected {expected}")]
     Attribute {
         /// URL of the queue.

@@ -16,10 +16,10 @@ use super::MappingStats;
 
 /// Maximum number of entries in a `DeleteMessageBatch` call.
 const ENTRIES_PER_CALL: usize = 10;
-/// Concurrent calls, for batches of thousands of records.
+/// Maximum number of concurrent calls, for batches of thousands of records.
 const CALLS_AT_ONCE: usize = 4;
-/// Attempts per entry, in addition to the SDK's own retries of whole calls. A message that is not
-/// deleted then is delivered again.
+/// Attempts per entry, in addition to the SDK's own retries of whole calls. A message that is still
+/// not deleted after them is delivered again.
 const ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; twice as long before the third.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);

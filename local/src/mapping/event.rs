@@ -73,8 +73,8 @@ impl EventRecord {
         })
     }
 
-    /// The number of bytes that the record adds to an event. The first record of an event adds one
-    /// byte less, because no separator precedes it.
+    /// Returns the number of bytes that the record adds to an event. The first record of an event
+    /// adds one byte less, because no separator precedes it.
     pub(super) fn event_bytes(&self) -> usize {
         self.json.len() + SEPARATOR.len()
     }

@@ -50,8 +50,8 @@ struct MappingCounters {
 }
 
 impl MappingStats {
-    /// Returns the current counters. They are read one after the other, so they may differ by an
-    /// event in between.
+    /// Returns the current counters. They are read one after the other, so they may differ by
+    /// events that happen in between.
     pub fn snapshot(&self) -> MappingSnapshot {
         let MappingCounters {
             received,
