@@ -55,9 +55,9 @@ pub(crate) struct ReplaySettings {
     /// Endpoint that replaces the one in the environment.
     pub(crate) endpoint: Option<String>,
     pub(crate) ledger: PathBuf,
-    /// Resend spans that the ledger already has.
+    /// True if spans that the ledger already has are resent.
     pub(crate) is_forced: bool,
-    /// Count spans without sending them.
+    /// True if spans are only counted.
     pub(crate) is_dry_run: bool,
 }
 

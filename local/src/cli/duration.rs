@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Units. A unit must precede those that are its suffix.
+/// Units and their milliseconds. A unit must precede any other unit that is a suffix of it.
 const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
 
-/// Error of parsing a duration.
+/// Error in parsing a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected a whole number with ms, s or m, such as 500ms, 3s or 2m; a number without a unit means seconds"

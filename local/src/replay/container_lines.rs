@@ -23,7 +23,7 @@ pub(super) fn join_container_lines(input: impl Read) -> impl Read {
 
 #[derive(Default)]
 struct ContainerLineJoiner {
-    /// Lines of which the last piece has not been read, by stream.
+    /// Lines whose last piece has not been read, by stream.
     unfinished: BTreeMap<Vec<u8>, UnfinishedLine>,
 }
 
@@ -43,7 +43,7 @@ struct ContainerPiece<'a> {
 }
 
 impl LineRewriter for ContainerLineJoiner {
-    /// 16 KiB, where each byte may be escaped as six, and the bytes around the text.
+    /// Room for a piece of 16 KiB in which each byte is escaped as six, and for the bytes around it.
     const MAX_LINE: usize = 128 * 1024;
 
     fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {

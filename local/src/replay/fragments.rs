@@ -8,11 +8,11 @@ use super::spill_line::Fragment;
 /// Limit on the text of incomplete spans. The fragments of a span are usually close together.
 const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
 
-/// Spans of which fragments are missing. Fragments may arrive in any order.
+/// Spans with missing fragments. Fragments may arrive in any order.
 #[derive(Debug)]
 pub(super) struct FragmentBuffer {
     spans: HashMap<String, FragmentedSpan>,
-    /// Ids in the order of the first fragments.
+    /// Ids in the order of their first fragments.
     order: VecDeque<String>,
     bytes: usize,
     max_bytes: usize,
@@ -24,7 +24,7 @@ struct FragmentedSpan {
     texts: BTreeMap<u32, String>,
 }
 
-/// A span of which fragments are missing.
+/// A span with missing fragments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IncompleteSpan {
     pub(crate) id: String,

@@ -21,7 +21,7 @@ pub(super) struct ReplayLedger {
     file: Option<File>,
 }
 
-/// Error of a ledger. Unless it is an error of writing, no spans have been sent.
+/// Error in reading or writing a ledger. Unless writing failed, no spans have been sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LedgerError {
     #[error("failed to {attempt} the ledger {path}")]

@@ -169,7 +169,7 @@ impl<R: Read> Scanner<R> {
         Ok(unmarked_pieces::join_events(&mut self.window, start, outer)?.map(Some))
     }
 
-    /// Adds a piece of a line if the marker is a member of a record with one.
+    /// Adds a piece of a line if the marker is a member of a record that contains one.
     fn add_piece(
         &mut self,
         marker: &Marker,

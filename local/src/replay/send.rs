@@ -86,7 +86,7 @@ impl<'a> BatchSender<'a> {
         let batch = std::mem::take(&mut self.pending);
         self.bytes = 0;
         // The spans count as not sent until the collector has responded, so that the report is
-        // right after any error.
+        // correct even after an error.
         report.not_sent += batch.iter().map(|spans| spans.count).sum::<u64>();
         let Some(sender) = self.sender.filter(|_| !batch.is_empty()) else {
             return Ok(());

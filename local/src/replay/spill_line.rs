@@ -40,7 +40,7 @@ pub(super) struct Fragment {
     pub(super) text: String,
 }
 
-/// Error of a text that looks like a spill line.
+/// Error in a text that looks like a spill line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpillLineError {
     #[error("the beginning is missing")]

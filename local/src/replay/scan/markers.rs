@@ -5,7 +5,7 @@ use baton_telemetry::spill::MARKER;
 use super::partial_records::MESSAGE;
 use crate::replay::byte_search::ByteSearch;
 
-/// Meaning of a name for the object in which it is a member.
+/// Meaning of a member's name for the object that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MarkerKind {
     /// The object is a spill line.

@@ -168,11 +168,11 @@ fn read_text(name: &str, value: &Value) -> PieceText {
     }
 }
 
-/// Lines of which pieces are missing.
+/// Lines with missing pieces.
 #[derive(Debug, Default)]
 pub(super) struct PartialLines {
     lines: HashMap<String, PartialLine>,
-    /// Keys in the order of the first pieces.
+    /// Keys in the order of their first pieces.
     order: VecDeque<String>,
     bytes: usize,
 }

@@ -1,6 +1,6 @@
 //! Detection of data that is not text.
 
-/// Data is binary if at least one byte in this many is not a text byte. Text in a western European
+/// Data is binary if more than one byte in this many is not a text byte. Text in a western European
 /// eight-bit encoding has fewer; encrypted and compressed data has more than one in three.
 const MIN_BINARY_SHARE: usize = 5;
 

@@ -147,8 +147,8 @@ impl UnpackReader {
         Ok(count)
     }
 
-    /// Reports binary data, but only once. An empty slice stands for the end of a section, where
-    /// the bytes collected so far are classified however few they are.
+    /// Reports binary data, but only once. An empty slice marks the end of a section, where the
+    /// bytes collected so far are classified even if there are only a few.
     fn classify(&mut self, bytes: &[u8]) {
         if self.is_reported {
             return;
