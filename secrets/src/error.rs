@@ -1,4 +1,4 @@
-//! Errors of reading headers. None contains what was read.
+//! Errors in reading headers. None contains what was read.
 
 use baton_telemetry::InvalidHeaders;
 
