@@ -58,7 +58,7 @@ enum Host {
     Address(IpAddr),
 }
 
-/// Error of parsing a text that is not a host name.
+/// Error in parsing a text that is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a host name or an address without scheme and port, such as host.docker.internal")]
 pub struct InvalidHostName;

@@ -1,9 +1,9 @@
-//! SQS endpoint in this process that AWS's SDKs use as they use SQS's standard queues.
+//! An SQS endpoint in this process, which AWS's SDKs use like standard queues of SQS.
 //!
 //! It implements the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`),
 //! accepts any signature without verifying it, and responds to `GET /` and `GET /health` with 200
 //! once it is ready. Requests for a host that is neither this machine nor SQS on AWS are refused
-//! with 421, unless [`Config::allowed_hosts`] contains it. Queues are created over the API and
+//! with 421, unless [`Config::allowed_hosts`] contains it. Queues are created through the API and
 //! stored in memory. Queue URLs have the form `http://127.0.0.1:PORT/000000000000/NAME`.
 //!
 //! These behave as on AWS: visibility timeouts, delays, retention, redrive to a dead-letter queue,

@@ -41,7 +41,7 @@ pub(super) struct Binaries {
     /// ready
     #[arg(long, value_name = "PATH")]
     pub(super) producer: Option<PathBuf>,
-    /// Start no producer. This is the default if --function is not onboarding-lambda, because
+    /// Do not start a producer. This is the default if --function is not onboarding-lambda, because
     /// another function would not understand the producer's messages
     #[arg(long, conflicts_with_all = ["producer", "producer_port"])]
     pub(super) no_producer: bool,

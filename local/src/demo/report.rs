@@ -172,7 +172,7 @@ fn message(
     }
 }
 
-/// Joins items to lines of the given width.
+/// Joins items into lines of the given width.
 fn list(items: impl Iterator<Item = StyledLine>, width: Width) -> Vec<StyledLine> {
     let arrow = || StyledLine::new(DIMMED, format!("{INDENT}→ "));
     let mut lines = Vec::new();

@@ -31,15 +31,16 @@ const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
 const BATCHING_WINDOW: Duration = Duration::from_millis(300);
 /// Maximum number of environments.
 const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
-/// Deliveries before a message goes to the dead-letter queue; a usual number.
+/// Number of deliveries before a message goes to the dead-letter queue: a usual value.
 const MAX_RECEIVE_COUNT: NonZeroU32 = NonZeroU32::new(3).expect("not zero");
 /// Time for which a failed message stays hidden. The poison message is hidden three times, so this
-/// determines the duration of the demo. A busy machine can still start an environment and handle a
-/// batch within it.
+/// determines the duration of the demo. It is long enough for a busy machine to start an
+/// environment and handle a batch.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
-/// The maximum that AWS allows with that visibility timeout.
+/// Time limit of an invocation: the maximum that AWS allows with that visibility timeout.
 const FUNCTION_TIMEOUT: Duration = VISIBILITY_TIMEOUT;
-/// Longer than the demo, which kills the environments itself.
+/// Idle time after which an environment is killed: longer than the demo, which kills the
+/// environments itself.
 const IDLE_AFTER: Duration = Duration::from_secs(600);
 
 /// Time limit for all messages to be processed or dead-lettered, in addition to the visibility

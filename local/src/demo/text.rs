@@ -11,8 +11,8 @@ pub struct Width(usize);
 impl Width {
     /// Maximum width: 80 columns less a margin on either side. Longer lines are harder to read.
     pub const FULL: Self = Self(78);
-    /// Minimum width, which a retry with its delivery and queue time needs, and the table of
-    /// counts.
+    /// Minimum width, which the table of counts needs, and a retry with its delivery and queue
+    /// time.
     pub const LEAST: Self = Self(44);
 
     /// Returns the width for a terminal, between [`LEAST`](Self::LEAST) and [`FULL`](Self::FULL).
@@ -80,7 +80,7 @@ impl StyledLine {
         self
     }
 
-    /// Adds a piece that ends in the last column, or one space after the rest if that is too long.
+    /// Adds a piece that ends in the last column, or after one space if the line is too long.
     pub(super) fn align_right(self, style: Style, text: impl Into<String>, width: Width) -> Self {
         let text = text.into();
         let gap = width

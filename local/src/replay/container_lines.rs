@@ -43,7 +43,8 @@ struct ContainerPiece<'a> {
 }
 
 impl LineRewriter for ContainerLineJoiner {
-    /// Room for a piece of 16 KiB in which each byte is escaped as six, and for the bytes around it.
+    /// Room for a piece of 16 KiB in which each byte is escaped as six, and for the bytes around
+    /// it.
     const MAX_LINE: usize = 128 * 1024;
 
     fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {

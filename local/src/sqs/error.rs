@@ -1,4 +1,4 @@
-//! Errors of the endpoint with AWS's codes.
+//! Errors of the endpoint, with AWS's codes.
 
 /// Error of a request or of a batch entry.
 ///

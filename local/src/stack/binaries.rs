@@ -62,7 +62,7 @@ pub const FUNCTION: Binary = Binary("onboarding-lambda");
 /// The onboarding API.
 pub const PRODUCER: Binary = Binary("onboarding-api");
 
-/// Error of building the binaries. The compiler has reported its own errors on standard error.
+/// Error in building the binaries. The compiler has reported its own errors on standard error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -137,7 +137,7 @@ pub async fn build<const N: usize>(
         });
     }
     let mut command = command(&cargo, &binaries);
-    // A process group, because compilers would outlive a cargo that is killed alone.
+    // Cargo gets a process group, because its compilers would outlive it if it were killed alone.
     let mut running = ProcessGroup::spawn(&mut command).map_err(|source| BuildError::Cargo {
         cargo: cargo.into(),
         source,

@@ -16,7 +16,7 @@ pub(super) const DEAD_LETTER_SUFFIX: &str = "-dlq";
 pub(super) const ONBOARDING_FUNCTION: &str = "onboarding";
 /// Region in every ARN.
 pub(super) const REGION: &str = "us-east-1";
-/// Account number in every ARN, which obviously belongs to no account.
+/// Account number in every ARN, which no account on AWS has.
 pub(super) const ACCOUNT: &str = "000000000000";
 /// Access key and secret, which the SQS endpoint does not check.
 pub(super) const CREDENTIALS: &str = "test";
@@ -109,7 +109,7 @@ pub struct QueueConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueName(String);
 
-/// Error of parsing a [`QueueName`].
+/// Error in parsing a [`QueueName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected 1 to 76 characters of A-Z a-z 0-9 _ -, because the dead-letter queue adds {DEAD_LETTER_SUFFIX:?}; FIFO queues are not supported"
@@ -168,7 +168,7 @@ pub enum FaultKind {
     Slow,
 }
 
-/// Error of parsing a [`Fault`].
+/// Error in parsing a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected KIND=CUSTOMER_ID with KIND one of fail-once, panic, slow and CUSTOMER_ID 1 to 64 of A-Z a-z 0-9 _ -"

@@ -8,11 +8,11 @@ use super::queues::QueueError;
 use crate::environment::{EarlyExitCause, EnvironmentId, InvalidFunction, InvokeError};
 use crate::mapping::MappingError;
 
-/// Error of starting or running the stack.
+/// Error in starting or running the stack.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StackError {
-    /// A port cannot be listened on.
+    /// A listener cannot be bound to its port.
     #[error("cannot listen on 127.0.0.1:{port} for {service}")]
     Listen {
         /// Name of the service.
@@ -63,7 +63,7 @@ pub enum StackError {
     ProducerNotReady {
         /// The time limit.
         after: Duration,
-        /// The missing sign of readiness.
+        /// The reason why the producer does not count as ready.
         missing: String,
         /// The last lines of its log, indented.
         log: String,
@@ -78,7 +78,7 @@ pub enum StackError {
     },
 }
 
-/// An environment of the function ended early.
+/// The early end of an environment of the function.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{cause} (environment {environment})")]
 pub struct FunctionExit {

@@ -11,7 +11,7 @@ use super::error::{FunctionExit, StackError};
 use crate::environment::{self, EarlyExit, Function, Lambda, LogSource};
 use crate::lines;
 
-/// Memory size that the function is told, which is a usual one and not enforced.
+/// Memory size that the function is told: a usual value, which is not enforced.
 const MEMORY_MB: u32 = 256;
 
 /// Maximum length of a function name (`CreateFunction`, `FunctionName`).

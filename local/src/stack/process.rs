@@ -22,7 +22,7 @@ pub(super) struct SupervisedProcess {
     exit: watch::Receiver<Option<ProcessExit>>,
 }
 
-/// Result of a process.
+/// The exit of a process.
 #[derive(Clone, Debug)]
 pub(super) enum ProcessExit {
     /// The process exited with this status.

@@ -20,7 +20,7 @@ pub struct QueueUrls {
     pub dead_letter: String,
 }
 
-/// Error of creating the queues.
+/// Error in creating the queues.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} failed: {reason}")]
 pub struct QueueError {
@@ -123,8 +123,8 @@ fn queue_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     }
 }
 
-/// Returns code and message of an error of SQS, or the causes of a request that failed. The SDK's
-/// own text contains a kilobyte of internal state.
+/// Returns the code and message of an error from SQS, or the causes of a request that failed. The
+/// SDK's own text contains a kilobyte of internal state.
 pub(crate) fn describe_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     error: &SdkError<E>,
 ) -> String {

@@ -58,8 +58,8 @@ pub(super) fn function_variables(
     variables
 }
 
-/// Removes variables that would change the meaning of those that the user gives for the function,
-/// compared with a deployment.
+/// Removes variables that would give the user's own variables for the function another meaning than
+/// in a deployment.
 fn remove_conflicting(variables: &mut BTreeMap<String, String>, config: &Config) {
     let is_given = |name: &str| config.variables.iter().any(|(given, _)| given == name);
     if ENDPOINTS.into_iter().any(is_given) {
