@@ -102,7 +102,9 @@ impl GzipMember {
         let mut input = input.borrow_mut();
         let bytes = input.peek(1)?;
         if bytes.is_empty() {
-            self.report_corrupt("gzip data is truncated: the content up to there was searched");
+            self.report_corrupt(
+                "gzip data is truncated: the content before that point was searched",
+            );
             return Ok(0);
         }
         let before = (self.inflate.total_in(), self.inflate.total_out());
@@ -117,9 +119,8 @@ impl GzipMember {
         match status {
             Ok(Status::StreamEnd) => self.read_trailer(&mut input)?,
             Ok(_) => {}
-            Err(_) => {
-                self.report_corrupt("gzip data is corrupt: the content up to there was searched")
-            }
+            Err(_) => self
+                .report_corrupt("gzip data is corrupt: the content before that point was searched"),
         }
         Ok(written)
     }
@@ -139,9 +140,9 @@ impl GzipMember {
                 &self.position,
                 "gzip data does not match its checksum: the content was searched",
             ),
-            None => {
-                self.report_corrupt("gzip data is truncated: the content up to there was searched")
-            }
+            None => self.report_corrupt(
+                "gzip data is truncated: the content before that point was searched",
+            ),
         }
         Ok(())
     }
