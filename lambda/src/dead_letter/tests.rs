@@ -57,7 +57,8 @@ fn text(value: &str) -> Value {
 /// Creates a queue of this name at the endpoint, with the timeouts of a queue that the environment
 /// names.
 pub(crate) async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
-    // `Telemetry::init` sets it in a function. All tests of the process set the same one.
+    // In a function, `Telemetry::init` sets the propagator. All tests of the process set the same
+    // one.
     global::set_text_map_propagator(Propagator::default());
     let loader = baton_sqs::config_loader()
         .region(Region::new("eu-central-1"))
@@ -112,7 +113,7 @@ async fn send_in(
     Ok(())
 }
 
-/// The error of a send that SQS did not confirm.
+/// Returns the error of a send that SQS did not confirm.
 fn send_error(sent: Result<(), DeadLetterError>) -> SendError {
     match sent {
         Err(DeadLetterError::Send(error)) => error,
@@ -126,7 +127,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
     found.map(|attribute| attribute.value.to_string())
 }
 
-/// The text of a message attribute in a request.
+/// Returns the text of a message attribute in a request.
 fn sent_text<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
     request["MessageAttributes"][name]["StringValue"].as_str()
 }

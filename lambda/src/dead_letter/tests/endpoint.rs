@@ -1,4 +1,4 @@
-//! An SQS endpoint on a real socket that knows `SendMessage` only.
+//! An SQS endpoint on a real socket that supports only `SendMessage`.
 
 use std::sync::{Arc, Mutex};
 
@@ -39,7 +39,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Listens until the test's runtime ends.
+    /// Starts an endpoint that listens until the test's runtime ends.
     pub(crate) async fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Self {
@@ -55,7 +55,7 @@ impl Endpoint {
         endpoint
     }
 
-    /// An endpoint at a URL that nothing listens on.
+    /// Returns an endpoint whose URL nothing listens on.
     pub(super) fn unreachable(url: String) -> Self {
         Self {
             url,
@@ -63,7 +63,7 @@ impl Endpoint {
         }
     }
 
-    /// The bodies of all messages that were sent here, refused or not.
+    /// Returns the bodies of all messages that were sent here, refused or not.
     pub(crate) fn bodies(&self) -> Vec<String> {
         let requests = self.requests();
         let bodies = requests
@@ -72,7 +72,7 @@ impl Endpoint {
         bodies.map(str::to_owned).collect()
     }
 
-    /// The bodies of all requests, in their order.
+    /// Returns the bodies of all requests, in their order.
     pub(crate) fn requests(&self) -> Vec<Value> {
         self.requests.lock().unwrap().clone()
     }

@@ -16,7 +16,7 @@ use crate::support::process::ApiProcess;
 
 const REFUSED: SqsReply = SqsReply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
 
-/// Time limit for 300 requests, which a busy machine does not need.
+/// Time limit for 300 requests, more than a busy machine needs.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Returns the variables that all of these tests set.

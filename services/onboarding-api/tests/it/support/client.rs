@@ -48,7 +48,7 @@ impl TestResponse {
     }
 }
 
-/// Opens a connection and sends `text` on it without a change.
+/// Opens a connection and sends `text` on it unchanged.
 pub(crate) async fn connect_and_send(address: SocketAddr, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
