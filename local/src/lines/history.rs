@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 /// Memory for the lines that are kept: enough for a demonstration, and little compared with the
 /// processes.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
-/// Lines that a follower may lag behind before it misses some and is told how many.
+/// Number of lines that a follower can lag behind before it misses some and is told how many.
 const FOLLOWER_LINES: usize = 4096;
 
 /// A log line of any type.

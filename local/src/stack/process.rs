@@ -135,7 +135,8 @@ mod tests {
 
     use super::*;
 
-    /// The folder contains the script, which the shell reads while it runs.
+    /// Starts a shell script. Also returns the folder that contains the script, which the shell
+    /// reads while it runs.
     fn shell(script: &str) -> (SupervisedProcess, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("script");
@@ -151,7 +152,8 @@ mod tests {
         !status.is_empty() && !status.contains(") Z ")
     }
 
-    /// Polls, because the kernel delivers signals asynchronously.
+    /// Returns true if the process ends within five seconds. Polls, because the kernel delivers
+    /// signals asynchronously.
     fn ends(process: i32) -> bool {
         (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
