@@ -21,7 +21,7 @@ pub enum InvalidTracestate {
     #[error("tracestate has more than {MAX_MEMBERS} members")]
     TooMany,
     /// A key is repeated. Only its first member is kept.
-    #[error("tracestate has a key twice")]
+    #[error("tracestate repeats a key")]
     Repeated,
     /// Members with keys that level 2 allows and level 1 does not are ignored.
     #[error("tracestate has a key that the OpenTelemetry SDK cannot hold")]

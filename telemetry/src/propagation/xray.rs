@@ -1,5 +1,5 @@
 //! The tracing header of AWS X-Ray: `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=<0, 1
-//! or ?>`, and other fields of AWS.
+//! or ?>`, and other AWS fields.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
@@ -52,7 +52,7 @@ pub enum InvalidXrayHeader {
     Sampled,
     /// `Root`, `Parent` or `Sampled` is repeated. The value consists of two headers, and neither
     /// has priority.
-    #[error("the X-Ray header has a field twice")]
+    #[error("the X-Ray header repeats a field")]
     Repeated,
 }
 
