@@ -10,8 +10,8 @@ use crate::config::{Config, KubernetesEnvironment, LambdaEnvironment, Platform};
 mod ecs;
 mod instance;
 
-/// Values of `cloud.provider` and `cloud.platform`. The crate of the conventions has no constants
-/// for them.
+/// Values of `cloud.provider` and `cloud.platform`. The crate of semantic conventions has no
+/// constants for them.
 const AWS: &str = "aws";
 const AWS_LAMBDA: &str = "aws_lambda";
 const AWS_ECS: &str = "aws_ecs";

@@ -41,7 +41,7 @@ impl Status {
 }
 
 /// Classifies a status. The retryable ones are those of the OTLP specification ("OTLP/HTTP
-/// Response"), and 401 and 403, because the key may just be rotated.
+/// Response"), and 401 and 403, because the key may just have been rotated.
 pub(super) fn classify(status: StatusCode) -> ResponseClass {
     match status {
         _ if status.is_success() => ResponseClass::Accepted,

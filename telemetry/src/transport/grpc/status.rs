@@ -146,7 +146,8 @@ impl CallStatus {
     }
 
     /// Classifies the status. The retryable ones are those of the OTLP specification ("OTLP/gRPC
-    /// Response"), and UNAUTHENTICATED and PERMISSION_DENIED, because the key may just be rotated.
+    /// Response"), and UNAUTHENTICATED and PERMISSION_DENIED, because the key may just have been
+    /// rotated.
     pub(super) fn classify(&self) -> ResponseClass {
         let http_class = self.http_status.map(status::classify);
         match self.status.code {
