@@ -1,7 +1,7 @@
 //! The command line of `baton`.
 //!
-//! Results go to standard output, progress and errors to standard error. Both have colours only if
-//! they are a terminal and `NO_COLOR` is not set.
+//! Results go to standard output, progress and errors to standard error. Each has colours only if
+//! it is a terminal and `NO_COLOR` is not set.
 
 use std::env;
 use std::ffi::OsString;

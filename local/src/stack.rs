@@ -205,14 +205,14 @@ impl Stack {
         }
     }
 
-    /// Stops the producer after the requests that it has accepted, and waits for its exit.
+    /// Stops the producer once it has finished the accepted requests, and waits for its exit.
     pub async fn stop_producer(&self) {
         if let Some(producer) = &self.producer {
             producer.stop().await;
         }
     }
 
-    /// Stops the event source mapping after its pending invocations.
+    /// Stops the event source mapping once its pending invocations have finished.
     pub async fn stop_mapping(&mut self) {
         self.mapping.stop().await;
     }

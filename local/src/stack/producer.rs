@@ -78,7 +78,7 @@ impl Producer {
         wait_for_exit(&self.process).await
     }
 
-    /// Stops the producer after the requests that it has accepted.
+    /// Stops the producer once it has finished the accepted requests.
     pub(super) async fn stop(&self) {
         self.process.stop(STOP_TIMEOUT).await;
     }

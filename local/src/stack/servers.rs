@@ -73,7 +73,7 @@ impl Servers {
         }
     }
 
-    /// Stops the servers after their open requests, within a time limit.
+    /// Stops the servers once their open requests have finished, or after a time limit.
     pub(super) async fn stop(&mut self) {
         self.stop.send_replace(true);
         let drained = async { while self.tasks.join_next().await.is_some() {} };
