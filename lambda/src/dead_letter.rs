@@ -108,7 +108,7 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 pub struct DeadLetterQueue {
     queue: QueueClient,
     /// Limits the warning about messages that come from this queue to one per process.
-    own_messages: Arc<Once>,
+    same_queue_warning: Arc<Once>,
 }
 
 /// The failure that is recorded on a message.
@@ -147,7 +147,7 @@ impl DeadLetterQueue {
     fn from_parts(client: Client, queue: QueueUrl) -> Self {
         Self {
             queue: QueueClient::new(client, queue),
-            own_messages: Arc::new(Once::new()),
+            same_queue_warning: Arc::new(Once::new()),
         }
     }
 
@@ -169,7 +169,7 @@ impl DeadLetterQueue {
         let queue = self.queue.queue();
         let own = record.queue_arn().filter(|arn| queue.can_match(arn));
         if let Some(arn) = &own {
-            self.own_messages.call_once(|| {
+            self.same_queue_warning.call_once(|| {
                 warn!(
                     source = &**arn,
                     dead_letter_queue = queue.as_str(),

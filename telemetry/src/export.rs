@@ -84,7 +84,7 @@ pub(crate) struct Exporter {
     resource: ResourceFrame,
     /// Serialises exports of all records. An export that has waited finds its records already sent,
     /// or sends those that have accumulated in the meantime.
-    turn: Mutex<()>,
+    export_all_lock: Mutex<()>,
     /// Number of shutdowns that need the records of running exports now.
     shutdowns: watch::Sender<usize>,
 }
@@ -106,7 +106,7 @@ impl Exporter {
             signal,
             spill: spill.map(|(output, line_bytes)| (Spill::new(&resource, line_bytes), output)),
             resource,
-            turn: Mutex::new(()),
+            export_all_lock: Mutex::new(()),
             shutdowns: watch::Sender::default(),
         }
     }
@@ -144,8 +144,8 @@ impl Exporter {
         deadline: Instant,
         sent: &mut Sent,
     ) -> Result<(), ExportError> {
-        let _turn = match selection {
-            Selection::All => Some(run_until(deadline, self.turn.lock()).await?),
+        let _lock = match selection {
+            Selection::All => Some(run_until(deadline, self.export_all_lock.lock()).await?),
             Selection::Group(_) | Selection::Ungrouped => None,
         };
         let mut in_flight = buffer.take(selection);

@@ -24,7 +24,7 @@ const CX_APPLICATION_NAME: &str = "cx.application.name";
 const CX_SUBSYSTEM_NAME: &str = "cx.subsystem.name";
 
 /// Bytes per MiB: `faas.max_memory` is in bytes and Lambda's variable in MiB.
-const BYTES_PER_MEGABYTE: i64 = 1024 * 1024;
+const BYTES_PER_MEBIBYTE: i64 = 1024 * 1024;
 
 /// The service's name and version, for processes whose environment does not set them.
 ///
@@ -130,7 +130,7 @@ fn lambda_attributes(attributes: &mut Vec<KeyValue>, lambda: &LambdaEnvironment)
         put_list(attributes, key::AWS_LOG_GROUP_NAMES, group.clone());
     }
     if let Some(memory) = lambda.memory_megabytes {
-        let bytes = memory.saturating_mul(BYTES_PER_MEGABYTE);
+        let bytes = memory.saturating_mul(BYTES_PER_MEBIBYTE);
         put(attributes, key::FAAS_MAX_MEMORY, bytes);
     }
 }

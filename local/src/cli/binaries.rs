@@ -41,24 +41,24 @@ async fn build_missing(given: Binaries, progress: &mut Progress) -> Result<Paths
             progress.begin("building the function and the producer with cargo");
             let [function, producer] = build(cargo(), [FUNCTION, PRODUCER]).await?;
             let producer = Some(producer);
-            built(progress, Paths { function, producer })
+            report_built(progress, Paths { function, producer })
         }
         (None, false) => {
             progress.begin("building the function with cargo");
             let [function] = build(cargo(), [FUNCTION]).await?;
             let producer = given.producer;
-            built(progress, Paths { function, producer })
+            report_built(progress, Paths { function, producer })
         }
         (Some(function), true) => {
             progress.begin("building the producer with cargo");
             let [producer] = build(cargo(), [PRODUCER]).await?;
             let producer = Some(producer);
-            built(progress, Paths { function, producer })
+            report_built(progress, Paths { function, producer })
         }
     }
 }
 
-fn built(progress: &mut Progress, paths: Paths) -> Result<Paths, BuildError> {
+fn report_built(progress: &mut Progress, paths: Paths) -> Result<Paths, BuildError> {
     progress.done("built");
     Ok(paths)
 }

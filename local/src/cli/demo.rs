@@ -80,13 +80,13 @@ async fn run_demo(paths: Paths, progress: &mut Progress, signals: &mut Signals) 
         }
     };
     progress.done("everything is ready, and the function has initialised");
-    let played = tokio::select! {
-        played = demo.run(|update| show(progress, update)) => Some(played),
+    let outcome = tokio::select! {
+        outcome = demo.run(|update| show(progress, update)) => Some(outcome),
         () = signals.recv() => None,
     };
     signals.run_until_signal(demo.stop()).await;
-    match played {
-        Some(played) => report(played),
+    match outcome {
+        Some(outcome) => report(outcome),
         None => Exit::Interrupted,
     }
 }
@@ -99,8 +99,8 @@ fn show(progress: &mut Progress, update: DemoProgress) {
     }
 }
 
-fn report(played: Result<demo::DemoReport, DemoError>) -> Exit {
-    let report = match played {
+fn report(outcome: Result<demo::DemoReport, DemoError>) -> Exit {
+    let report = match outcome {
         Ok(report) => report,
         Err(error) => {
             terminal::error(&error);

@@ -193,11 +193,8 @@ async fn run_until_stopped(
 
 /// Returns the message for the shutdown, which waits for pending invocations.
 fn stopping_message(environments: impl IntoIterator<Item = Phase>) -> &'static str {
-    let at_work = [Phase::Starting, Phase::Running, Phase::Finishing];
-    if environments
-        .into_iter()
-        .any(|phase| at_work.contains(&phase))
-    {
+    let busy = [Phase::Starting, Phase::Running, Phase::Finishing];
+    if environments.into_iter().any(|phase| busy.contains(&phase)) {
         "stopping; press Ctrl-C again to stop immediately"
     } else {
         "stopping"

@@ -23,11 +23,11 @@ const DEFAULT_LEVEL: Level = Level::WARN;
 /// Installs a subscriber that prints the events that `RUST_LOG` selects to standard error, one line
 /// each.
 pub(super) fn init() {
-    let asked = env::var(LOG_VARIABLE).ok();
-    let filter = parse_filter(asked.as_deref()).unwrap_or_else(|expected| {
-        let asked = asked.unwrap_or_default();
+    let directives = env::var(LOG_VARIABLE).ok();
+    let filter = parse_filter(directives.as_deref()).unwrap_or_else(|expected| {
+        let directives = directives.unwrap_or_default();
         print_line(format_args!(
-            "{WARNING}warning:{WARNING:#} {LOG_VARIABLE}={asked:?} is ignored: {expected}"
+            "{WARNING}warning:{WARNING:#} {LOG_VARIABLE}={directives:?} is ignored: {expected}"
         ));
         Targets::new().with_default(DEFAULT_LEVEL)
     });
@@ -42,10 +42,10 @@ pub(super) fn init() {
 }
 
 /// Parses the value of the variable; the error is the expected syntax.
-fn parse_filter(asked: Option<&str>) -> Result<Targets, &'static str> {
-    match asked {
+fn parse_filter(directives: Option<&str>) -> Result<Targets, &'static str> {
+    match directives {
         None | Some("") => Ok(Targets::new().with_default(DEFAULT_LEVEL)),
-        Some(asked) => asked
+        Some(directives) => directives
             .parse()
             .map_err(|_| "expected a level, or a list of target=level"),
     }
@@ -94,9 +94,9 @@ mod tests {
             assert!(filter.would_enable("baton_local::mapping", &Level::WARN));
             assert!(!filter.would_enable("baton_local::mapping", &Level::INFO));
         }
-        let asked = parse_filter(Some("error,baton_local::sqs=debug")).unwrap();
-        assert!(asked.would_enable("baton_local::sqs", &Level::DEBUG));
-        assert!(!asked.would_enable("baton_local::mapping", &Level::WARN));
+        let directives = parse_filter(Some("error,baton_local::sqs=debug")).unwrap();
+        assert!(directives.would_enable("baton_local::sqs", &Level::DEBUG));
+        assert!(!directives.would_enable("baton_local::mapping", &Level::WARN));
         assert!(parse_filter(Some("baton_local=loud")).is_err());
     }
 }

@@ -112,7 +112,7 @@ impl RuntimeApi {
         let router = router(sender)
             .merge(extensions.clone().router())
             // The function connects by address, so no other host name needs to be allowed.
-            .layer(HostCheckLayer::new(AllowedHosts::default(), wire::refused_host));
+            .layer(HostCheckLayer::new(AllowedHosts::default(), wire::host_error_response));
         let server = tokio::spawn(async move {
             // `serve` returns only after a graceful shutdown, which is not configured here: the
             // task is aborted.

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 /// Pause after the first such invocation; each further one in a row doubles the pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Maximum pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// Availability of an environment for an invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,7 +39,7 @@ impl Backoff {
             Availability::Available => self.pause = FIRST_PAUSE,
             Availability::Unavailable => {
                 self.not_before = Instant::now() + self.pause;
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
             }
         }
     }

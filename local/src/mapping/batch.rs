@@ -26,7 +26,7 @@ const SHORT_POLL_PAUSE: Duration = Duration::from_millis(100);
 /// Pause after a failed receive; each further failure in a row doubles it.
 const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(200);
 /// Maximum pause: an endpoint that recovers is noticed within this time.
-const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(10);
+const MAX_ERROR_PAUSE: Duration = Duration::from_secs(10);
 
 /// Polls one queue.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Poller {
                 let queue_url = &self.mapping.queue_url;
                 warn!(error = %DisplayErrorContext(error), queue_url, "cannot receive messages");
                 sleep(self.error_pause.min(wait)).await;
-                self.error_pause = (self.error_pause * 2).min(LONGEST_ERROR_PAUSE);
+                self.error_pause = (self.error_pause * 2).min(MAX_ERROR_PAUSE);
                 0
             }
         }

@@ -15,12 +15,12 @@ use tracing::warn;
 use super::MappingStats;
 
 /// Maximum number of entries in a `DeleteMessageBatch` call.
-const ENTRIES_PER_CALL: usize = 10;
+const MAX_ENTRIES_PER_CALL: usize = 10;
 /// Maximum number of concurrent calls, for batches of thousands of records.
-const CALLS_AT_ONCE: usize = 4;
+const MAX_CONCURRENT_CALLS: usize = 4;
 /// Attempts per entry, in addition to the SDK's own retries of whole calls. A message that is still
 /// not deleted after them is delivered again.
-const ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; twice as long before the third.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,8 +31,8 @@ pub(super) async fn delete_messages(
     receipt_handles: &[&str],
     stats: &MappingStats,
 ) {
-    futures_util::stream::iter(receipt_handles.chunks(ENTRIES_PER_CALL))
-        .for_each_concurrent(CALLS_AT_ONCE, |handles| async move {
+    futures_util::stream::iter(receipt_handles.chunks(MAX_ENTRIES_PER_CALL))
+        .for_each_concurrent(MAX_CONCURRENT_CALLS, |handles| async move {
             let left = delete_chunk(sqs, queue_url, handles.to_vec()).await;
             stats.record_deleted(handles.len() - left, left);
         })
@@ -42,7 +42,7 @@ pub(super) async fn delete_messages(
 /// Deletes up to ten messages and returns the number of those that were not deleted.
 async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> usize {
     let mut refused = 0;
-    for attempt in 1..=ATTEMPTS {
+    for attempt in 1..=MAX_ATTEMPTS {
         match delete_message_batch(sqs, queue_url, &handles).await {
             Ok(failed) => {
                 let (permanent, retryable): (Vec<_>, Vec<_>) =
@@ -65,7 +65,7 @@ async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> 
                 warn!(error = %DisplayErrorContext(error), queue_url, attempt, "cannot delete messages")
             }
         }
-        if handles.is_empty() || attempt == ATTEMPTS {
+        if handles.is_empty() || attempt == MAX_ATTEMPTS {
             break;
         }
         sleep(RETRY_PAUSE * attempt).await;

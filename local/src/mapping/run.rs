@@ -20,7 +20,7 @@ use crate::environment::{InvokeError, Lambda};
 
 /// Time that pending invocations get after the shutdown signal. The records of those that do not
 /// finish are delivered again.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A mapping that was checked and is ready to run.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl EventSourceMapping {
                     .spawn(self.invoker.clone().invoke(batch.into_records()));
             }
         }
-        if timeout(DRAIN_LIMIT, invocations.wait_for_all())
+        if timeout(DRAIN_TIMEOUT, invocations.wait_for_all())
             .await
             .is_err()
         {

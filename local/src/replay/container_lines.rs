@@ -55,28 +55,32 @@ impl LineRewriter for ContainerLineJoiner {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let waiting = std::mem::take(&mut self.unfinished);
-        out.extend(waiting.into_values().flat_map(|waiting| waiting.text));
+        let unfinished = std::mem::take(&mut self.unfinished);
+        out.extend(
+            unfinished
+                .into_values()
+                .flat_map(|unfinished| unfinished.text),
+        );
     }
 }
 
 impl ContainerLineJoiner {
     fn join(&mut self, piece: &ContainerPiece<'_>, out: &mut Vec<u8>) {
-        let [before, behind] = piece.around;
-        let mut waiting = self.unfinished.remove(piece.stream).unwrap_or_default();
-        if waiting.text.is_empty() {
-            waiting.text.extend_from_slice(before);
+        let [before, after] = piece.around;
+        let mut unfinished = self.unfinished.remove(piece.stream).unwrap_or_default();
+        if unfinished.text.is_empty() {
+            unfinished.text.extend_from_slice(before);
         }
-        waiting.text.extend_from_slice(piece.text);
-        if !piece.is_last && waiting.text.len() < MAX_JOINED {
-            waiting.line_breaks += 1;
-            self.unfinished.insert(piece.stream.to_vec(), waiting);
+        unfinished.text.extend_from_slice(piece.text);
+        if !piece.is_last && unfinished.text.len() < MAX_JOINED {
+            unfinished.line_breaks += 1;
+            self.unfinished.insert(piece.stream.to_vec(), unfinished);
             return;
         }
-        out.extend(waiting.text);
-        out.extend_from_slice(behind);
+        out.extend(unfinished.text);
+        out.extend_from_slice(after);
         // Blank lines replace the joined pieces, so that the following lines keep their numbers.
-        let length = out.len() + waiting.line_breaks;
+        let length = out.len() + unfinished.line_breaks;
         out.resize(length, b'\n');
     }
 }
@@ -117,13 +121,13 @@ fn parse_docker(line: &[u8]) -> Option<ContainerPiece<'_>> {
         length,
         has_line_break,
     } = parse_string(rest)?;
-    let behind = &rest[text.len()..];
-    let stream = strip_tokens(behind, &[b"\"", b",", b"\"stream\"", b":", b"\""])?;
+    let after = &rest[text.len()..];
+    let stream = strip_tokens(after, &[b"\"", b",", b"\"stream\"", b":", b"\""])?;
     let stream = &stream[..6.min(stream.len())];
     let is_cut = (DOCKER_PIECE..=DOCKER_PIECE + DOCKER_EXCESS).contains(&length);
     matches!(stream, b"stdout" | b"stderr").then_some(ContainerPiece {
         stream,
-        around: [before, behind],
+        around: [before, after],
         text,
         is_last: !is_cut || has_line_break,
     })

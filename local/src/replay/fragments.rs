@@ -6,7 +6,7 @@ use std::fmt;
 use super::spill_line::Fragment;
 
 /// Limit on the text of incomplete spans. The fragments of a span are usually close together.
-const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
+const MAX_PENDING_BYTES: usize = 256 * 1024 * 1024;
 
 /// Spans with missing fragments. Fragments may arrive in any order.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl FragmentBuffer {
             spans: HashMap::new(),
             order: VecDeque::new(),
             bytes: 0,
-            max_bytes: MAX_WAITING_BYTES,
+            max_bytes: MAX_PENDING_BYTES,
         }
     }
 

@@ -108,13 +108,13 @@ impl<R: Read> Scanner<R> {
     /// member.
     fn detect_quoting(&self, marker: &Marker) -> Option<Vec<Quoting>> {
         let levels = quoting::detect(&self.window.buffer[..marker.start])?;
-        let behind = &self.window.buffer[marker.end..];
-        let behind = &behind[..behind.len().min(LOOKAHEAD)];
+        let after = &self.window.buffer[marker.end..];
+        let after = &after[..after.len().min(LOOKAHEAD)];
         let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
-        let mark = behind.iter().take_while(is_mark).count();
+        let mark = after.iter().take_while(is_mark).count();
         let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t');
-        let spaces = behind[mark..].iter().take_while(is_space).count();
-        (mark > 0 && behind.get(mark + spaces) == Some(&b':')).then_some(levels)
+        let spaces = after[mark..].iter().take_while(is_space).count();
+        (mark > 0 && after.get(mark + spaces) == Some(&b':')).then_some(levels)
     }
 
     /// Returns the spill line that has the marker as a member. Returns `None` if the marker is
@@ -273,10 +273,10 @@ fn to_scanned_line(incomplete: IncompleteLine) -> ScannedLine {
 }
 
 /// Returns true if the value of a name is a string, at any level of quoting.
-fn is_string_member(behind: &[u8]) -> bool {
-    let behind = &behind[..behind.len().min(LOOKAHEAD)];
+fn is_string_member(after: &[u8]) -> bool {
+    let after = &after[..after.len().min(LOOKAHEAD)];
     let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let mut value = behind
+    let mut value = after
         .iter()
         .skip_while(|byte| is_mark(byte))
         .skip_while(|byte| matches!(byte, b' ' | b'\t' | b':'));
@@ -285,9 +285,9 @@ fn is_string_member(behind: &[u8]) -> bool {
 
 /// Returns true if a name is followed by a quotation mark in an unsupported encoding, a colon or
 /// its equivalent, and a number.
-fn has_unsupported_quoting(behind: &[u8]) -> bool {
-    let behind = &behind[..behind.len().min(LOOKAHEAD)];
-    let mut unquoted = behind;
+fn has_unsupported_quoting(after: &[u8]) -> bool {
+    let after = &after[..after.len().min(LOOKAHEAD)];
+    let mut unquoted = after;
     let mark_in = |text: &[u8]| {
         UNSUPPORTED_MARKS
             .iter()
@@ -300,7 +300,7 @@ fn has_unsupported_quoting(behind: &[u8]) -> bool {
     let colon = unquoted.trim_ascii_start();
     let colons: [&[u8]; 4] = [b":", b"=>", b"%3A", b"%3a"];
     let value = colons.iter().find_map(|sign| colon.strip_prefix(*sign));
-    let is_quoted = unquoted.len() < behind.len();
+    let is_quoted = unquoted.len() < after.len();
     is_quoted
         && value.is_some_and(|value| {
             value

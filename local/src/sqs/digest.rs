@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn no_attributes_have_no_md5() {
+    fn an_empty_attribute_map_has_no_md5() {
         assert_eq!(hash_attributes(std::iter::empty()), None);
     }
 }

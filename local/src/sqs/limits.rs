@@ -154,14 +154,14 @@ pub(crate) fn is_number(text: &str) -> bool {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = whole.len() + fraction.len();
     let decimal = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let exponent_holds = exponent.is_none_or(|exponent| {
+    let is_exponent_valid = exponent.is_none_or(|exponent| {
         let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
         !unsigned.is_empty() && decimal(unsigned)
     });
     (1..=MAX_NUMBER_DIGITS).contains(&digits)
         && decimal(whole)
         && decimal(fraction)
-        && exponent_holds
+        && is_exponent_valid
 }
 
 fn is_id(text: &str) -> bool {

@@ -171,14 +171,14 @@ fn command(cargo: &OsStr, binaries: &[Binary]) -> Command {
     for binary in binaries {
         command.args(["--bin", binary.0]);
     }
-    for (name, _) in env::vars_os().filter(|(name, _)| is_about_a_package(name)) {
+    for (name, _) in env::vars_os().filter(|(name, _)| is_package_variable(name)) {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
 
-fn is_about_a_package(variable: &OsStr) -> bool {
+fn is_package_variable(variable: &OsStr) -> bool {
     PACKAGE_VARIABLES
         .iter()
         .any(|prefix| variable.as_encoded_bytes().starts_with(prefix.as_bytes()))
@@ -266,7 +266,7 @@ not json
                 .any(|variable| variable == (name.as_ref(), None));
             assert!(removed, "{name}");
         }
-        assert!(!is_about_a_package("CARGO_HOME".as_ref()));
+        assert!(!is_package_variable("CARGO_HOME".as_ref()));
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::error::StackError;
 
 /// Time for open requests when the stack stops: all of them are local and short, and a frozen
 /// client must not delay the shutdown.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Servers that are stopped together.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Servers {
     pub(super) async fn stop(&mut self) {
         self.stop.send_replace(true);
         let drained = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             self.tasks.shutdown().await;
         }
     }

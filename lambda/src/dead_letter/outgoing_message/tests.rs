@@ -47,7 +47,7 @@ fn optional_names(message: &OutgoingMessage) -> Vec<&str> {
 }
 
 #[test]
-fn a_reason_from_an_earlier_stay_is_replaced() {
+fn an_earlier_reason_is_replaced() {
     let mut attributes = strings(6);
     for name in FAILURE_ATTRIBUTES {
         attributes[name] = json!({"stringValue": "earlier", "dataType": "String"});

@@ -146,7 +146,7 @@ pub(super) fn environment_shutting_down() -> Response {
 }
 
 /// Builds the response to a request for another host, or from another site's page.
-pub(super) fn refused_host(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
+pub(super) fn host_error_response(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
     error_response(refusal.status(), "Forbidden", &refusal.to_string())
 }
 

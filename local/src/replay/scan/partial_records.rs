@@ -37,7 +37,7 @@ const VARYING: [&str; 9] = [
     "_p",
 ];
 /// Limit on the text of incomplete lines. The pieces of a line are usually close together.
-const MAX_WAITING: usize = 64 * 1024 * 1024;
+const MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;
 /// Text in the pieces of a spilled span that do not contain the marker.
 const SPAN: &str = "spanId";
 
@@ -258,7 +258,7 @@ impl PartialLines {
 
     /// Removes the oldest incomplete line if the text exceeds its limit.
     pub(super) fn remove_excess(&mut self) -> Option<IncompleteLine> {
-        while self.bytes > MAX_WAITING {
+        while self.bytes > MAX_PENDING_BYTES {
             if let Some(incomplete) = self.remove_oldest()? {
                 return Some(incomplete);
             }

@@ -202,8 +202,8 @@ impl Unquoter<'_> {
                 Ok(unit) => units.push(unit),
                 Err(step) => return step,
             }
-            let is_half = units.len() == 1 && matches!(units[0], 0xd800..=0xdbff);
-            if !is_half {
+            let is_high_surrogate = units.len() == 1 && matches!(units[0], 0xd800..=0xdbff);
+            if !is_high_surrogate {
                 break;
             }
             for expected in [b'\\', b'u'] {

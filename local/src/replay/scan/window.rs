@@ -125,7 +125,7 @@ impl<R: Read> Window<R> {
             // In a JSON string, line breaks between members are escaped.
             let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
             match rest[backslashes..].split_first() {
-                Some((b'n' | b'r' | b't', behind)) if backslashes > 0 => rest = behind,
+                Some((b'n' | b'r' | b't', after)) if backslashes > 0 => rest = after,
                 _ => return false,
             }
         }

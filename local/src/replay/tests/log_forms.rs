@@ -46,7 +46,7 @@ log_forms![
     gzip,
     gzip_in_gzip,
     gzip_members_with_line_breaks,
-    gzip_behind_text,
+    gzip_after_text,
     base64_file,
     url_safe_base64,
     url_safe_base64_in_lines,
@@ -298,7 +298,7 @@ fn gzip_members_with_line_breaks(lines: &[String]) -> Vec<u8> {
     members.collect::<Vec<_>>().join(&b'\n')
 }
 
-fn gzip_behind_text(lines: &[String]) -> Vec<u8> {
+fn gzip_after_text(lines: &[String]) -> Vec<u8> {
     [
         b"a line of text\n",
         &*gzipped(&plain(lines)),

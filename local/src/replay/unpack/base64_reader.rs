@@ -185,9 +185,9 @@ impl<R: Read> Base64Reader<R> {
         if !self.is_in_envelope(text.end)? {
             return Ok(false);
         }
-        let behind = self.byte_at(text.end)?;
+        let after = self.byte_at(text.end)?;
         // Values in YAML and in text output have no quotation marks.
-        let is_whole = behind
+        let is_whole = after
             .is_none_or(|byte| matches!(byte, b'"' | b'\\' | b'\'') || byte.is_ascii_whitespace());
         // Gzip is detected by its first bytes instead. These services pad base64, so an unpadded
         // value belongs to another program.
@@ -216,8 +216,8 @@ impl<R: Read> Base64Reader<R> {
         }
         // Some tools sort the members, so the names may follow the value.
         self.byte_at(end + LOOKAHEAD_BYTES)?;
-        let behind = &self.buffer[end..];
-        Ok(has_name(&behind[..behind.len().min(LOOKAHEAD_BYTES)]))
+        let after = &self.buffer[end..];
+        Ok(has_name(&after[..after.len().min(LOOKAHEAD_BYTES)]))
     }
 
     /// Returns true if a value that is not base64 is text, which can be searched without decoding.

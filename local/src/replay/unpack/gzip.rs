@@ -132,9 +132,9 @@ impl GzipMember {
             .map(u32::to_le_bytes)
             .concat();
         let (length, found) = (trailer.len().min(TRAILER), trailer.get(..TRAILER));
-        let is_right = found.map(|found| found == expected);
+        let is_valid = found.map(|found| found == expected);
         input.consume(length);
-        match is_right {
+        match is_valid {
             Some(true) => {}
             Some(false) => self.context.report(
                 &self.position,

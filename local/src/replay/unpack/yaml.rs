@@ -78,7 +78,7 @@ impl YamlUnfolder {
                 return;
             }
         };
-        let (inside, behind) = (&text[..end], &text[end + 1..]);
+        let (inside, after) = (&text[..end], &text[end + 1..]);
         let before = &open.lines[..open.text_at - 1];
         out.extend_from_slice(before);
         if open.style == ScalarStyle::Double {
@@ -95,7 +95,7 @@ impl YamlUnfolder {
             }
             out.extend_from_slice(&text[at..]);
         }
-        out.extend_from_slice(behind);
+        out.extend_from_slice(after);
         keep_line_numbers(inside, out);
     }
 }
@@ -169,9 +169,9 @@ fn key_length(text: &[u8]) -> Option<usize> {
     let quote = text.first().filter(|byte| matches!(byte, b'"' | b'\''));
     let mark = usize::from(quote.is_some());
     let name = text[mark..].iter().take_while(|byte| is_key(byte)).count();
-    let behind = &text[mark + name..];
-    let behind = quote.map_or(Some(behind), |quote| behind.strip_prefix(&[*quote]))?;
-    let value = behind.strip_prefix(b":")?;
+    let after = &text[mark + name..];
+    let after = quote.map_or(Some(after), |quote| after.strip_prefix(&[*quote]))?;
+    let value = after.strip_prefix(b":")?;
     let spaces = leading_spaces(value);
     (name > 0 && spaces > 0).then(|| text.len() - value.len() + spaces)
 }

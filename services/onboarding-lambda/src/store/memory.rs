@@ -17,7 +17,7 @@ const PUT: &str = "put";
 /// The id of the message that created each customer, by customer id.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    message_of_customer: Mutex<HashMap<String, String>>,
+    message_ids: Mutex<HashMap<String, String>>,
 }
 
 impl Memory {
@@ -29,7 +29,7 @@ impl Memory {
     }
 
     fn insert(&self, onboarding: &Onboarding, message_id: &str) -> PutOutcome {
-        let customers = &self.message_of_customer;
+        let customers = &self.message_ids;
         let mut customers = customers.lock().unwrap_or_else(PoisonError::into_inner);
         if customers.is_empty() {
             warn!("customers are kept in memory and are lost when this execution environment ends");

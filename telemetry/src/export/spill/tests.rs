@@ -175,7 +175,7 @@ fn many_spans_share_few_lines() {
 }
 
 #[test]
-fn no_spans_are_no_lines() {
+fn without_spans_no_line_is_written() {
     assert!(written_lines(&[], &resource("orders"), MAX_LINE_BYTES).is_empty());
 }
 

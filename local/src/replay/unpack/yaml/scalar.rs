@@ -121,7 +121,7 @@ pub(super) fn json_escapes(text: &[u8], out: &mut Vec<u8>) {
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
         rest = &rest[at + 1..];
-        let Some((letter, behind)) = rest.split_first() else {
+        let Some((letter, after)) = rest.split_first() else {
             break;
         };
         let (code, digits) = match letter {
@@ -135,11 +135,11 @@ pub(super) fn json_escapes(text: &[u8], out: &mut Vec<u8>) {
             b'_' => (Some(0xa0), 0),
             b'L' => (Some(0x2028), 0),
             b'P' => (Some(0x2029), 0),
-            b'x' => (hexadecimal(behind, 2), 2),
-            b'U' => (hexadecimal(behind, 8), 8),
+            b'x' => (hexadecimal(after, 2), 2),
+            b'U' => (hexadecimal(after, 8), 8),
             _ => (None, 0),
         };
-        rest = behind;
+        rest = after;
         match code.and_then(char::from_u32) {
             Some(character) => {
                 let mut units = [0; 2];
