@@ -5,7 +5,12 @@ use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 
 use crate::message::Attribute;
-use crate::trace_context::{BAGGAGE, TRACESTATE};
+
+// Names of the W3C fields. `baton-telemetry` has the same ones. This crate does not depend on it,
+// so that a program that only sends does not compile an exporter.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACESTATE: &str = "tracestate";
+pub(crate) const BAGGAGE: &str = "baggage";
 
 /// The system attribute that carries X-Ray's header.
 const AWS_TRACE_HEADER: &str = "AWSTraceHeader";

@@ -76,7 +76,7 @@ pub enum QueueUnreachable {
     },
     /// No usable response arrived, after all retries.
     #[error("no response from SQS: {error_type}")]
-    NoAnswer {
+    NoResponse {
         /// `connect` (no connection was established), `io` (the connection broke), `timeout`,
         /// `invalid_response` or `_OTHER`.
         error_type: &'static str,
@@ -137,14 +137,14 @@ impl QueueUnreachable {
         match self {
             Self::Refused { code, .. } => code,
             Self::Unbuildable { .. } => error_type::UNBUILDABLE,
-            Self::NoAnswer { error_type, .. } => error_type,
+            Self::NoResponse { error_type, .. } => error_type,
         }
     }
 
     fn request_id(&self) -> Option<&str> {
         match self {
             Self::Refused { request_id, .. } => request_id.as_deref(),
-            Self::Unbuildable { .. } | Self::NoAnswer { .. } => None,
+            Self::Unbuildable { .. } | Self::NoResponse { .. } => None,
         }
     }
 
@@ -157,7 +157,7 @@ impl QueueUnreachable {
                 *status >= FIRST_SERVER_ERROR || THROTTLING_CODES.contains(&code.as_str())
             }
             Self::Unbuildable { .. } => false,
-            Self::NoAnswer { .. } => true,
+            Self::NoResponse { .. } => true,
         }
     }
 }
@@ -178,7 +178,7 @@ where
             Some(error_type::UNBUILDABLE) => Self::Unbuildable {
                 source: error.into(),
             },
-            error_type => Self::NoAnswer {
+            error_type => Self::NoResponse {
                 error_type: error_type.unwrap_or(error_type::OTHER),
                 source: error.into(),
             },

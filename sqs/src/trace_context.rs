@@ -9,15 +9,10 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
-use crate::added_attributes::AddedAttributes;
+use crate::added_attributes::{AddedAttributes, BAGGAGE, TRACEPARENT, TRACESTATE};
 use crate::limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES};
 use crate::message::{Attribute, AttributeValue, OutgoingMessage, Provenance};
 
-// `baton-telemetry` has the same names. This crate does not depend on it, so that a program that
-// only sends does not compile an exporter.
-pub(crate) const TRACEPARENT: &str = "traceparent";
-pub(crate) const TRACESTATE: &str = "tracestate";
-pub(crate) const BAGGAGE: &str = "baggage";
 const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
 
 /// The order in which fields get the free slots, the most important field first.

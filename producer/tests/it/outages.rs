@@ -47,7 +47,7 @@ async fn a_refused_connection_fails_quickly_as_connect() {
         ("connect", true)
     );
     assert!(
-        matches!(error, SendError::Queue(QueueUnreachable::NoAnswer { .. })),
+        matches!(error, SendError::Queue(QueueUnreachable::NoResponse { .. })),
         "{error:?}"
     );
     assert_eq!(

@@ -27,6 +27,13 @@ pub struct Attribute {
 }
 
 /// The value of a message attribute.
+///
+/// ```
+/// use baton_sqs::{Attribute, AttributeValue, OutgoingMessage};
+///
+/// let tenant = Attribute::new("tenant", AttributeValue::String("blue".to_owned()));
+/// let message = OutgoingMessage::new("order 17").with_attributes([tenant]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttributeValue {
     /// Text.
