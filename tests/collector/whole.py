@@ -7,7 +7,7 @@ from bench import same, until
 FUNCTION, PRODUCER = "onboarding-lambda", "onboarding-api"
 
 # The spans of each request, from the root: service, name and kind.
-JOURNEY = [
+EXPECTED_SPANS = [
     (PRODUCER, "POST /onboarding", "SERVER"),
     (PRODUCER, "send onboarding", "PRODUCER"),
     (FUNCTION, "process onboarding", "CONSUMER"),
@@ -54,7 +54,7 @@ def missing_spans(requests, spans):
     missing = Missing()
     for request in requests:
         parent = request.span
-        for service, name, kind in JOURNEY:
+        for service, name, kind in EXPECTED_SPANS:
             found = [
                 span
                 for span in traces[request.trace]

@@ -178,7 +178,7 @@ fn sqs_only_conflicts_with_every_other_option() {
 fn the_help_of_demo_says_which_function_it_is_for() {
     let help = help_of("demo");
     assert!(
-        help.contains("run any other function with `baton up`") && !help.contains("Any binary"),
+        help.contains("run any other function with `baton up`") && !help.contains("any binary"),
         "{help}"
     );
 }

@@ -73,7 +73,7 @@ async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> 
     if !handles.is_empty() {
         warn!(
             messages = handles.len(),
-            queue_url, "gave up deleting messages: they will be delivered again"
+            queue_url, "failed to delete messages: they will be delivered again"
         );
     }
     handles.len() + refused

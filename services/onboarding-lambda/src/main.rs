@@ -27,6 +27,8 @@
 //!
 //! Spans and logs may contain customer ids, but never e-mail addresses.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -87,6 +87,7 @@ async fn finished_spans_are_exported_with_resource_and_headers() {
             .any(|attribute| attribute.key == SERVICE_NAME)
     );
     let export = &collector.exports(baton_test_support::Signal::Traces)[0];
+    assert_eq!(export.target, "POST /v1/traces");
     let header = |name| export.header(name).unwrap();
     assert_eq!(header("authorization"), "Bearer KEY");
     assert_eq!(header("content-type"), "application/x-protobuf");

@@ -10,6 +10,8 @@
 //! | `"fail": "text"` | returns a retryable failure with `error.type` `told_to_fail` |
 //! | `"refuse": "text"` | returns a permanent failure with `error.type` `told_to_refuse` |
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::error::Error;
 use std::time::Duration;

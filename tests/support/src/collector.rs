@@ -1,5 +1,5 @@
-//! An OTLP collector over HTTP with protobuf. Receives all three signals, answers as tests tell it
-//! to, and keeps each request with its time of arrival.
+//! An OTLP collector over HTTP with protobuf. Receives all three signals, sends the answers that
+//! the test has chosen, and keeps each request with its time of arrival.
 
 use std::future::pending;
 use std::io::{self, Read as _};
@@ -70,6 +70,8 @@ impl SignalRule {
 pub struct Export {
     /// The signal that the path names.
     pub signal: Signal,
+    /// Method and path, such as `POST /v1/traces`.
+    pub target: String,
     /// Time at which the last byte had been read.
     pub arrived_at: Instant,
     /// The answer, which may not be sent yet.
@@ -328,6 +330,7 @@ impl State {
         rule.request_count += 1;
         self.exports.push(Export {
             signal,
+            target: request.target,
             arrived_at,
             answer,
             headers: request.headers,

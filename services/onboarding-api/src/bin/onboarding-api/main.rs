@@ -1,5 +1,7 @@
 //! The process of the onboarding API. The documentation of the library lists its configuration.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
