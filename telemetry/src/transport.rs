@@ -98,7 +98,7 @@ pub(crate) struct Transport {
 enum ProtocolClient {
     Http(Client),
     #[cfg(feature = "grpc")]
-    Grpc(grpc::Client),
+    Grpc(grpc::GrpcClient),
 }
 
 impl Transport {
@@ -118,7 +118,7 @@ impl Transport {
             #[cfg(feature = "grpc")]
             Protocol::Grpc => {
                 let dialer = dialer(ApplicationProtocol::Http2);
-                ProtocolClient::Grpc(grpc::Client::new(signal, dialer))
+                ProtocolClient::Grpc(grpc::GrpcClient::new(signal, dialer))
             }
         };
         let transport = Self {

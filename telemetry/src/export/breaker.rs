@@ -34,11 +34,11 @@ const HINT: &str =
 pub(crate) struct Breaker {
     first_pause: Duration,
     peer: String,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
 }
 
 #[derive(Debug)]
-enum State {
+enum BreakerState {
     Closed {
         /// Weight of the consecutive failures.
         weight: u32,
@@ -54,7 +54,7 @@ enum State {
     },
 }
 
-const CLOSED: State = State::Closed {
+const CLOSED: BreakerState = BreakerState::Closed {
     weight: 0,
     last: None,
 };
@@ -135,11 +135,11 @@ impl Breaker {
     /// one request is permitted as a probe.
     pub(crate) fn acquire(&self, now: SystemTime) -> Option<Permit<'_>> {
         let is_probe = match &mut *self.state() {
-            State::Closed { .. } => false,
-            State::Open {
+            BreakerState::Closed { .. } => false,
+            BreakerState::Open {
                 is_probing: true, ..
             } => return None,
-            State::Open {
+            BreakerState::Open {
                 since,
                 pause,
                 is_probing,
@@ -161,14 +161,14 @@ impl Breaker {
 
     #[cfg(test)]
     fn is_closed(&self) -> bool {
-        matches!(*self.state(), State::Closed { .. })
+        matches!(*self.state(), BreakerState::Closed { .. })
     }
 
     /// Returns true if [`acquire`](Self::acquire) would return a permit now.
     pub(crate) fn would_permit(&self, now: SystemTime) -> bool {
         match &*self.state() {
-            State::Closed { .. } => true,
-            State::Open {
+            BreakerState::Closed { .. } => true,
+            BreakerState::Open {
                 since,
                 pause,
                 is_probing,
@@ -176,14 +176,14 @@ impl Breaker {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn succeed(&self) {
         // The lock is released before the log line, because stdout may be slow.
         let before = std::mem::replace(&mut *self.state(), CLOSED);
-        if matches!(before, State::Open { .. }) {
+        if matches!(before, BreakerState::Open { .. }) {
             info!(
                 collector = self.peer,
                 "circuit breaker closed: the collector accepts requests again"
@@ -195,10 +195,10 @@ impl Breaker {
         let pause = match &mut *self.state() {
             // With a clock that was set back, `last` may be in the future. It must not make all
             // failures look like the last one.
-            State::Closed {
+            BreakerState::Closed {
                 last: Some(last), ..
             } if permit.began < *last && *last <= now => return,
-            State::Closed {
+            BreakerState::Closed {
                 weight: so_far,
                 last,
             } => {
@@ -209,12 +209,12 @@ impl Breaker {
                 }
                 self.first_pause
             }
-            State::Open { pause, .. } if permit.is_probe => {
+            BreakerState::Open { pause, .. } if permit.is_probe => {
                 // A pause that the collector asked for may be shorter than the first one.
                 (*pause).max(self.first_pause) * 2
             }
             // The request was sent before the breaker opened.
-            State::Open { .. } => return,
+            BreakerState::Open { .. } => return,
         };
         self.open(pause, health, now);
     }
@@ -222,9 +222,9 @@ impl Breaker {
     /// Opens the breaker for a pause that the collector asked for.
     fn open_for(&self, permit: &Permit<'_>, pause: Duration, now: SystemTime) {
         let is_known = match &*self.state() {
-            State::Closed { .. } => false,
+            BreakerState::Closed { .. } => false,
             // The response to an older request must not shorten the current pause.
-            State::Open {
+            BreakerState::Open {
                 since,
                 pause: known,
                 ..
@@ -237,7 +237,7 @@ impl Breaker {
 
     fn open(&self, pause: Duration, health: Health, now: SystemTime) {
         let pause = pause.min(MAX_PAUSE);
-        *self.state() = State::Open {
+        *self.state() = BreakerState::Open {
             since: now,
             pause,
             is_probing: false,
@@ -283,7 +283,7 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.is_probe
             && !self.is_reported
-            && let State::Open { is_probing, .. } = &mut *self.breaker.state()
+            && let BreakerState::Open { is_probing, .. } = &mut *self.breaker.state()
         {
             *is_probing = false;
         }

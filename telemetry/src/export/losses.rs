@@ -33,9 +33,9 @@ pub(crate) struct Losses {
 const PENDING: &str = "SpansPending";
 
 /// Name of a metric and its count.
-type Metric = (&'static str, fn(&mut Losses) -> &mut u64);
+type LossMetric = (&'static str, fn(&mut Losses) -> &mut u64);
 
-const METRICS: [Metric; 4] = [
+const METRICS: [LossMetric; 4] = [
     ("SpansSpilled", |losses| &mut losses.spans_spilled),
     ("SpansDropped", |losses| &mut losses.spans_dropped),
     ("LogRecordsDropped", |losses| {

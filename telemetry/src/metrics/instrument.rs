@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
 use tracing::warn;
 
-use super::series::{Aggregation, Point, Series, State};
+use super::series::{Aggregation, Point, Series, SeriesState};
 use crate::otlp::encode::metrics::{
     AggregationTemporality, Kind, Metric, Number, TimeRange, Writer,
 };
@@ -146,7 +146,8 @@ impl Instrument {
         let is_delta = *temporality == AggregationTemporality::Delta;
         let times = if is_delta { since_last } else { since_start };
         let metric = self.metric();
-        let mut write = |attributes: &[KeyValue], state: &State| match state.point(is_delta, bounds)
+        let mut write = |attributes: &[KeyValue], state: &SeriesState| match state
+            .point(is_delta, bounds)
         {
             Point::Number(number) => writer.add_number(metric, times, number, attributes),
             Point::Distribution(point) => writer.add_histogram(metric, times, point, attributes),

@@ -41,10 +41,10 @@ const MAX_UNIT: usize = 63;
 
 /// The meter provider. Clones share the meters.
 #[derive(Debug, Clone)]
-pub(crate) struct Meters(Arc<Shared>);
+pub(crate) struct Meters(Arc<MetersInner>);
 
 #[derive(Debug)]
-struct Shared {
+struct MetersInner {
     temporality: Temporality,
     start: u64,
     last_collection: Mutex<u64>,
@@ -61,7 +61,7 @@ struct Scope {
 impl Meters {
     pub(crate) fn new(temporality: Temporality) -> Self {
         let now = nanos(SystemTime::now());
-        Self(Arc::new(Shared {
+        Self(Arc::new(MetersInner {
             temporality,
             start: now,
             last_collection: Mutex::new(now),

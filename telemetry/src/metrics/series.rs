@@ -18,10 +18,10 @@ pub(super) enum Aggregation {
 }
 
 #[derive(Debug)]
-pub(super) struct Series(Mutex<State>);
+pub(super) struct Series(Mutex<SeriesState>);
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SeriesState {
     /// The series is part of the next collection.
     pub(super) is_new: bool,
     value: Aggregate,
@@ -64,7 +64,7 @@ impl Series {
             Aggregation::Histogram => Aggregate::Histogram(Buckets::new(bounds)),
         };
         let is_new = false;
-        Self(Mutex::new(State { is_new, value }))
+        Self(Mutex::new(SeriesState { is_new, value }))
     }
 
     pub(super) fn record(&self, number: Number, bounds: &[f64]) {
@@ -78,12 +78,12 @@ impl Series {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SeriesState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SeriesState {
     /// Returns the value since the last collection (delta) or since the start.
     pub(super) fn point<'a>(&'a self, is_delta: bool, bounds: &'a [f64]) -> Point<'a> {
         match &self.value {

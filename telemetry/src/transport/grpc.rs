@@ -68,7 +68,7 @@ struct GrpcRequest {
 }
 
 /// Makes the calls of one signal. Cheap to create, because [`Dialer`] is.
-pub(super) struct Client {
+pub(super) struct GrpcClient {
     dialer: Dialer,
     uri: Uri,
     headers: Mutex<HeaderMap>,
@@ -77,14 +77,14 @@ pub(super) struct Client {
     keep_alive: KeepAlive,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for GrpcClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut client = formatter.debug_struct("Client");
+        let mut client = formatter.debug_struct("GrpcClient");
         client.field("uri", &self.uri).finish_non_exhaustive()
     }
 }
 
-impl Client {
+impl GrpcClient {
     pub(super) fn new(signal: Signal, dialer: Dialer) -> Self {
         let scheme = if dialer.endpoint.tls {
             Scheme::HTTPS

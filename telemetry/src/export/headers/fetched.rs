@@ -44,12 +44,12 @@ pub(super) struct VersionedHeaders {
 /// The latest headers of a source.
 pub(crate) struct FetchedHeaders {
     source: Box<dyn HeaderSource>,
-    state: Mutex<State>,
+    state: Mutex<FetchState>,
     /// Held during a fetch. A caller that has waited for it finds the result of that fetch.
     fetching: tokio::sync::Mutex<()>,
 }
 
-struct State {
+struct FetchState {
     current: VersionedHeaders,
     last_attempt: Option<FetchAttempt>,
 }
@@ -87,7 +87,7 @@ impl FetchedHeaders {
         };
         Self {
             source,
-            state: Mutex::new(State {
+            state: Mutex::new(FetchState {
                 current,
                 last_attempt: None,
             }),
@@ -198,7 +198,7 @@ impl FetchedHeaders {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FetchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
