@@ -26,10 +26,11 @@ def plain_variants(bench):
 # ---- the figures ----------------------------------------------------------------------------------------------------------
 
 
-# Records in an invocation, and the numbers of invocations in the two runs whose difference is counted. Few are enough, because all
-# invocations execute the same instructions.
+# Records in an invocation, and the numbers of invocations in the two runs whose difference is
+# counted. Few are enough, because all invocations execute the same instructions.
 COUNTED = [(1, 50, 250), (10, 30, 130), (100, 10, 40)]
-# Exported signals, the function of Baton, its variables, and the limits and aims by batch size. `direct` exports the first.
+# Exported signals, the function of Baton, its variables, and the limits and aims by batch size.
+# `direct` exports the first.
 EXPORTED = [
     ("traces", "noop", ["OTEL_METRICS_EXPORTER=none"], {1: 1.25, 10: 1.12, 100: 1.12}, {1: 1.10, 10: 1.00, 100: 1.00}),
     ("traces and metrics", "noop", [], {1: 1.9, 10: 1.25, 100: 1.15}, {}),
@@ -134,7 +135,8 @@ def sizes(bench, mode):
     if "direct-tls" in values:
         values["direct"] = values["direct-tls"]
     title = "binary with TLS (bare: without), stripped" if "direct-tls" in values else "binary, stripped (TLS only in Baton)"
-    # The limit was 3.3 with traces alone. Metrics, log records, the spill, gzip and client certificates add the rest.
+    # The limit was 3.3 with traces alone. Metrics, log records, the spill, gzip and client
+    # certificates add the rest.
     yield Row(title, values, lambda mb: f"{mb:.2f} MB", absolute, None, 3.55, 2.5)
 
 

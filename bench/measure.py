@@ -8,7 +8,8 @@ import shutil
 import statistics
 import subprocess
 
-# Time limit of one run of the harness. The longest run, under valgrind on a busy machine, takes a tenth of it.
+# Time limit of one run of the harness. The longest run, under valgrind on a busy machine, takes a
+# tenth of it.
 RUN_LIMIT_SECONDS = 600
 
 

@@ -4,12 +4,13 @@ from measure import median, one_processor
 from rows import Row, absolute, percent
 
 INVOCATIONS = 100
-# Invocations with a working collector before the measurement, so that a connection is open and the code is in the caches.
+# Invocations with a working collector before the measurement, so that a connection is open and the
+# code is in the caches.
 WARM = 100
 # Default time limit of a flush in milliseconds.
 BUDGET = 1000
-# An invocation that takes this many milliseconds longer than the median with a working collector has waited for the collector. A fiftieth
-# of the budget, which is more than a quiet machine adds.
+# An invocation that takes this many milliseconds longer than the median with a working collector
+# has waited for the collector. A fiftieth of the budget, which is more than a quiet machine adds.
 WAIT = 20
 # Numbers of invocations without Baton. Few are enough, because each waits for seconds.
 FEW = {"refuse": 5, "status=503": 5, "retry-after=1": 5, "hang": 2}

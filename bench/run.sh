@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds Baton's `noop` and the functions that it is compared with, measures them with working and failing collectors, and prints a
-# Markdown table.
+# Builds Baton's `noop` and the functions that it is compared with, measures them with working and
+# failing collectors, and prints a Markdown table.
 #
 #   bench/run.sh            everything; ten minutes on two cores, most of which is building
 #   bench/run.sh --quick    fewer rounds, and only the comparison without TLS
@@ -27,7 +27,8 @@ case ${1:-} in
     ;;
 esac
 
-# Valgrind counts instructions. Without it the table has no such rows, and --check has too few limits left to be of use.
+# Valgrind counts instructions. Without it the table has no such rows, and --check has too few
+# limits left to be of use.
 if ! command -v valgrind >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends valgrind; } >/dev/null 2>&1 || true
 fi
@@ -36,8 +37,8 @@ if [ "$mode" = check ] && ! command -v valgrind >/dev/null; then
   exit "$skipped"
 fi
 
-# One target directory, so that the builds share dependencies. One call for each function, because cargo would unify the features of
-# functions that are built together.
+# One target directory, so that the builds share dependencies. One call for each function, because
+# cargo would unify the features of functions that are built together.
 peer() { cargo build --quiet --locked --manifest-path "$here/Cargo.toml" --target-dir "$target" "$@" >&2; }
 peer --package harness --profile tool
 peer --package bare --release
