@@ -106,6 +106,8 @@ impl Buffer {
         // Waking a task under the lock would make it wait for the lock.
         drop(state);
         if became_half_full {
+            // `notify_one` keeps the notification if no task waits now, so a background export also
+            // notices a buffer that became half full while it was sending.
             self.0.half_full.notify_one();
         }
     }
@@ -148,6 +150,8 @@ impl Buffer {
     /// the [`InFlight`] is dropped.
     pub(crate) fn take(&self, selection: Selection<'_>) -> InFlight {
         let mut state = self.lock();
+        // The flight starts under the same lock. Otherwise another flush could find the records
+        // neither in the buffer nor in flight, and conclude that they were sent.
         let chunks = state.take(selection);
         self.start_flight(&mut state, chunks)
     }
@@ -164,6 +168,8 @@ impl Buffer {
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
+                // Records that were added since the first take are left to the next flush. If this
+                // one took them too, it would not end while spans keep ending.
                 let returned = state.take_returned(selection);
                 if !returned.is_empty() {
                     return Some(self.start_flight(&mut state, returned));
@@ -277,6 +283,7 @@ impl State {
                 None => merged.push(chunk),
             }
         }
+        // Chunks that were filled meanwhile hold newer records, so the returned ones go in front.
         merged.append(&mut self.closed);
         self.closed = merged;
     }

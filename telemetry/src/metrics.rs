@@ -146,11 +146,15 @@ impl Metrics {
         deadline: Instant,
     ) -> Result<(), ExportError> {
         let mut pending = turn.inspect_err(|error| self.log_failure(error))?;
+        // Declared after `pending` and therefore dropped before it: an export that is cancelled
+        // must stop accepting requests before the next one gets the lock.
         let open = self.shared_export.open();
         let outcome = self.export_once(&mut pending, read_counts, deadline).await;
         // Flushes that arrive during the second round wait for their own turn. Otherwise one flush
         // might serve others without end.
         let is_requested = open.close();
+        // A permanent rejection has dropped what was rejected, so the second round may succeed.
+        // After any other failure it would most likely fail as well.
         let collector_accepts = outcome
             .as_ref()
             .map_or_else(ExportError::is_permanent, |()| true);
@@ -192,6 +196,8 @@ impl Metrics {
         if !self.destination.accepts_requests() {
             return Ok(());
         }
+        // Called before any value is read. A flush that joins later may have measured something
+        // that this collection misses, so it causes another one.
         self.shared_export.begin_collection();
         self.self_metrics.record(read_counts(), self.dropped());
         let collected = self.collect();
@@ -230,6 +236,8 @@ impl Metrics {
                 }
                 Err(retryable) => return Err(retryable),
             }
+            // Removed only after the response, so that an export that is cancelled during the
+            // request leaves it to the next one.
             pending.requests.pop_front();
         }
         outcome
@@ -256,6 +264,8 @@ impl Metrics {
     /// Counts the data points of an accepted request, of which the collector may have rejected
     /// some.
     fn count_accepted(&self, points: u64, partial: &PartialSuccess) {
+        // A collector may claim to have rejected more points than it was sent. The subtraction
+        // below would then underflow.
         let rejected = partial.rejected.min(points);
         if rejected > 0 {
             warn!(

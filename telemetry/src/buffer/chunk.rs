@@ -44,11 +44,15 @@ impl Chunk {
 
     /// Returns true if the group of the records ended before a flush took them.
     pub(super) fn is_late(&self) -> bool {
+        // A returned chunk was taken before. It was counted then, or its group had not ended yet.
         !self.is_returned && self.group.as_ref().is_some_and(|group| group.is_finished())
     }
 
     /// Returns true if the records of `other` can be appended to this chunk.
     pub(super) fn accepts(&self, other: &Self) -> bool {
+        // Records whose group has ended are flushed like those without a group, so their chunks
+        // need not be kept apart. None of them is counted as late afterwards, because all were
+        // taken before.
         let is_same_group = match &self.group {
             Some(group) if !group.is_finished() => belongs_to(&other.group, group),
             _ => is_ungrouped(&other.group),
@@ -91,6 +95,8 @@ impl OpenChunk {
     }
 
     pub(super) fn accepts(&self, scope: &InstrumentationScope, group: &RecordGroup) -> bool {
+        // Records of an ended group are not added to the chunk of ungrouped ones, because they
+        // count as late, and late records are counted by whole chunks.
         let is_same_group = match group {
             Some(group) => belongs_to(&self.group, group),
             None => self.group.is_none(),
@@ -111,6 +117,8 @@ impl OpenChunk {
     }
 
     pub(super) fn is_full(&self) -> bool {
+        // The last record may exceed this size. A chunk that ends with a record of
+        // `MAX_RECORD_BYTES` is still shorter than the exporter's `MAX_REQUEST_BYTES`.
         self.bytes.len() >= CHUNK_BYTES
     }
 
@@ -127,6 +135,7 @@ impl OpenChunk {
 }
 
 pub(super) fn belongs_to(record_group: &RecordGroup, group: &Arc<Group>) -> bool {
+    // A record keeps its group alive, so no other group can have the same address.
     record_group
         .as_ref()
         .is_some_and(|record_group| Arc::ptr_eq(record_group, group))

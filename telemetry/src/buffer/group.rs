@@ -60,6 +60,8 @@ impl FlushGroup {
 
 impl Drop for FlushGroup {
     fn drop(&mut self) {
+        // Relaxed is enough, because no other data depends on the flag. A flush that does not see
+        // it yet leaves the spans of the group to a later one.
         self.0.is_finished.store(true, Relaxed);
     }
 }
@@ -111,6 +113,8 @@ impl SpanGroups {
     pub(crate) fn insert(&self, span: SpanId, context: &Context) {
         if let Some(ContextGroup(group)) = context.get() {
             let before = self.lock().insert(span, Arc::clone(group));
+            // If an id generator repeats the id of an open span, the entry is replaced. Counting it
+            // again would keep the count above zero for good.
             self.count.fetch_add(usize::from(before.is_none()), Relaxed);
         }
     }

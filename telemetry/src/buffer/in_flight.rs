@@ -74,6 +74,8 @@ impl Flights {
 
     /// Returns true if a flight before `before` contains selected records.
     pub(super) fn contains(&self, selection: Selection<'_>, before: FlightId) -> bool {
+        // A flush does not wait for flights that started after its own. Otherwise a steady sequence
+        // of other flushes could keep it waiting until its deadline.
         let mut flights = self.flights.iter().filter(|flight| flight.id < before);
         match selection {
             Selection::All => flights.next().is_some(),
@@ -118,6 +120,8 @@ impl InFlight {
             bytes += chunk.bytes.len();
             bytes <= limit
         });
+        // Without `max`, no chunk would fit in the limit of zero that the exporter passes to send
+        // chunks one by one.
         let count = fitting.count().max(1).min(self.chunks.len());
         &self.chunks[..count]
     }
@@ -164,6 +168,8 @@ impl InFlight {
         // The collector does not state which records it rejected, so the first ones are deducted.
         let mut remaining = records;
         for chunk in &mut self.chunks[..chunks] {
+            // The chunk keeps its bytes until it is settled. Only its count is reduced, so that
+            // `settle` does not count these records as exported too.
             let rejected = chunk.records.min(remaining);
             chunk.records -= rejected;
             remaining -= rejected;
@@ -185,6 +191,8 @@ impl InFlight {
         }
         state.flights.update(self.id, &self.chunks);
         drop(state);
+        // Notified after each request and not only when the flight ends, because the flush of a
+        // group waits only for the chunks of that group.
         self.buffer.0.settled.notify_waiters();
         records
     }
@@ -193,10 +201,14 @@ impl InFlight {
 impl Drop for InFlight {
     /// Returns unsettled chunks to the buffer. The next flush sends them before newer records.
     fn drop(&mut self) {
+        // Nobody waits for an empty flight: it was never added to the list, or it ended when its
+        // last chunk was settled.
         if self.chunks.is_empty() {
             return;
         }
         let mut state = self.buffer.lock();
+        // Both changes happen under one lock, so that a waiting flush finds these records either in
+        // flight or returned, and never concludes that they were sent.
         state.return_chunks(std::mem::take(&mut self.chunks));
         state.flights.update(self.id, &[]);
         drop(state);

@@ -50,6 +50,8 @@ impl Record for SpanData {
 impl SpanProcessor for SpanBuffer {
     fn on_start(&self, span: &mut Span, context: &Context) {
         let span = span.span_context();
+        // A span that is not sampled is not buffered and needs no entry. `on_end` checks the same
+        // flag, which does not change while the span is open.
         if span.is_sampled() {
             self.groups.insert(span.span_id(), context);
         }
@@ -57,6 +59,8 @@ impl SpanProcessor for SpanBuffer {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
+            // Removed before the push, which drops the span if the buffer is full. The map of open
+            // spans must not grow then.
             let group = self.groups.remove(span.span_context.span_id());
             self.buffer.push(&span, &span.instrumentation_scope, group);
         }

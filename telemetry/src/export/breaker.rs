@@ -192,6 +192,7 @@ impl Breaker {
     }
 
     fn fail(&self, permit: &Permit<'_>, health: Health, weight: u32, now: SystemTime) {
+        // The guard is dropped at the end of this statement, before `open` locks again.
         let pause = match &mut *self.state() {
             // With a clock that was set back, `last` may be in the future. It must not make all
             // failures look like the last one.
@@ -228,6 +229,8 @@ impl Breaker {
                 since,
                 pause: known,
                 ..
+            // The sums cannot overflow: `known` is at most `MAX_PAUSE`, and the transport limits
+            // `pause` to a day.
             } => !permit.is_probe && *since + *known >= now + pause,
         };
         if !is_known {
@@ -263,7 +266,11 @@ impl Permit<'_> {
         let breaker = self.breaker;
         let weight = if cost.is_slow() { SLOW_WEIGHT } else { 1 };
         match health {
+            // Not only a probe closes the breaker. A request that was sent before the breaker
+            // opened, and is accepted now, also shows that the collector works.
             Health::Accepted if weight == 1 => breaker.succeed(),
+            // The permit is dropped without being marked as reported. If it was a probe, the next
+            // request becomes the probe.
             Health::Failed | Health::Rejected if cost.is_inconclusive() => return,
             // `Retry-After: 0` does not ask for a pause.
             Health::Accepted

@@ -29,6 +29,8 @@ impl SharedExport {
         if *stage == Stage::Open {
             *stage = Stage::Requested;
         }
+        // A request that another flush has made serves this one as well, because the collection for
+        // that request has not begun.
         *stage == Stage::Requested
     }
 
@@ -61,6 +63,8 @@ pub(super) struct OpenExport<'a>(&'a SharedExport);
 impl OpenExport<'_> {
     /// Stops accepting requests. Returns `true` if there is a request that has not been served.
     pub(super) fn close(self) -> bool {
+        // One step reads the stage and closes it, so that no request can arrive in between and be
+        // lost. Dropping `self` then stores `Closed` again.
         std::mem::take(&mut *self.0.stage()) == Stage::Requested
     }
 }
