@@ -73,6 +73,7 @@ fn read_event(json: &str) -> Result<Vec<RecordFields>, InvalidEvent> {
     // to be missing. The syntax error is the cause and is reported instead.
     let is_json = match records {
         Ok(_) => scanner.is_at_end(),
+        // Most other errors end the scan early, so the scanner need not have reached the end.
         Err(_) => !scanner.has_failed(),
     };
     if is_json {
@@ -118,6 +119,8 @@ fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEv
         } else if records.is_none() {
             records = Some(read_records(scanner)?);
         } else {
+            // Neither array may be ignored: Lambda deletes the messages of an event that are not
+            // reported as failed.
             return Err(InvalidEvent::DuplicateRecords);
         }
     }

@@ -77,6 +77,7 @@ impl Attribute {
             return attribute;
         }
         while let Some(key) = scanner.next_key() {
+            // A name that is not valid Unicode becomes empty, and no field has an empty name.
             let name = key.decode(scanner.json()).unwrap_or_default();
             let Some((number, field)) = attribute.field_mut(&name, names) else {
                 scanner.skip();
@@ -91,6 +92,9 @@ impl Attribute {
                 *field = Some(text);
             }
         }
+        // Decided after the last field, because the data type may follow the value. The base64 of a
+        // binary value must not pass for text, because it can be a valid member of a baggage
+        // header.
         if names.has_one_value && attribute.is_binary(scanner.json()) {
             let value = attribute.string_value.take();
             attribute.binary_value = attribute.binary_value.or(value);
@@ -156,6 +160,8 @@ impl<'a> Iterator for MessageAttributes<'a> {
                 return Some(MessageAttribute::new(scanner.json(), name, &attribute));
             }
         }
+        // The scanner is now behind the object, and another call would read the field that follows
+        // as an attribute.
         self.scanner = None;
         None
     }

@@ -66,6 +66,8 @@ impl CarrierFields {
     /// Reads an object whose values are strings.
     pub(super) fn read_fields(scanner: &mut Scanner<'_>) -> Self {
         Self::read(scanner, find_field, |scanner| match scanner.peek_kind() {
+            // Checked first, because `read_string_or_skip` returns `None` both for `null` and for a
+            // number.
             JsonKind::Null => {
                 scanner.skip();
                 CarrierField::Absent
@@ -82,6 +84,8 @@ impl CarrierFields {
         read_value: impl Fn(&mut Scanner<'_>) -> CarrierField,
     ) -> Self {
         let mut fields = Self::default();
+        // Needed only during the scan and therefore not a part of `CarrierFields`, which a batch
+        // stores for each record.
         let mut has_exact = [false; 3];
         if !enter_object(scanner) {
             return fields;
@@ -115,6 +119,7 @@ impl CarrierFields {
             _ => &mut self.baggage,
         };
         if is_exact {
+            // If the exact name is repeated, the last value is used, as in any JSON object.
             has_exact[number] = true;
             *field = value;
         } else if !has_exact[number] {
@@ -156,6 +161,8 @@ fn find_field(name: &str) -> Option<(usize, bool)> {
 /// Returns the same for a name with the prefix [`OTEL_PREFIX`]. The prefix must be in lower case
 /// too.
 fn find_prefixed_field(name: &str) -> Option<(usize, bool)> {
+    // `split_at` would panic on a name that is shorter than the prefix, or in which this position
+    // is inside a character.
     let (prefix, rest) = name.split_at_checked(OTEL_PREFIX.len())?;
     if !prefix.eq_ignore_ascii_case(OTEL_PREFIX) {
         return None;

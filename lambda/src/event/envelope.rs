@@ -16,6 +16,8 @@ const DETAIL_TYPE: &str = "detail-type";
 /// Returns `true` if a text may be an envelope: an object that contains one of the two names. The
 /// text may still have the escapes of a JSON string, so that most bodies need not be decoded.
 pub(super) fn may_be_envelope(text: &str) -> bool {
+    // A body that was formatted for reading may begin with line breaks, which are escapes in a text
+    // that is not decoded.
     let mut start = text.trim_start();
     while let Some(rest) = start
         .strip_prefix(r"\n")
@@ -73,6 +75,8 @@ impl<'a> SnsNotification<'a> {
             };
             *field = read_string_or_skip(&mut scanner);
         }
+        // The fields are used only if the whole text is valid, because attributes are later read
+        // from their position, as in a document that is known to be valid.
         let is_notification = scanner.is_at_end() && kind?.decode(json)? == NOTIFICATION;
         Some(Self {
             json,
@@ -128,6 +132,8 @@ impl<'a> EventBridgeEnvelope<'a> {
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         let mut scanner = scan_object(text)?;
         let json = scanner.json();
+        // A clone reads the trace context ahead, because the loop below reads the same object again
+        // for the other fields.
         let fields = CarrierFields::read_fields(&mut scanner.clone());
         let (mut detail, mut detail_type, mut source, mut id) = (None, None, None, None);
         let mut detail_fields = CarrierFields::default();

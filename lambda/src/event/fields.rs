@@ -45,6 +45,7 @@ impl FieldTracker {
         field: &'static str,
         number: u8,
     ) -> Result<(), InvalidEvent> {
+        // The fields are numbered from 0 to 6, so the bits of a `u8` suffice.
         let bit = 1 << number;
         if self.seen & bit != 0 {
             return Err(InvalidEvent::DuplicateField { index, field });
@@ -116,6 +117,8 @@ impl RecordFields {
                 return Ok(());
             }
             "EventSource" => {
+                // Not checked for duplicates, because this name only makes the error about a
+                // missing `eventSource` clearer.
                 tracker.source.read_capitalised(scanner);
                 return Ok(());
             }
@@ -162,6 +165,8 @@ impl RecordFields {
     }
 
     fn read_message_attributes(&mut self, scanner: &mut Scanner<'_>) {
+        // Each record needs its trace context, so it is found in this pass. Only some handlers read
+        // the other attributes, and for them the position is enough.
         self.message_attributes = scanner.object_start();
         self.carrier = CarrierFields::read_attributes(scanner, &SQS_NAMES);
     }

@@ -71,6 +71,8 @@ impl UnknownObject {
     pub(super) fn add_field(&mut self, name: Option<&str>) {
         self.fields += 1;
         let found = SIGNATURES.iter().position(|(field, _)| name == Some(field));
+        // Fields can come in any order, so the entry that takes precedence is kept and not the
+        // first one that is found.
         self.signature = match (self.signature, found) {
             (Some(known), Some(found)) => Some(known.min(found)),
             (known, found) => known.or(found),

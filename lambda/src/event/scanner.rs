@@ -92,6 +92,8 @@ impl<'a> Scanner<'a> {
             Some(b'[') => JsonKind::Array,
             Some(b'"') => JsonKind::String,
             Some(b'n') => JsonKind::Null,
+            // This includes the end of the document and bytes that begin no value. `skip` rejects
+            // both.
             _ => JsonKind::Other,
         }
     }
@@ -129,6 +131,8 @@ impl<'a> Scanner<'a> {
     /// Moves to the next element of the current object or array. Returns `false`, and moves over
     /// the bracket `close`, if there is none.
     fn next_element(&mut self, close: u8) -> bool {
+        // One flag suffices for all levels. A value inside this object or array leaves it unset,
+        // and what follows that value is never a first element.
         let is_first = std::mem::take(&mut self.is_first);
         match self.peek_byte() {
             Some(byte) if byte == close => {
@@ -186,6 +190,7 @@ impl<'a> Scanner<'a> {
         self.peek_kind();
         let start = self.at;
         self.skip();
+        // After a syntax error `at` is beyond the document, where indexing would panic.
         self.json.get(start..self.at).unwrap_or_default()
     }
 
@@ -213,6 +218,8 @@ impl<'a> Scanner<'a> {
             self.at += 2;
             return;
         }
+        // A stream stops after the first value and knows where it ended. `serde_json::from_str`
+        // would reject the text that follows.
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
         match values.next() {
             Some(Ok(_)) => self.at += values.byte_offset(),

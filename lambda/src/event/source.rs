@@ -44,6 +44,7 @@ impl EventSource {
         let Some(text) = scanner.read_string() else {
             return scanner.skip();
         };
+        // `eventSource` takes precedence in any order: if it follows, its value replaces this one.
         if *self == Self::Missing {
             *self = Self::Capitalised(service_name(scanner.json(), text));
         }

@@ -77,6 +77,8 @@ impl JsonString {
 fn unescape_simple(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
+    // What is found is always a backslash: an escaped quote is skipped together with its backslash,
+    // and any other quote would have ended the string.
     while let Some(at) = find_special(rest.as_bytes()) {
         let meant = match rest.as_bytes().get(at + 1)? {
             b'"' => '"',
@@ -142,6 +144,8 @@ const BLOCK: usize = 32;
 /// strings are searched in blocks, which have a higher fixed cost.
 #[inline]
 fn find_special(bytes: &[u8]) -> Option<usize> {
+    // The search compares single bytes, which is safe because no byte of a longer UTF-8 character
+    // equals an ASCII character.
     let Some((first, rest)) = bytes.split_first_chunk() else {
         return find_in_tail(bytes);
     };
@@ -185,6 +189,8 @@ fn has_special(block: &[u8; BLOCK]) -> bool {
 /// Returns the position of the first quote or backslash in a word, with the bit tricks of
 /// [`mark_zero_bytes`]: a byte is zero after the exclusive or if it has the value searched for.
 fn find_in_word(word: [u8; WORD]) -> Option<usize> {
+    // Little-endian on every platform, so that the first byte has the lowest bits. The lowest bit
+    // of each mask is exact, and so is the lowest bit of both together.
     let word = u64::from_le_bytes(word);
     let hits = mark_zero_bytes(word ^ broadcast(b'"')) | mark_zero_bytes(word ^ broadcast(b'\\'));
     (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
