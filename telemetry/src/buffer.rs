@@ -25,7 +25,7 @@ pub(crate) use in_flight::{FlightId, InFlight, Selection};
 pub(crate) use spans::SpanBuffer;
 
 /// An element of the buffer.
-pub(crate) trait Record {
+pub(crate) trait EncodeRecord {
     /// Writes the record as a field of its scope's message.
     fn encode(&self, out: &mut Vec<u8>);
 
@@ -94,7 +94,7 @@ impl Buffer {
     /// Adds a complete record, or drops it if the buffer is full.
     pub(crate) fn push(
         &self,
-        record: &impl Record,
+        record: &impl EncodeRecord,
         scope: &InstrumentationScope,
         group: RecordGroup,
     ) {
@@ -237,7 +237,7 @@ impl State {
 
     fn push(
         &mut self,
-        record: &impl Record,
+        record: &impl EncodeRecord,
         scope: &InstrumentationScope,
         group: RecordGroup,
         bounds: Bounds,

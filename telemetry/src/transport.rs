@@ -21,7 +21,7 @@ mod http;
 mod status;
 mod wrong_endpoint;
 
-pub(crate) use status::Status;
+pub(crate) use status::ResponseStatus;
 pub(crate) use wrong_endpoint::WrongEndpoint;
 
 const USER_AGENT: (HeaderName, HeaderValue) = (
@@ -43,13 +43,13 @@ pub(crate) enum TransportError {
     /// The collector does not accept the request now. The same request may succeed later.
     #[error("collector temporarily unavailable: {status}")]
     Retryable {
-        status: Status,
+        status: ResponseStatus,
         /// Time after which the collector accepts a retry, if it states one.
         retry_after: Option<Duration>,
     },
     /// The collector will never accept this request, but may accept others.
     #[error("collector rejected the request: {0}")]
-    NonRetryable(Status),
+    NonRetryable(ResponseStatus),
     /// The endpoint does not accept this form of OTLP, regardless of the request's content.
     #[error(transparent)]
     WrongEndpoint(#[from] WrongEndpoint),
@@ -64,7 +64,7 @@ pub(crate) enum TransportError {
 }
 
 impl TransportError {
-    fn retryable(status: Status, retry_after: Option<Duration>) -> Self {
+    fn retryable(status: ResponseStatus, retry_after: Option<Duration>) -> Self {
         Self::Retryable {
             status,
             retry_after: retry_after.map(|delay| delay.min(MAX_RETRY_AFTER)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use opentelemetry::InstrumentationScope;
 
-use super::{Record, RecordGroup};
+use super::{EncodeRecord, RecordGroup};
 use crate::buffer::Group;
 use crate::otlp::encode;
 
@@ -105,7 +105,7 @@ impl OpenChunk {
     }
 
     /// Adds a record and returns its length.
-    pub(super) fn push(&mut self, record: &impl Record) -> usize {
+    pub(super) fn push(&mut self, record: &impl EncodeRecord) -> usize {
         let start = self.bytes.len();
         record.encode(&mut self.bytes);
         if self.bytes.len() - start > MAX_RECORD_BYTES {

@@ -9,7 +9,7 @@ use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::{Bounds, Buffer, Record};
+use super::{Bounds, Buffer, EncodeRecord};
 use crate::buffer::SpanGroups;
 use crate::otlp::encode::{self, LinkState};
 
@@ -37,7 +37,7 @@ impl Deref for SpanBuffer {
     }
 }
 
-impl Record for SpanData {
+impl EncodeRecord for SpanData {
     fn encode(&self, out: &mut Vec<u8>) {
         encode::span(out, self, LinkState::Include);
     }

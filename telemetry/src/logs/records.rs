@@ -10,7 +10,7 @@ use super::fields::{self, FieldWriter, MESSAGE};
 use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{filter, scratch};
-use crate::buffer::{Buffer, Group, Record, RecordGroup};
+use crate::buffer::{Buffer, EncodeRecord, Group, RecordGroup};
 use crate::otlp::encode::{self, LogRecord, LogValue};
 
 /// Maximum length of a record. A longer one is encoded again without its attributes, because it may
@@ -40,7 +40,7 @@ pub(super) fn push(buffer: &Buffer, event: &Event<'_>, spans: &dyn SpanScope, no
 /// An encoded record.
 struct EncodedRecord<'a>(&'a [u8]);
 
-impl Record for EncodedRecord<'_> {
+impl EncodeRecord for EncodedRecord<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.0);
     }

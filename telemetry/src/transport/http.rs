@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::TransportError;
-use super::status::{self, ResponseClass, Status};
+use super::status::{self, ResponseClass, ResponseStatus};
 use super::wrong_endpoint::{EndpointHint, UnexpectedResponse, WrongEndpoint};
 use crate::otlp::PartialSuccess;
 use crate::otlp::protobuf::{FieldReader, FieldValue};
@@ -68,7 +68,7 @@ fn read_outcome(
             let message = rejection_message(&response);
             let message =
                 message.map(|message| status::printable_message(&message, &client.headers()));
-            Err(TransportError::NonRetryable(Status::Http {
+            Err(TransportError::NonRetryable(ResponseStatus::Http {
                 code: response.status,
                 message: message.unwrap_or_default(),
             }))

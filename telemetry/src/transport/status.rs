@@ -6,7 +6,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 
 /// The status of a response, in the terms of its protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Status {
+pub(crate) enum ResponseStatus {
     Http {
         code: StatusCode,
         /// Message from the collector. Empty if it sent none, or if the message might repeat a key.
@@ -28,7 +28,7 @@ pub(super) enum ResponseClass {
     NonRetryable,
 }
 
-impl Status {
+impl ResponseStatus {
     /// Returns true if the collector rejected the credentials of the request. The request may
     /// succeed with others.
     pub(crate) fn is_unauthorized(&self) -> bool {
@@ -67,7 +67,7 @@ fn is_unauthorized(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-impl From<StatusCode> for Status {
+impl From<StatusCode> for ResponseStatus {
     fn from(status: StatusCode) -> Self {
         Self::Http {
             code: status,
@@ -76,7 +76,7 @@ impl From<StatusCode> for Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for ResponseStatus {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http { code, message } if message.is_empty() => code.fmt(formatter),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ::http::StatusCode;
 
-use super::Status;
+use super::ResponseStatus;
 use crate::config::{Endpoint, Protocol};
 use crate::otlp::Signal;
 use crate::transport::client::SendError;
@@ -20,7 +20,7 @@ pub(crate) struct WrongEndpoint {
 /// A response from something other than an OTLP receiver.
 #[derive(Debug)]
 pub(crate) enum UnexpectedResponse {
-    Status(Status),
+    Status(ResponseStatus),
     Redirect {
         status: StatusCode,
         location: Option<Box<str>>,
@@ -111,7 +111,7 @@ impl fmt::Display for WrongEndpoint {
         // A receiver with the right path responds with this status too.
         let is_media_type_unsupported = matches!(
             self.response,
-            UnexpectedResponse::Status(Status::Http {
+            UnexpectedResponse::Status(ResponseStatus::Http {
                 code: StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 ..
             })

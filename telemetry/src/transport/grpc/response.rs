@@ -13,7 +13,7 @@ use crate::otlp::PartialSuccess;
 use crate::transport::client::{MAX_RESPONSE, SendError};
 use crate::transport::status::ResponseClass;
 use crate::transport::wrong_endpoint::{EndpointHint, UnexpectedResponse, WrongEndpoint};
-use crate::transport::{Status, TransportError};
+use crate::transport::{ResponseStatus, TransportError};
 
 /// A complete response.
 #[derive(Debug)]
@@ -63,14 +63,14 @@ impl GrpcResponse {
                 Ok(PartialSuccess::from_protobuf(&message).unwrap_or_default())
             }
             ResponseClass::WrongEndpoint => {
-                let response = UnexpectedResponse::Status(Status::Grpc(call_status.status));
+                let response = UnexpectedResponse::Status(ResponseStatus::Grpc(call_status.status));
                 Err(WrongEndpoint { response, hint }.into())
             }
             ResponseClass::Retryable => {
-                let status = Status::Grpc(call_status.status);
+                let status = ResponseStatus::Grpc(call_status.status);
                 Err(TransportError::retryable(status, call_status.retry_after))
             }
-            ResponseClass::NonRetryable => Err(TransportError::NonRetryable(Status::Grpc(
+            ResponseClass::NonRetryable => Err(TransportError::NonRetryable(ResponseStatus::Grpc(
                 call_status.status,
             ))),
         }
