@@ -92,7 +92,7 @@
 //! | `BATON_SPAN_BUFFER_BYTES` | maximum size of the finished spans that wait for export, in bytes | 32 MiB |
 //! | `BATON_LOG_BUFFER_BYTES` | the same for log records, with `OTEL_LOGS_EXPORTER=otlp` | 8 MiB |
 //! | `BATON_METRIC_BUFFER_BYTES` | the same for metrics | 1 MiB |
-//! | `BATON_SPILL` | destination of telemetry that the collector does not accept: `stdout`, for `baton replay`, or `none` | `stdout` |
+//! | `BATON_SPILL` | destination of spans that the collector does not accept: `stdout`, for `baton replay`, or `none` | `stdout` |
 //! | `BATON_SPILL_LINE_BYTES` | maximum length of a line written there, from 1024 to 262118 bytes | `262118` |
 //!
 //! Drain and cancellation each start in the second half of the invocation's time at the earliest.

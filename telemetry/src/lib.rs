@@ -51,7 +51,7 @@
 //! | `BATON_SPILL` | `stdout`: spans that the collector does not accept are written there, for `baton replay`; `none`: they stay in the buffer, within its bounds | `stdout` |
 //! | `BATON_SPILL_LINE_BYTES` | maximum length in bytes of a line written there, including its line break, from 1024 to 262118; container runtimes split lines at 16 KiB | `262118` on Lambda, `16383` elsewhere |
 //! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | reference to a secret with more headers for all signals, which take precedence over the others; requires a [`HeaderSource`], which is called at start, and again after a 401 or 403 | |
-//! | `RUST_LOG` | a level, or a list of `target=level` and a level for other targets; a word without `=` must be a level, so all events of a target are `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
+//! | `RUST_LOG` | a level, or a list of `target=level` and a level for other targets; a word without `=` must be a level, so all events of a target are `target=trace`; an invalid value means `info` | `AWS_LAMBDA_LOG_LEVEL` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels; `FATAL` means `error` | `info` |
 //! | `AWS_LAMBDA_LOG_FORMAT` | `JSON` or `Text` | `JSON`, even if Lambda's own format is text |
 //!
