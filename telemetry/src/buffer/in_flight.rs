@@ -201,7 +201,7 @@ impl InFlight {
 impl Drop for InFlight {
     /// Returns unsettled chunks to the buffer. The next flush sends them before newer records.
     fn drop(&mut self) {
-        // Nobody waits for an empty flight: it was never added to the list, or it ended when its
+        // No task waits for an empty flight: it was never added to the list, or it ended when its
         // last chunk was settled.
         if self.chunks.is_empty() {
             return;
