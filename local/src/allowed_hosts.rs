@@ -3,9 +3,9 @@
 //! A web page can resolve a name of its own site to 127.0.0.1 (DNS rebinding). The browser then
 //! treats the stack as part of that site and lets the page read spans and receive messages. The
 //! request still carries the site's host name, so every listener compares `Host` (HTTP/2:
-//! `:authority`) with its list of accepted names and refuses others with 421 (Misdirected Request).
+//! `:authority`) with its list of accepted names and rejects others with 421 (Misdirected Request).
 //! It also checks `Origin`, which a browser adds when a page of another site sends a request
-//! without reading the response, and refuses other sites with 403 (Forbidden).
+//! without reading the response, and rejects other sites with 403 (Forbidden).
 //!
 //! The listeners accept `localhost`, names that end in `.localhost`, loopback addresses, and the
 //! names that the user allows. The SQS endpoint also accepts the host names of SQS on AWS, which

@@ -13,9 +13,9 @@
 //!
 //! # Example
 //! ```no_run
-//! use baton_local::stack::{Config, Stack, StackError};
+//! use baton_local::stack::{StackConfig, Stack, StackError};
 //!
-//! # async fn example(config: Config) -> Result<(), StackError> {
+//! # async fn example(config: StackConfig) -> Result<(), StackError> {
 //! let stack = Stack::start(config).await?;
 //! println!("send to {}", stack.endpoints().queue);
 //! stack.spans().wait_until(|spans| spans.iter().any(|span| span.name == "process onboarding")).await;

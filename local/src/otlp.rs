@@ -8,8 +8,8 @@
 //! that it cannot read or that lack valid ids, counts them in the response's `partialSuccess` with
 //! the path of the first one, and logs a warning.
 //!
-//! Requests for a host that is not this machine are refused with 421, unless
-//! [`Config::allowed_hosts`] contains it.
+//! Requests for a host that is not this machine are rejected with 421, unless
+//! [`OtlpConfig::allowed_hosts`] contains it.
 //!
 //! # Spans
 //! `GET /api/spans` on the HTTP port returns all stored spans, and `GET /api/spans?trace_id=…`
@@ -52,7 +52,7 @@ mod signal;
 mod span;
 mod store;
 
-pub use config::Config;
+pub use config::OtlpConfig;
 pub use grpc::serve_grpc;
 pub use http::serve_http;
 pub use metric::{Metric, MetricKind};

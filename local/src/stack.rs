@@ -15,8 +15,8 @@ use self::variables::Addresses;
 use crate::AllowedHosts;
 use crate::environment::Lambda;
 use crate::mapping::MappingSnapshot;
-use crate::otlp::{self, SpanStore};
-use crate::sqs;
+use crate::otlp::{self, OtlpConfig, SpanStore};
+use crate::sqs::{self, SqsConfig};
 
 mod binaries;
 mod client;
@@ -36,8 +36,8 @@ pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
 pub use self::client::HttpError;
 pub(crate) use self::client::post;
 pub use self::config::{
-    Config, Fault, FaultKind, InvalidFault, InvalidQueueName, Logging, Ports, QueueConfig,
-    QueueName,
+    Fault, FaultKind, InvalidFault, InvalidQueueName, Logging, Ports, QueueConfig, QueueName,
+    StackConfig,
 };
 pub use self::error::{FunctionExit, StackError};
 pub use self::function::FunctionWatcher;
@@ -86,11 +86,11 @@ impl Stack {
     ///
     /// Fails if a port is in use, a binary cannot be started, AWS would not accept the
     /// configuration, the function does not initialise, or the producer does not become ready.
-    pub async fn start(config: Config) -> Result<Self, StackError> {
+    pub async fn start(config: StackConfig) -> Result<Self, StackError> {
         let mut servers = Servers::new();
         let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
         let spans = SpanStore::default();
-        let receiver = otlp::Config {
+        let receiver = OtlpConfig {
             store: spans.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
         };
@@ -287,11 +287,11 @@ async fn serve_sqs(
     allowed_hosts: &AllowedHosts,
 ) -> Result<String, StackError> {
     let (listener, url) = bind("the SQS endpoint", port).await?;
-    let config = sqs::Config {
+    let config = SqsConfig {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
         allowed_hosts: allowed_hosts.clone(),
-        ..sqs::Config::default()
+        ..SqsConfig::default()
     };
     servers.spawn(
         "the SQS endpoint",
@@ -303,7 +303,7 @@ async fn serve_sqs(
 async fn serve_otlp(
     servers: &mut Servers,
     ports: Ports,
-    receiver: otlp::Config,
+    receiver: OtlpConfig,
 ) -> Result<(String, String), StackError> {
     let (http, http_url) = bind("OTLP over HTTP", ports.otlp_http).await?;
     let (grpc, grpc_url) = bind("OTLP over gRPC", ports.otlp_grpc).await?;

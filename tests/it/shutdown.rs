@@ -119,7 +119,7 @@ async fn shutdown_after_the_response_does_not_log_an_unanswered_invocation() {
 }
 
 #[tokio::test]
-async fn a_refused_extension_does_not_prevent_handling_or_a_clean_exit() {
+async fn a_rejected_extension_does_not_prevent_handling_or_a_clean_exit() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function

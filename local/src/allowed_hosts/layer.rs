@@ -12,15 +12,15 @@ use tower::{Layer, Service};
 
 use super::{AllowedHosts, HostCheckError};
 
-/// Limit on the bytes of a refused request that are read before the connection closes. A client
+/// Limit on the bytes of a rejected request that are read before the connection closes. A client
 /// whose connection closes while it writes does not see the response. The value is the size of the
 /// largest request that any listener accepts.
 const MAX_DRAINED_BYTES: usize = 20 * 1024 * 1024;
 
-/// Builds the response to a refused request in the format that its headers ask for.
+/// Builds the response to a rejected request in the format that its headers ask for.
 type RespondFn<R> = fn(&HostCheckError, &HeaderMap) -> R;
 
-/// Refuses requests for hosts that are not allowed before they reach the inner service.
+/// Rejects requests for hosts that are not allowed before they reach the inner service.
 #[derive(Debug)]
 pub(crate) struct HostCheckLayer<R> {
     allowed: AllowedHosts,
@@ -36,7 +36,7 @@ pub(crate) struct HostCheck<S, R> {
 }
 
 impl<R> HostCheckLayer<R> {
-    /// Creates a layer that builds the responses to refused requests with `respond`.
+    /// Creates a layer that builds the responses to rejected requests with `respond`.
     pub(crate) fn new(allowed: AllowedHosts, respond: RespondFn<R>) -> Self {
         Self { allowed, respond }
     }
@@ -91,7 +91,7 @@ where
         match self.allowed.check(request.uri(), request.headers()) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(error) => {
-                tracing::debug!(%error, "request refused");
+                tracing::debug!(%error, "request rejected");
                 let response = (self.respond)(&error, request.headers());
                 let body = request.into_body();
                 Either::Right(Box::pin(async move {

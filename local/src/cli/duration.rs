@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_durations_are_refused() {
+    fn invalid_durations_are_rejected() {
         for text in [
             "",
             "s",

@@ -1,4 +1,4 @@
-//! Command-line options, and their conversion to a [`Config`].
+//! Command-line options, and their conversion to a [`StackConfig`].
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -9,7 +9,9 @@ use clap::Args;
 use self::env_file::EnvFile;
 use super::duration;
 use crate::environment::Freeze;
-use crate::stack::{Config, FUNCTION, Fault, Logging, Ports, QueueConfig, QueueName, program_name};
+use crate::stack::{
+    FUNCTION, Fault, Logging, Ports, QueueConfig, QueueName, StackConfig, program_name,
+};
 use crate::{AllowedHosts, HostName};
 
 mod combinations;
@@ -178,8 +180,8 @@ impl ListenOptions {
 }
 
 impl StackOptions {
-    pub(super) fn config(self, paths: Paths, listeners: &ListenOptions) -> Config {
-        Config {
+    pub(super) fn config(self, paths: Paths, listeners: &ListenOptions) -> StackConfig {
+        StackConfig {
             function: paths.function,
             producer: paths.producer,
             ports: listeners.ports(),

@@ -5,7 +5,7 @@ use super::*;
 /// Columns of a terminal of the usual size.
 const COLUMNS: usize = 80;
 
-fn refused(arguments: &[&str]) -> String {
+fn rejected(arguments: &[&str]) -> String {
     let arguments = std::iter::once(&"baton").chain(arguments);
     parse(arguments).unwrap_err().to_string()
 }
@@ -56,23 +56,20 @@ fn default_values_are_in_the_help_without_lines_of_spaces() {
 }
 
 #[test]
-fn invalid_values_are_refused_with_the_expected_ones() {
+fn invalid_values_are_rejected_with_the_expected_ones() {
     assert!(
-        refused(&["up", "--faults", "explode=a"]).contains("KIND one of fail-once, panic, slow")
+        rejected(&["up", "--faults", "explode=a"]).contains("KIND one of fail-once, panic, slow")
     );
-    assert!(refused(&["up", "--env", "=x"]).contains("expected NAME=VALUE"));
-    assert!(refused(&["up", "--visibility-timeout", "soon"]).contains("such as 500ms, 3s or 2m"));
-    assert!(refused(&["up", "--batch-size", "0"]).contains("--batch-size"));
+    assert!(rejected(&["up", "--env", "=x"]).contains("expected NAME=VALUE"));
+    assert!(rejected(&["up", "--visibility-timeout", "soon"]).contains("such as 500ms, 3s or 2m"));
+    assert!(rejected(&["up", "--batch-size", "0"]).contains("--batch-size"));
     for number in ["0", "-1", "many"] {
-        let refusal = refused(&["up", &format!("--concurrency={number}")]);
-        assert!(
-            refusal.contains("expected a whole number from 1"),
-            "{refusal}"
-        );
+        let error = rejected(&["up", &format!("--concurrency={number}")]);
+        assert!(error.contains("expected a whole number from 1"), "{error}");
     }
-    assert!(refused(&["up", "--max-receive-count", "1001"]).contains("from 1 to 1000"));
-    assert!(refused(&["up", "--sqs-only", "--function", "x"]).contains("cannot be used with"));
-    assert!(refused(&["up", "--sqs-port", "65536"]).contains("--sqs-port"));
+    assert!(rejected(&["up", "--max-receive-count", "1001"]).contains("from 1 to 1000"));
+    assert!(rejected(&["up", "--sqs-only", "--function", "x"]).contains("cannot be used with"));
+    assert!(rejected(&["up", "--sqs-port", "65536"]).contains("--sqs-port"));
 }
 
 #[test]
@@ -82,8 +79,8 @@ fn an_allowed_host_has_neither_scheme_nor_port() {
         "--allow-host=a.test",
         "--allow-host=10.0.0.5"
     ]));
-    let refusal = refused_by_up(&["--allow-host", "http://a.test:80"]);
-    assert!(refusal.contains("without scheme and port"), "{refusal}");
+    let error = rejected_by_up(&["--allow-host", "http://a.test:80"]);
+    assert!(error.contains("without scheme and port"), "{error}");
 }
 
 #[test]
@@ -97,12 +94,12 @@ fn accepted(arguments: &[&str]) -> bool {
     parse(arguments).is_ok()
 }
 
-fn refused_by_up(arguments: &[&str]) -> String {
-    refused(&[&["up"], arguments].concat())
+fn rejected_by_up(arguments: &[&str]) -> String {
+    rejected(&[&["up"], arguments].concat())
 }
 
 #[test]
-fn values_that_aws_rejects_are_refused() {
+fn values_that_aws_rejects_are_invalid() {
     for (option, value, expected) in [
         ("--batch-size", "10001", "from 1 to 10000"),
         ("--batching-window", "301s", "300s or less"),
@@ -111,8 +108,8 @@ fn values_that_aws_rejects_are_refused() {
         ("--visibility-timeout", "721m", "720m (12 hours) or less"),
         ("--visibility-timeout", "1500ms", "whole seconds"),
     ] {
-        let refusal = refused_by_up(&[option, value]);
-        assert!(refusal.contains(expected), "{option} {value}: {refusal}");
+        let error = rejected_by_up(&[option, value]);
+        assert!(error.contains(expected), "{option} {value}: {error}");
     }
     assert!(accepted(&[
         "--batch-size=10000",
@@ -123,18 +120,18 @@ fn values_that_aws_rejects_are_refused() {
 }
 
 #[test]
-fn combinations_that_aws_rejects_are_refused_as_arguments() {
-    let refusal = refused_by_up(&["--batch-size", "11"]);
+fn combinations_that_aws_rejects_are_argument_errors() {
+    let error = rejected_by_up(&["--batch-size", "11"]);
     assert!(
-        refusal.contains("--batch-size 11 needs --batching-window of at least 1s"),
-        "{refusal}"
+        error.contains("--batch-size 11 needs --batching-window of at least 1s"),
+        "{error}"
     );
-    assert!(refusal.contains("Usage: baton up "), "{refusal}");
+    assert!(error.contains("Usage: baton up "), "{error}");
     assert!(accepted(&["--batch-size=11", "--batching-window=1s"]));
-    let refusal = refused_by_up(&["--visibility-timeout", "4s"]);
+    let error = rejected_by_up(&["--visibility-timeout", "4s"]);
     assert!(
-        refusal.contains("--function-timeout 5s is longer than --visibility-timeout 4s"),
-        "{refusal}"
+        error.contains("--function-timeout 5s is longer than --visibility-timeout 4s"),
+        "{error}"
     );
     assert!(accepted(&["--visibility-timeout=5s"]));
     let error = parse(["baton", "up", "--batch-size", "11"]).unwrap_err();
@@ -150,10 +147,10 @@ fn sqs_only_accepts_its_port_and_no_option_for_the_rest() {
         "--producer-port=1",
         "--batch-size=1",
     ] {
-        let refusal = refused_by_up(&["--sqs-only", option]);
-        assert!(refusal.contains("cannot be used with"), "{refusal}");
+        let error = rejected_by_up(&["--sqs-only", option]);
+        assert!(error.contains("cannot be used with"), "{error}");
         let name = option.split('=').next().unwrap();
-        assert!(refusal.contains(&format!("'{name}")), "{refusal}");
+        assert!(error.contains(&format!("'{name}")), "{error}");
     }
 }
 

@@ -52,13 +52,13 @@ impl DeadLetters {
             .queue_url(queue_url)
             .max_number_of_messages(MAX_RECEIVE)
             .wait_time_seconds(wait_seconds);
-        let answer = request
+        let response = request
             .send()
             .await
             .map_err(|error| DemoError::DeadLetters {
                 reason: describe_error(&error),
             })?;
-        let messages = answer.messages.unwrap_or_default();
+        let messages = response.messages.unwrap_or_default();
         let count = messages.len();
         self.message_ids.extend(
             messages

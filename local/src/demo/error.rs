@@ -22,13 +22,13 @@ pub enum DemoError {
     },
     /// The producer's response is not as expected.
     #[error(
-        "unexpected response to the onboarding of {customer_id}: {answer}, expected 202 with message_id and trace_id"
+        "unexpected response to the onboarding of {customer_id}: {response}, expected 202 with message_id and trace_id"
     )]
-    Refused {
+    UnexpectedResponse {
         /// Id of the customer.
         customer_id: String,
         /// Status and body of the response.
-        answer: String,
+        response: String,
     },
     /// The function failed a message that has no fault.
     #[error(

@@ -36,8 +36,8 @@ async fn send_one(
     onboarding: &Onboarding,
 ) -> Result<AcceptedMessage, DemoError> {
     let customer_id = onboarding.customer_id.clone();
-    let reply = match stack::post(producer, "/onboarding", &onboarding.body()).await {
-        Ok(reply) => reply,
+    let response = match stack::post(producer, "/onboarding", &onboarding.body()).await {
+        Ok(response) => response,
         Err(source) => {
             return Err(DemoError::Request {
                 customer_id,
@@ -45,18 +45,22 @@ async fn send_one(
             });
         }
     };
-    match serde_json::from_slice(&reply.body) {
+    match serde_json::from_slice(&response.body) {
         Ok(OnboardingResponse {
             message_id,
             trace_id,
-        }) if reply.status == StatusCode::ACCEPTED => Ok(AcceptedMessage {
+        }) if response.status == StatusCode::ACCEPTED => Ok(AcceptedMessage {
             customer_id,
             message_id,
             trace_id,
         }),
-        _ => Err(DemoError::Refused {
+        _ => Err(DemoError::UnexpectedResponse {
             customer_id,
-            answer: format!("{}: {}", reply.status, String::from_utf8_lossy(&reply.body)),
+            response: format!(
+                "{}: {}",
+                response.status,
+                String::from_utf8_lossy(&response.body)
+            ),
         }),
     }
 }

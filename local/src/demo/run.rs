@@ -20,7 +20,8 @@ use crate::AllowedHosts;
 use crate::environment::Freeze;
 use crate::otlp::{Span, SpanKind, SpanStore};
 use crate::stack::{
-    Config, FunctionWatcher, Logging, Ports, ProcessLog, QueueConfig, QueueName, Stack, StackError,
+    FunctionWatcher, Logging, Ports, ProcessLog, QueueConfig, QueueName, Stack, StackConfig,
+    StackError,
 };
 
 /// Maximum number of messages in a batch: few enough that a dozen messages form several batches in
@@ -77,7 +78,7 @@ impl Demo {
     /// Fails if the stack does not start.
     pub async fn start(function: PathBuf, producer: PathBuf) -> Result<Self, StackError> {
         let onboardings = scenario::onboardings();
-        let config = Config {
+        let config = StackConfig {
             function,
             producer: Some(producer),
             ports: Ports::default(),

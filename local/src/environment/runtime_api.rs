@@ -41,7 +41,7 @@ const MAX_DRAINED_BYTES: usize = 256 * 1024 * 1024;
 /// calls; the rest is a margin for a faulty runtime.
 const CALL_BUFFER: usize = 16;
 
-/// A call of the runtime, which the environment's task answers.
+/// A call of the runtime, which the environment's task responds to.
 #[derive(Debug)]
 pub(super) enum RuntimeCall {
     /// The runtime polls for the next event.
@@ -296,9 +296,9 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("{head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
     }
 
     #[tokio::test]
@@ -320,12 +320,12 @@ mod tests {
             ("GET /nothing HTTP/1.1\r\nHost: evil.example", 421),
         ] {
             let exchange = exchange(api.address, request);
-            let answer = timeout(SOON, exchange).await.unwrap();
+            let response = timeout(SOON, exchange).await.unwrap();
             assert!(
-                answer.starts_with(&format!("HTTP/1.1 {status} ")),
-                "{answer}"
+                response.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{response}"
             );
-            assert!(answer.contains("evil.example"), "{answer}");
+            assert!(response.contains("evil.example"), "{response}");
         }
         assert!(api.calls.try_recv().is_err());
     }

@@ -135,7 +135,7 @@ impl Poller {
         number: usize,
         wait_seconds: u64,
     ) -> Result<Vec<Message>, SdkError<ReceiveMessageError>> {
-        let answer = self
+        let response = self
             .sqs
             .receive_message()
             .queue_url(&self.mapping.queue_url)
@@ -146,7 +146,7 @@ impl Poller {
             .message_attribute_names("All")
             .send()
             .await?;
-        Ok(answer.messages.unwrap_or_default())
+        Ok(response.messages.unwrap_or_default())
     }
 
     fn queue_records(&mut self, messages: &[Message]) {

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_configurations_are_refused() {
+    fn invalid_configurations_are_rejected() {
         assert!(matches!(
             check("q", 10_001, 1, 30),
             Err(MappingError::BatchSize { limit: 10_000, .. })

@@ -41,7 +41,7 @@ pub(super) async fn delete_messages(
 
 /// Deletes up to ten messages and returns the number of those that were not deleted.
 async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> usize {
-    let mut refused = 0;
+    let mut rejected = 0;
     for attempt in 1..=MAX_ATTEMPTS {
         match delete_message_batch(sqs, queue_url, &handles).await {
             Ok(failed) => {
@@ -55,7 +55,7 @@ async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> 
                         "cannot delete a message"
                     );
                 }
-                refused += permanent.len();
+                rejected += permanent.len();
                 handles = retryable
                     .iter()
                     .filter_map(|entry| handles.get(position(entry)?).copied())
@@ -76,7 +76,7 @@ async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> 
             queue_url, "failed to delete messages: they will be delivered again"
         );
     }
-    handles.len() + refused
+    handles.len() + rejected
 }
 
 async fn delete_message_batch(

@@ -198,7 +198,7 @@ impl BatchInvoker {
 }
 
 async fn read_queue(sqs: &Client, queue_url: &str) -> Result<SourceQueue, MappingError> {
-    let answer = sqs
+    let response = sqs
         .get_queue_attributes()
         .queue_url(queue_url)
         .attribute_names(QueueAttributeName::QueueArn)
@@ -210,7 +210,7 @@ async fn read_queue(sqs: &Client, queue_url: &str) -> Result<SourceQueue, Mappin
             source: Box::new(error),
         })?;
     let value = |name| {
-        answer
+        response
             .attributes()
             .and_then(|attributes| attributes.get(&name))
             .cloned()

@@ -28,7 +28,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use super::config::Config;
+use super::config::OtlpConfig;
 use super::json::SkippedRecords;
 use super::signal::ExportRequest;
 use super::store::SpanStore;
@@ -46,10 +46,10 @@ const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
 /// Returns an error if the listener fails.
 pub async fn serve_grpc(
     listener: TcpListener,
-    config: impl Into<Config>,
+    config: impl Into<OtlpConfig>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Config {
+    let OtlpConfig {
         store,
         allowed_hosts,
     } = config.into();

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 use self::body::Format;
 use self::error::RequestError;
-use super::config::Config;
+use super::config::OtlpConfig;
 use super::metric::Metric;
 use super::signal::ExportRequest;
 use super::span::Span;
@@ -40,10 +40,10 @@ pub(super) use self::body::MAX_BODY_SIZE;
 /// Returns an error if the listener fails.
 pub async fn serve_http(
     listener: TcpListener,
-    config: impl Into<Config>,
+    config: impl Into<OtlpConfig>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Config {
+    let OtlpConfig {
         store,
         allowed_hosts,
     } = config.into();

@@ -129,7 +129,7 @@ async fn gzip_and_json_are_read() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_otlp_is_refused_with_a_status() {
+async fn a_request_that_is_not_otlp_is_rejected_with_a_status() {
     let receiver = HttpReceiver::start().await;
     let garbage = receiver
         .post("/v1/traces", &[("content-type", PROTOBUF)], vec![0xff; 8])
@@ -268,7 +268,7 @@ async fn a_page_that_rebinds_its_name_neither_reads_nor_sends_over_http() {
 }
 
 #[tokio::test]
-async fn another_authority_is_refused_over_grpc() {
+async fn another_authority_is_rejected_over_grpc() {
     let receiver = GrpcReceiver::start().await;
     let mut evil = receiver.client("http://evil.example").await;
     let status = evil.export(request(vec![plain_span(1)])).await.unwrap_err();

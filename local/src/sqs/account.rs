@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::clock::Timestamp;
-use super::error::Error;
+use super::error::SqsError;
 use super::limits::{self, MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, MAX_QUEUES, MAX_STORED_BYTES};
 use super::message::MessageContent;
 use super::new_message::{MessageDigests, NewMessage, ValidatedMessage};
@@ -75,22 +75,24 @@ impl Account {
         name: &str,
         attributes: &QueueAttributes,
         now: Timestamp,
-    ) -> Result<Option<(Uuid, Arc<QueueNotifier>)>, Error> {
+    ) -> Result<Option<(Uuid, Arc<QueueNotifier>)>, SqsError> {
         limits::check_queue_name(name)?;
         let settings = QueueSettings::default().with_attributes(attributes)?;
         if let Some(existing) = self.queues.get(name) {
             let difference = existing.settings().first_difference(attributes);
-            return difference.map_or(Ok(None), |attribute| Err(Error::QueueNameExists(attribute)));
+            return difference.map_or(Ok(None), |attribute| {
+                Err(SqsError::QueueNameExists(attribute))
+            });
         }
         self.check_redrive_target(settings.redrive.as_ref())?;
         let recreate_after = self.config.recreate_after;
         self.deleted
             .retain(|_, deleted_at| now < deleted_at.saturating_add(recreate_after));
         if self.deleted.contains_key(name) {
-            return Err(Error::QueueDeletedRecently);
+            return Err(SqsError::QueueDeletedRecently);
         }
         if self.queues.len() >= MAX_QUEUES {
-            return Err(Error::OverLimit(format!(
+            return Err(SqsError::OverLimit(format!(
                 "This endpoint supports at most {MAX_QUEUES} queues."
             )));
         }
@@ -105,8 +107,8 @@ impl Account {
     /// # Errors
     ///
     /// Returns `QueueDoesNotExist`.
-    pub(crate) fn queue(&mut self, name: &str) -> Result<&mut StandardQueue, Error> {
-        self.queues.get_mut(name).ok_or(Error::QueueDoesNotExist)
+    pub(crate) fn queue(&mut self, name: &str) -> Result<&mut StandardQueue, SqsError> {
+        self.queues.get_mut(name).ok_or(SqsError::QueueDoesNotExist)
     }
 
     /// Returns at most `limit` names of queues that start with `prefix` and sort after `after`.
@@ -135,8 +137,11 @@ impl Account {
     /// # Errors
     ///
     /// Returns `QueueDoesNotExist`.
-    pub(crate) fn delete_queue(&mut self, name: &str, now: Timestamp) -> Result<(), Error> {
-        let queue = self.queues.remove(name).ok_or(Error::QueueDoesNotExist)?;
+    pub(crate) fn delete_queue(&mut self, name: &str, now: Timestamp) -> Result<(), SqsError> {
+        let queue = self
+            .queues
+            .remove(name)
+            .ok_or(SqsError::QueueDoesNotExist)?;
         let notifier = queue.notifier();
         notifier.message_ready.notify_waiters();
         notifier.timer_changed.notify_one();
@@ -155,7 +160,7 @@ impl Account {
         name: &str,
         attributes: &QueueAttributes,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SqsError> {
         let settings = self.queue(name)?.settings().with_attributes(attributes)?;
         if attributes.contains_key("RedrivePolicy") {
             self.check_redrive_target(settings.redrive.as_ref())?;
@@ -176,7 +181,7 @@ impl Account {
         message: ValidatedMessage,
         kind: SendKind,
         now: Timestamp,
-    ) -> Result<SentMessage, Error> {
+    ) -> Result<SentMessage, SqsError> {
         let stored: usize = self.queues.values().map(StandardQueue::bytes).sum();
         let queue = self.queue(name)?;
         let ValidatedMessage { message, digests } = message;
@@ -185,7 +190,7 @@ impl Account {
             let reason = format!(
                 "This endpoint is full. It stores at most {MAX_STORED_BYTES} bytes of messages."
             );
-            return Err(Error::OverLimit(reason));
+            return Err(SqsError::OverLimit(reason));
         }
         let delay = parse_delay(&message)?.unwrap_or(queue.settings().delay);
         let accepted = SentMessage {
@@ -217,7 +222,7 @@ impl Account {
         name: &str,
         options: ReceiveOptions,
         now: Timestamp,
-    ) -> Result<Vec<ReceivedMessage>, Error> {
+    ) -> Result<Vec<ReceivedMessage>, SqsError> {
         let policy = self.queue(name)?.settings().redrive.clone();
         let redrive = policy.and_then(|policy| {
             Some((
@@ -246,7 +251,12 @@ impl Account {
     /// # Errors
     ///
     /// Returns `ReceiptHandleIsInvalid` if the handle is not one of this queue.
-    pub(crate) fn delete(&mut self, name: &str, handle: &str, now: Timestamp) -> Result<(), Error> {
+    pub(crate) fn delete(
+        &mut self,
+        name: &str,
+        handle: &str,
+        now: Timestamp,
+    ) -> Result<(), SqsError> {
         let queue = self.queue(name)?;
         let receipt = parse_receipt(queue, handle)?;
         queue.delete(receipt, now);
@@ -264,7 +274,7 @@ impl Account {
         handle: &str,
         seconds: i64,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SqsError> {
         let queue = self.queue(name)?;
         let receipt = parse_receipt(queue, handle)?;
         let reason = format!(
@@ -285,7 +295,7 @@ impl Account {
     /// # Errors
     ///
     /// Returns `QueueDoesNotExist` or `PurgeQueueInProgress`.
-    pub(crate) fn purge(&mut self, name: &str, now: Timestamp) -> Result<(), Error> {
+    pub(crate) fn purge(&mut self, name: &str, now: Timestamp) -> Result<(), SqsError> {
         let interval = self.config.purge_interval;
         self.queue(name)?.purge(name, interval, now)
     }
@@ -311,13 +321,15 @@ impl Account {
             .map(|_| name.to_owned())
     }
 
-    fn check_redrive_target(&self, redrive: Option<&RedrivePolicy>) -> Result<(), Error> {
+    fn check_redrive_target(&self, redrive: Option<&RedrivePolicy>) -> Result<(), SqsError> {
         match redrive {
-            Some(policy) if self.queue_name(&policy.target_arn).is_none() => Err(Error::parameter(
-                &policy.source,
-                "RedrivePolicy",
-                "Dead letter target does not exist.",
-            )),
+            Some(policy) if self.queue_name(&policy.target_arn).is_none() => {
+                Err(SqsError::parameter(
+                    &policy.source,
+                    "RedrivePolicy",
+                    "Dead letter target does not exist.",
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -330,10 +342,10 @@ impl Account {
 /// Returns `BatchRequestTooLong`.
 pub(crate) fn check_batch_size<'a>(
     messages: impl Iterator<Item = &'a NewMessage>,
-) -> Result<(), Error> {
+) -> Result<(), SqsError> {
     let sent: usize = messages.map(NewMessage::size).sum();
     if sent > MAX_MESSAGE_BYTES {
-        return Err(Error::BatchRequestTooLong {
+        return Err(SqsError::BatchRequestTooLong {
             limit: MAX_MESSAGE_BYTES,
             sent,
         });
@@ -341,7 +353,7 @@ pub(crate) fn check_batch_size<'a>(
     Ok(())
 }
 
-fn check_size(size: usize, limit: usize, kind: SendKind) -> Result<(), Error> {
+fn check_size(size: usize, limit: usize, kind: SendKind) -> Result<(), SqsError> {
     if size <= limit {
         return Ok(());
     }
@@ -350,12 +362,12 @@ fn check_size(size: usize, limit: usize, kind: SendKind) -> Result<(), Error> {
     } else {
         "cannot be validated"
     };
-    Err(Error::InvalidParameterValue(format!(
+    Err(SqsError::InvalidParameterValue(format!(
         "One or more parameters {verdict}. Reason: Message must be shorter than {limit} bytes."
     )))
 }
 
-fn parse_delay(message: &NewMessage) -> Result<Option<Duration>, Error> {
+fn parse_delay(message: &NewMessage) -> Result<Option<Duration>, SqsError> {
     let Some(seconds) = message.delay_seconds else {
         return Ok(None);
     };
@@ -364,12 +376,12 @@ fn parse_delay(message: &NewMessage) -> Result<Option<Duration>, Error> {
     Ok(Some(Duration::from_secs(seconds)))
 }
 
-fn parse_receipt(queue: &StandardQueue, handle: &str) -> Result<Receipt, Error> {
+fn parse_receipt(queue: &StandardQueue, handle: &str) -> Result<Receipt, SqsError> {
     let receipt = Receipt::parse(handle)?;
     if receipt.queue == queue.id {
         Ok(receipt)
     } else {
-        Err(Error::ReceiptHandleIsInvalid(handle.to_owned()))
+        Err(SqsError::ReceiptHandleIsInvalid(handle.to_owned()))
     }
 }
 

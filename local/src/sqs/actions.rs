@@ -1,6 +1,6 @@
 //! Actions of the API: one function per action, from JSON to JSON.
 
-use super::error::Error;
+use super::error::SqsError;
 
 mod json;
 mod queues;
@@ -16,7 +16,10 @@ pub(crate) use self::json::ActionRequest;
 ///
 /// Returns the action's own error, `UnsupportedOperation` for actions of AWS that this endpoint
 /// does not implement, or `UnknownOperation` for other names.
-pub(crate) async fn dispatch(action: &str, request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(crate) async fn dispatch(
+    action: &str,
+    request: &ActionRequest<'_>,
+) -> Result<Vec<u8>, SqsError> {
     match action {
         "CreateQueue" => queues::create_queue(request),
         "GetQueueUrl" => queues::get_queue_url(request),
@@ -40,10 +43,10 @@ pub(crate) async fn dispatch(action: &str, request: &ActionRequest<'_>) -> Resul
         | "ListDeadLetterSourceQueues"
         | "StartMessageMoveTask"
         | "CancelMessageMoveTask"
-        | "ListMessageMoveTasks" => Err(Error::UnsupportedOperation(format!(
+        | "ListMessageMoveTasks" => Err(SqsError::UnsupportedOperation(format!(
             "{action} is not supported by this endpoint."
         ))),
-        _ => Err(Error::UnknownOperation(format!(
+        _ => Err(SqsError::UnknownOperation(format!(
             "The action {action} is not valid for this endpoint."
         ))),
     }

@@ -15,14 +15,14 @@ const AWS_PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Configuration of the endpoint.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct SqsConfig {
     /// Region in queue ARNs.
     pub region: String,
     /// Account id in queue URLs and ARNs; twelve digits.
     pub account_id: String,
     /// Base of the queue URLs; `None` for `http://` and the listener's address.
     pub base_url: Option<String>,
-    /// Time after a `PurgeQueue` in which another one is refused. The default is 60 seconds, as on
+    /// Time after a `PurgeQueue` in which another one is rejected. The default is 60 seconds, as on
     /// AWS.
     pub purge_interval: Duration,
     /// Time after a `DeleteQueue` in which the name cannot be used again. The default is zero
@@ -32,7 +32,7 @@ pub struct Config {
     pub allowed_hosts: AllowedHosts,
 }
 
-impl Default for Config {
+impl Default for SqsConfig {
     fn default() -> Self {
         Self {
             region: LOCAL_REGION.to_owned(),

@@ -1,11 +1,11 @@
 //! Errors of the endpoint, with AWS's codes.
 
-/// Error of a request or of a batch entry.
+/// SqsError of a request or of a batch entry.
 ///
 /// `Display` is sent to the client, so it copies AWS's wording and punctuation, which people search
 /// for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub(crate) enum SqsError {
     #[error("The specified queue does not exist.")]
     QueueDoesNotExist,
     #[error("A queue already exists with the same name and a different value for attribute {0}")]
@@ -52,7 +52,7 @@ pub(crate) enum Error {
     UnknownOperation(String),
     #[error("{0}")]
     Serialization(String),
-    /// Error for a request from another site or for another host. AWS has no such error.
+    /// SqsError for a request from another site or for another host. AWS has no such error.
     #[error("{message}")]
     AccessDenied { status: u16, message: String },
 }
@@ -104,7 +104,7 @@ macro_rules! common_error {
     };
 }
 
-impl Error {
+impl SqsError {
     /// Returns the error for an invalid value of a parameter, in AWS's words.
     pub(crate) fn parameter(
         value: impl std::fmt::Display,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::error::Error;
+use super::error::SqsError;
 
 /// Largest message and largest batch, attributes included; 1 MiB since August 2025.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 1_048_576;
@@ -43,13 +43,13 @@ const MAX_NUMBER_DIGITS: usize = 38;
 /// # Errors
 ///
 /// Returns `InvalidParameterValue` for another number.
-pub(crate) fn check_count(wanted: i64, most: usize, name: &str) -> Result<usize, Error> {
+pub(crate) fn check_count(wanted: i64, most: usize, name: &str) -> Result<usize, SqsError> {
     let accepted = usize::try_from(wanted)
         .ok()
         .filter(|wanted| (1..=most).contains(wanted));
     accepted.ok_or_else(|| {
         let reason = format!("Must be between 1 and {most}, if provided.");
-        Error::parameter(wanted, name, &reason)
+        SqsError::parameter(wanted, name, &reason)
     })
 }
 
@@ -63,12 +63,12 @@ pub(crate) fn check_range(
     range: std::ops::RangeInclusive<i64>,
     name: &str,
     reason: &str,
-) -> Result<u64, Error> {
+) -> Result<u64, SqsError> {
     let accepted = range
         .contains(&value)
         .then(|| u64::try_from(value).ok())
         .flatten();
-    accepted.ok_or_else(|| Error::parameter(value, name, reason))
+    accepted.ok_or_else(|| SqsError::parameter(value, name, reason))
 }
 
 /// Checks the name of a queue.
@@ -77,16 +77,16 @@ pub(crate) fn check_range(
 ///
 /// Returns `UnsupportedOperation` for the name of a FIFO queue, and `InvalidParameterValue` for
 /// other invalid names.
-pub(crate) fn check_queue_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_queue_name(name: &str) -> Result<(), SqsError> {
     if name.ends_with(".fifo") {
-        return Err(Error::UnsupportedOperation(format!(
+        return Err(SqsError::UnsupportedOperation(format!(
             "FIFO queues are not supported by this endpoint: {name}"
         )));
     }
     if is_id(name) {
         return Ok(());
     }
-    Err(Error::InvalidParameterValue(
+    Err(SqsError::InvalidParameterValue(
         "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
             .to_owned(),
     ))
@@ -100,12 +100,12 @@ pub(crate) fn check_queue_name(name: &str) -> Result<(), Error> {
 /// # Errors
 ///
 /// Returns the error for the first rule that the batch breaks, in AWS's order.
-pub(crate) fn check_batch<'a>(action: &'static str, ids: &[&'a str]) -> Result<(), Error> {
+pub(crate) fn check_batch<'a>(action: &'static str, ids: &[&'a str]) -> Result<(), SqsError> {
     if ids.is_empty() {
-        return Err(Error::EmptyBatchRequest(action));
+        return Err(SqsError::EmptyBatchRequest(action));
     }
     if ids.len() > MAX_BATCH_ENTRIES {
-        return Err(Error::TooManyEntriesInBatchRequest {
+        return Err(SqsError::TooManyEntriesInBatchRequest {
             limit: MAX_BATCH_ENTRIES,
             sent: ids.len(),
         });
@@ -113,10 +113,10 @@ pub(crate) fn check_batch<'a>(action: &'static str, ids: &[&'a str]) -> Result<(
     let mut seen: HashSet<&'a str> = HashSet::new();
     for id in ids {
         if !is_id(id) {
-            return Err(Error::InvalidBatchEntryId);
+            return Err(SqsError::InvalidBatchEntryId);
         }
         if !seen.insert(id) {
-            return Err(Error::BatchEntryIdsNotDistinct((*id).to_owned()));
+            return Err(SqsError::BatchEntryIdsNotDistinct((*id).to_owned()));
         }
     }
     Ok(())
@@ -128,12 +128,12 @@ pub(crate) fn check_batch<'a>(action: &'static str, ids: &[&'a str]) -> Result<(
 ///
 /// Returns `InvalidParameterValue` unless it consists of 1 to 128 printable ASCII characters other
 /// than space.
-pub(crate) fn check_group_id(id: &str) -> Result<(), Error> {
+pub(crate) fn check_group_id(id: &str) -> Result<(), SqsError> {
     if (1..=MAX_GROUP_CHARS).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
     let reason = "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.";
-    Err(Error::parameter(id, "MessageGroupId", reason))
+    Err(SqsError::parameter(id, "MessageGroupId", reason))
 }
 
 /// Returns true if SQS accepts all characters of the text: those of XML 1.0.
@@ -210,22 +210,22 @@ mod tests {
         assert_eq!(check_batch("SendMessageBatch", &eleven[..10]), Ok(()));
         assert_eq!(
             check_batch("SendMessageBatch", &eleven),
-            Err(Error::TooManyEntriesInBatchRequest {
+            Err(SqsError::TooManyEntriesInBatchRequest {
                 limit: 10,
                 sent: 11
             })
         );
         assert_eq!(
             check_batch("SendMessageBatch", &[]),
-            Err(Error::EmptyBatchRequest("SendMessageBatch"))
+            Err(SqsError::EmptyBatchRequest("SendMessageBatch"))
         );
         assert_eq!(
             check_batch("SendMessageBatch", &["a", "a"]),
-            Err(Error::BatchEntryIdsNotDistinct("a".to_owned()))
+            Err(SqsError::BatchEntryIdsNotDistinct("a".to_owned()))
         );
         assert_eq!(
             check_batch("SendMessageBatch", &["a:b"]),
-            Err(Error::InvalidBatchEntryId)
+            Err(SqsError::InvalidBatchEntryId)
         );
     }
 

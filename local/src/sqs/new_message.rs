@@ -1,7 +1,7 @@
 //! A message that a sender wants to send, checked against AWS's rules before it gets an id.
 
 use super::digest;
-use super::error::Error;
+use super::error::SqsError;
 use super::limits::{self, MAX_ATTRIBUTE_NAME_CHARS, MAX_MESSAGE_ATTRIBUTES};
 use super::message::{self, AttributeValue, MessageAttributes, TypedAttribute};
 
@@ -33,7 +33,7 @@ impl NewMessage {
     /// # Errors
     ///
     /// Returns the error for the first rule that the message breaks.
-    pub(crate) fn validate(self) -> Result<ValidatedMessage, Error> {
+    pub(crate) fn validate(self) -> Result<ValidatedMessage, SqsError> {
         self.check()?;
         let digests = self.digests();
         Ok(ValidatedMessage {
@@ -42,12 +42,12 @@ impl NewMessage {
         })
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), SqsError> {
         if self.body.is_empty() {
-            return Err(Error::MissingParameter("MessageBody".to_owned()));
+            return Err(SqsError::MissingParameter("MessageBody".to_owned()));
         }
         if !limits::has_valid_characters(&self.body) {
-            return Err(Error::InvalidMessageContents);
+            return Err(SqsError::InvalidMessageContents);
         }
         check_attributes(&self.attributes)?;
         check_system_attributes(&self.system_attributes)?;
@@ -56,7 +56,7 @@ impl NewMessage {
         }
         if let Some(deduplication_id) = &self.deduplication_id {
             let reason = "The request include parameter that is not valid for this queue type.";
-            return Err(Error::parameter(
+            return Err(SqsError::parameter(
                 deduplication_id,
                 "MessageDeduplicationId",
                 reason,
@@ -107,9 +107,9 @@ pub(crate) struct MessageDigests {
     pub(crate) system_attributes: Option<String>,
 }
 
-fn check_attributes(attributes: &MessageAttributes) -> Result<(), Error> {
+fn check_attributes(attributes: &MessageAttributes) -> Result<(), SqsError> {
     if attributes.len() > MAX_MESSAGE_ATTRIBUTES {
-        return Err(Error::InvalidParameterValue(format!(
+        return Err(SqsError::InvalidParameterValue(format!(
             "Number of message attributes [{}] exceeds the allowed maximum [{MAX_MESSAGE_ATTRIBUTES}].",
             attributes.len()
         )));
@@ -121,23 +121,23 @@ fn check_attributes(attributes: &MessageAttributes) -> Result<(), Error> {
     })
 }
 
-fn check_system_attributes(attributes: &MessageAttributes) -> Result<(), Error> {
+fn check_system_attributes(attributes: &MessageAttributes) -> Result<(), SqsError> {
     attributes.iter().try_for_each(|(name, attribute)| {
         if name != TRACE_HEADER {
             let reason = format!("Message system attribute name '{name}' is not valid; only {TRACE_HEADER} can be sent.");
-            return Err(Error::InvalidParameterValue(reason));
+            return Err(SqsError::InvalidParameterValue(reason));
         }
         if attribute.data_type != "String" {
             let reason = format!("Message (system) attribute '{name}' must have the type 'String', not '{}'.", attribute.data_type);
-            return Err(Error::InvalidParameterValue(reason));
+            return Err(SqsError::InvalidParameterValue(reason));
         }
         check_value("system", name, attribute)
     })
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+fn check_name(name: &str) -> Result<(), SqsError> {
     let refuse = |reason: &str| {
-        Err(Error::InvalidParameterValue(format!(
+        Err(SqsError::InvalidParameterValue(format!(
             "{reason} The name is '{name}'."
         )))
     };
@@ -170,12 +170,12 @@ fn check_name(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_type(name: &str, data_type: &str) -> Result<(), Error> {
+fn check_type(name: &str, data_type: &str) -> Result<(), SqsError> {
     if data_type.chars().count() > MAX_ATTRIBUTE_NAME_CHARS {
         let reason = format!(
             "The type of message (user) attribute '{name}' must be at most 256 characters long."
         );
-        return Err(Error::InvalidParameterValue(reason));
+        return Err(SqsError::InvalidParameterValue(reason));
     }
     let (base, label) = data_type
         .split_once('.')
@@ -184,14 +184,14 @@ fn check_type(name: &str, data_type: &str) -> Result<(), Error> {
     {
         return Ok(());
     }
-    Err(Error::InvalidParameterValue(format!(
+    Err(SqsError::InvalidParameterValue(format!(
         "The type of message (user) attribute '{name}' is invalid. You must use only the following supported type prefixes: \
          Binary, Number, String."
     )))
 }
 
-fn check_value(kind: &str, name: &str, attribute: &TypedAttribute) -> Result<(), Error> {
-    let refuse = |reason: String| Err(Error::InvalidParameterValue(reason));
+fn check_value(kind: &str, name: &str, attribute: &TypedAttribute) -> Result<(), SqsError> {
+    let refuse = |reason: String| Err(SqsError::InvalidParameterValue(reason));
     let base = attribute.data_type.split('.').next().unwrap_or_default();
     let text = match (&attribute.value, base) {
         (AttributeValue::Binary(bytes), "Binary") if !bytes.is_empty() => return Ok(()),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use self::message_store::{MessageState, MessageStore, QueuedMessage};
 use super::clock::Timestamp;
-use super::error::Error;
+use super::error::SqsError;
 use super::limits::{MAX_IN_FLIGHT, MAX_VISIBILITY_SECONDS};
 use super::message::MessageContent;
 use super::receipt::Receipt;
@@ -176,12 +176,12 @@ impl StandardQueue {
         visibility: Duration,
         max_receives: Option<u32>,
         now: Timestamp,
-    ) -> Result<ReceiveOutcome, Error> {
+    ) -> Result<ReceiveOutcome, SqsError> {
         self.expire(now);
         self.messages.advance(now);
         let mut outcome = ReceiveOutcome::default();
         if self.messages.in_flight() >= MAX_IN_FLIGHT {
-            return Err(Error::OverLimit(format!(
+            return Err(SqsError::OverLimit(format!(
                 "Too many messages are in flight: {MAX_IN_FLIGHT} is the limit of a standard queue."
             )));
         }
@@ -228,7 +228,7 @@ impl StandardQueue {
         receipt: Receipt,
         timeout: Duration,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SqsError> {
         self.expire(now);
         self.messages.advance(now);
         let message = self
@@ -238,7 +238,7 @@ impl StandardQueue {
         let Some(message) = message else {
             let reason =
                 "Message does not exist or is not available for visibility timeout change.";
-            return Err(Error::parameter(handle, "ReceiptHandle", reason));
+            return Err(SqsError::parameter(handle, "ReceiptHandle", reason));
         };
         let visible_at = now.saturating_add(timeout);
         check_total_visibility(message, timeout, now)?;
@@ -267,12 +267,12 @@ impl StandardQueue {
         name: &str,
         interval: Duration,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SqsError> {
         if self
             .purged_at
             .is_some_and(|purged_at| now < purged_at.saturating_add(interval))
         {
-            return Err(Error::PurgeQueueInProgress(name.to_owned()));
+            return Err(SqsError::PurgeQueueInProgress(name.to_owned()));
         }
         self.purged_at = Some(now);
         self.messages.clear();
@@ -369,7 +369,7 @@ fn check_total_visibility(
     message: &QueuedMessage,
     timeout: Duration,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<(), SqsError> {
     let longest = MAX_VISIBILITY_SECONDS.unsigned_abs();
     let hidden = message.last_received_at.map_or(timeout, |received| {
         now.saturating_add(timeout).duration_since(received)
@@ -378,7 +378,7 @@ fn check_total_visibility(
         let reason = format!(
             "Total VisibilityTimeout for the message is beyond the limit [{longest} seconds]."
         );
-        return Err(Error::parameter(
+        return Err(SqsError::parameter(
             timeout.as_secs(),
             "VisibilityTimeout",
             reason,

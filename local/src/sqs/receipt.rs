@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
-use super::error::Error;
+use super::error::SqsError;
 
 /// Content of a receipt handle. The handle is base64, because clients should treat it as opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,8 @@ impl Receipt {
     /// # Errors
     ///
     /// Returns `ReceiptHandleIsInvalid` if this endpoint did not create the handle.
-    pub(crate) fn parse(handle: &str) -> Result<Self, Error> {
-        decode(handle).ok_or_else(|| Error::ReceiptHandleIsInvalid(handle.to_owned()))
+    pub(crate) fn parse(handle: &str) -> Result<Self, SqsError> {
+        decode(handle).ok_or_else(|| SqsError::ReceiptHandleIsInvalid(handle.to_owned()))
     }
 }
 
@@ -64,11 +64,11 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_refused() {
+    fn other_text_is_rejected() {
         for handle in ["", "garbage", "Z2FyYmFnZQ==", "YS9iL2M="] {
             assert_eq!(
                 Receipt::parse(handle),
-                Err(Error::ReceiptHandleIsInvalid(handle.to_owned()))
+                Err(SqsError::ReceiptHandleIsInvalid(handle.to_owned()))
             );
         }
     }

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::account::{Account, AccountConfig};
 use super::actions::{self, ActionRequest};
-use super::config::Config;
-use super::error::Error;
+use super::config::SqsConfig;
+use super::error::SqsError;
 use super::shared_account::SharedAccount;
 use super::wire::ErrorResponse;
 use crate::allowed_hosts::{AllowedHosts, HostCheckError, HostCheckLayer};
@@ -48,7 +48,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// Returns an error if the listener's address, which is part of the queue URLs, cannot be read.
 pub async fn serve(
     listener: TcpListener,
-    config: Config,
+    config: SqsConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let base_url = match config.base_url {
@@ -131,7 +131,7 @@ async fn handle(
             )
             .await
         }
-        (Ok(_), Err(_)) => Err(Error::Serialization(format!(
+        (Ok(_), Err(_)) => Err(SqsError::Serialization(format!(
             "The request body is incomplete or longer than {MAX_REQUEST_BYTES} bytes."
         ))),
         (Err(error), _) => Err(error),
@@ -139,7 +139,7 @@ async fn handle(
     let mut response = match result {
         Ok(json) => json.into_response(),
         Err(error) => {
-            tracing::debug!(code = error.codes().code, %method, "sqs request refused");
+            tracing::debug!(code = error.codes().code, %method, "sqs request rejected");
             error_response(&error)
         }
     };
@@ -150,30 +150,30 @@ async fn handle(
     response
 }
 
-fn action(headers: &HeaderMap) -> Result<&str, Error> {
+fn action(headers: &HeaderMap) -> Result<&str, SqsError> {
     let target = headers.get(TARGET).and_then(|value| value.to_str().ok());
     let Some(target) = target else {
         let reason = "The request has no X-Amz-Target header. This endpoint supports the AWS JSON 1.0 protocol, not the query protocol.";
-        return Err(Error::UnknownOperation(reason.to_owned()));
+        return Err(SqsError::UnknownOperation(reason.to_owned()));
     };
     target.strip_prefix(TARGET_PREFIX).ok_or_else(|| {
-        Error::UnknownOperation(format!(
+        SqsError::UnknownOperation(format!(
             "The target {target} is not an action of AmazonSQS."
         ))
     })
 }
 
-fn host_error_response(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
-    let error = Error::AccessDenied {
-        status: refusal.status().as_u16(),
-        message: refusal.to_string(),
+fn host_error_response(error: &HostCheckError, _headers: &HeaderMap) -> Response {
+    let error = SqsError::AccessDenied {
+        status: error.status().as_u16(),
+        message: error.to_string(),
     };
     let mut response = error_response(&error);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 
-fn error_response(error: &Error) -> Response {
+fn error_response(error: &SqsError) -> Response {
     let codes = error.codes();
     let body = ErrorResponse {
         shape: codes.shape,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::error::Error;
+use super::error::SqsError;
 use super::limits::{
     MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS,
     MIN_MAXIMUM_MESSAGE_BYTES,
@@ -67,7 +67,7 @@ impl QueueSettings {
     /// # Errors
     ///
     /// Returns the error for the first invalid attribute.
-    pub(crate) fn with_attributes(&self, attributes: &QueueAttributes) -> Result<Self, Error> {
+    pub(crate) fn with_attributes(&self, attributes: &QueueAttributes) -> Result<Self, SqsError> {
         let mut settings = self.clone();
         for (name, value) in attributes {
             settings.set(name, value)?;
@@ -111,7 +111,7 @@ impl QueueSettings {
             .map(|(name, _)| name.clone())
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), SqsError> {
         match name {
             "VisibilityTimeout" => {
                 self.visibility_timeout = parse_seconds(name, value, 0, MAX_VISIBILITY_SECONDS)?
@@ -144,13 +144,13 @@ impl QueueSettings {
             }
             "KmsMasterKeyId" => self.set_opaque(name, value),
             "SqsManagedSseEnabled" | "Policy" => {
-                return Err(Error::InvalidAttributeValue(name.to_owned()));
+                return Err(SqsError::InvalidAttributeValue(name.to_owned()));
             }
             "FifoQueue" if value == "true" => {
-                return Err(Error::UnsupportedOperation(NO_FIFO.to_owned()));
+                return Err(SqsError::UnsupportedOperation(NO_FIFO.to_owned()));
             }
             // Read-only attributes, such as QueueArn, get the same error on AWS.
-            _ => return Err(Error::InvalidAttributeName(name.to_owned())),
+            _ => return Err(SqsError::InvalidAttributeName(name.to_owned())),
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ pub(crate) fn is_queue_attribute(name: &str) -> bool {
     READABLE.contains(&name) || FIFO_ONLY.contains(&name)
 }
 
-fn parse_seconds(name: &str, value: &str, least: i64, most: i64) -> Result<Duration, Error> {
+fn parse_seconds(name: &str, value: &str, least: i64, most: i64) -> Result<Duration, SqsError> {
     let accepted = value
         .parse::<i64>()
         .ok()
@@ -198,15 +198,15 @@ fn parse_seconds(name: &str, value: &str, least: i64, most: i64) -> Result<Durat
     let seconds = accepted.and_then(|seconds| u64::try_from(seconds).ok());
     seconds
         .map(Duration::from_secs)
-        .ok_or_else(|| Error::InvalidAttributeValue(name.to_owned()))
+        .ok_or_else(|| SqsError::InvalidAttributeValue(name.to_owned()))
 }
 
-fn parse_message_size(name: &str, value: &str) -> Result<usize, Error> {
+fn parse_message_size(name: &str, value: &str) -> Result<usize, SqsError> {
     let accepted = value
         .parse()
         .ok()
         .filter(|size| (MIN_MAXIMUM_MESSAGE_BYTES..=MAX_MESSAGE_BYTES).contains(size));
-    accepted.ok_or_else(|| Error::InvalidAttributeValue(name.to_owned()))
+    accepted.ok_or_else(|| SqsError::InvalidAttributeValue(name.to_owned()))
 }
 
 #[cfg(test)]
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_their_range_are_refused() {
+    fn values_outside_their_range_are_rejected() {
         let edges = [
             ("VisibilityTimeout", 0, 43_200),
             ("DelaySeconds", 0, 900),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_attribute_changes_nothing() {
+    fn a_rejected_attribute_changes_nothing() {
         let settings = QueueSettings::default();
         assert!(
             settings

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::account::{Account, ReceiveOptions};
 use super::clock::{Clock, Timestamp};
-use super::error::Error;
+use super::error::SqsError;
 use super::queue::{QueueNotifier, ReceivedMessage};
 use super::settings::QueueAttributes;
 
@@ -54,7 +54,7 @@ impl SharedAccount {
         self: &Arc<Self>,
         name: &str,
         attributes: &QueueAttributes,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SqsError> {
         let created = self.access(|account, now| account.create_queue(name, attributes, now))?;
         if let Some((id, notifier)) = created {
             tokio::spawn(run_timer(Arc::clone(self), name.to_owned(), id, notifier));
@@ -74,7 +74,7 @@ impl SharedAccount {
         name: &str,
         options: ReceiveOptions,
         wait: Option<Duration>,
-    ) -> Result<Vec<ReceivedMessage>, Error> {
+    ) -> Result<Vec<ReceivedMessage>, SqsError> {
         let wait = match wait {
             Some(wait) => wait,
             None => self.access(|account, _| {
@@ -95,7 +95,7 @@ impl SharedAccount {
             let expired = Instant::now() >= deadline;
             match received {
                 Ok(messages) if messages.is_empty() && !expired => {}
-                Err(Error::OverLimit(_)) if !wait.is_zero() => {
+                Err(SqsError::OverLimit(_)) if !wait.is_zero() => {
                     if expired {
                         return Ok(Vec::new());
                     }

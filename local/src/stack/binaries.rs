@@ -98,7 +98,7 @@ pub enum BuildError {
     },
     /// The output of cargo could not be read.
     #[error("cannot read the output of cargo")]
-    Answer(#[source] io::Error),
+    Output(#[source] io::Error),
     /// Cargo succeeded but reported no executable.
     #[error("cargo built {name} but did not report its path")]
     Missing {
@@ -144,10 +144,10 @@ pub async fn build<const N: usize>(
         alternative,
     })?;
     let built = match running.stdout() {
-        Some(answers) => executables(answers).await.map_err(BuildError::Answer)?,
+        Some(output) => executables(output).await.map_err(BuildError::Output)?,
         None => Vec::new(),
     };
-    let status = running.wait().await.map_err(BuildError::Answer)?;
+    let status = running.wait().await.map_err(BuildError::Output)?;
     if !status.success() {
         return Err(BuildError::Failed { names, status });
     }
@@ -196,8 +196,8 @@ struct CargoTarget {
     name: String,
 }
 
-async fn executables(answers: impl AsyncRead + Unpin) -> io::Result<Vec<(String, PathBuf)>> {
-    let mut lines = BufReader::new(answers).lines();
+async fn executables(output: impl AsyncRead + Unpin) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut lines = BufReader::new(output).lines();
     let mut found = Vec::new();
     while let Some(line) = lines.next_line().await? {
         // Other messages, and the output of build scripts, are ignored.
@@ -231,7 +231,7 @@ fn locate<const N: usize>(
 mod tests {
     use super::*;
 
-    const ANSWERS: &str = r#"{"reason":"compiler-artifact","target":{"name":"bytes"},"executable":null}
+    const CARGO_OUTPUT: &str = r#"{"reason":"compiler-artifact","target":{"name":"bytes"},"executable":null}
 not json
 {"reason":"compiler-artifact","target":{"name":"onboarding-api"},"executable":"/t/demo/onboarding-api"}
 {"reason":"compiler-artifact","target":{"name":"onboarding-lambda"},"executable":"/t/demo/onboarding-lambda"}
@@ -240,7 +240,7 @@ not json
 
     #[tokio::test]
     async fn executables_are_found_in_the_output_of_cargo() {
-        let built = executables(ANSWERS.as_bytes()).await.unwrap();
+        let built = executables(CARGO_OUTPUT.as_bytes()).await.unwrap();
         let paths = locate(&[FUNCTION, PRODUCER], &built).unwrap();
         assert_eq!(
             paths,

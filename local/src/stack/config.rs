@@ -26,7 +26,7 @@ const MAX_CUSTOMER_ID: usize = 64;
 
 /// Configuration of the whole stack.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct StackConfig {
     /// Path of the function: any binary that speaks the Lambda Runtime API.
     pub function: PathBuf,
     /// Path of the producer, if one should run: a binary that reads the same variables as
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_faults_are_refused() {
+    fn invalid_faults_are_rejected() {
         let longest = format!("panic={}", "c".repeat(64));
         assert!(longest.parse::<Fault>().is_ok());
         let too_long = format!("{longest}c");

@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio::sync::broadcast;
 
 use super::binaries::{self, program_name};
-use super::config::{ACCOUNT, Config, ONBOARDING_FUNCTION, REGION};
+use super::config::{ACCOUNT, ONBOARDING_FUNCTION, REGION, StackConfig};
 use super::error::{FunctionExit, StackError};
 use crate::environment::{self, EarlyExit, Function, Lambda, LogSource};
 use crate::lines;
@@ -24,7 +24,10 @@ pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
 }
 
 /// Sets up the function without starting an environment.
-pub(super) fn create(config: &Config, env: BTreeMap<String, String>) -> Result<Lambda, StackError> {
+pub(super) fn create(
+    config: &StackConfig,
+    env: BTreeMap<String, String>,
+) -> Result<Lambda, StackError> {
     let function = Function {
         name: name(&config.function),
         binary: config.function.clone(),

@@ -4,7 +4,7 @@ use aws_sdk_sqs::Client;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::config::Config;
+use super::config::StackConfig;
 use super::error::StackError;
 use crate::environment::Lambda;
 use crate::mapping::{
@@ -22,7 +22,7 @@ pub(super) struct MappingTask {
 impl MappingTask {
     /// Creates the mapping, with the checks that AWS makes, and starts to poll.
     pub(super) async fn start(
-        config: &Config,
+        config: &StackConfig,
         queue_url: &str,
         sqs: Client,
         lambda: Lambda,

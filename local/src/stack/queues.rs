@@ -89,14 +89,14 @@ async fn create_queue(
 }
 
 async fn queue_arn(client: &Client, url: &str) -> Result<String, QueueError> {
-    let answer = client
+    let response = client
         .get_queue_attributes()
         .queue_url(url)
         .attribute_names(QueueArn)
         .send()
         .await
         .map_err(queue_error("GetQueueAttributes"))?;
-    let arn = answer
+    let arn = response
         .attributes
         .and_then(|mut attributes| attributes.remove(&QueueArn));
     arn.ok_or(QueueError {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::binaries::program_name;
-use super::config::{CREDENTIALS, Config, Fault, Logging, REGION};
+use super::config::{CREDENTIALS, Fault, Logging, REGION, StackConfig};
 
 /// Export interval of the producer in milliseconds: short, so that a trace is complete soon after
 /// its request.
@@ -38,7 +38,7 @@ pub(super) struct Addresses<'a> {
 /// Returns the variables of the function in addition to those that Lambda sets.
 pub(super) fn function_variables(
     addresses: &Addresses<'_>,
-    config: &Config,
+    config: &StackConfig,
 ) -> BTreeMap<String, String> {
     let mut variables = telemetry_variables(addresses, &config.function, config.logging);
     remove_conflicting(&mut variables, config);
@@ -60,7 +60,7 @@ pub(super) fn function_variables(
 
 /// Removes variables that would give the user's own variables for the function another meaning than
 /// in a deployment.
-fn remove_conflicting(variables: &mut BTreeMap<String, String>, config: &Config) {
+fn remove_conflicting(variables: &mut BTreeMap<String, String>, config: &StackConfig) {
     let is_given = |name: &str| config.variables.iter().any(|(given, _)| given == name);
     if ENDPOINTS.into_iter().any(is_given) {
         variables.remove(PROTOCOL);
@@ -71,7 +71,7 @@ fn remove_conflicting(variables: &mut BTreeMap<String, String>, config: &Config)
 pub(super) fn producer_variables(
     binary: &Path,
     addresses: &Addresses<'_>,
-    config: &Config,
+    config: &StackConfig,
 ) -> BTreeMap<String, String> {
     let mut variables = telemetry_variables(addresses, binary, config.logging);
     variables.extend(aws_variables(addresses));
@@ -154,8 +154,8 @@ mod tests {
         otlp_http: "http://127.0.0.1:2",
     };
 
-    fn config(faults: Vec<Fault>) -> Config {
-        Config {
+    fn config(faults: Vec<Fault>) -> StackConfig {
+        StackConfig {
             function: "/t/demo/my-function".into(),
             producer: Some(PRODUCER.into()),
             ports: Ports {
@@ -193,7 +193,7 @@ mod tests {
     /// Returns the variables of a function for which the user gives these.
     fn given(logging: Logging, pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let pairs = pairs.iter();
-        let config = Config {
+        let config = StackConfig {
             variables: pairs
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),

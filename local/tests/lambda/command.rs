@@ -125,7 +125,7 @@ async fn the_error_without_a_checkout_names_the_options_that_avoid_a_build() {
 }
 
 #[tokio::test]
-async fn faults_for_a_function_that_does_not_know_them_are_refused() {
+async fn faults_for_a_function_that_does_not_know_them_are_rejected() {
     let function = function().binary;
     let function = function.to_str().unwrap();
     let output = baton(&["up", "--faults", "panic=c-1", "--function", function]).await;
@@ -138,7 +138,7 @@ async fn faults_for_a_function_that_does_not_know_them_are_refused() {
 }
 
 #[tokio::test]
-async fn a_port_for_a_producer_that_is_not_started_is_refused() {
+async fn a_port_for_a_producer_that_is_not_started_is_rejected() {
     let function = function().binary;
     let function = function.to_str().unwrap();
     let output = baton(&["up", "--producer-port", "9", "--function", function]).await;

@@ -480,7 +480,7 @@ async fn a_response_may_be_as_large_as_on_aws_and_no_larger() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_too_large_is_refused() {
+async fn an_event_that_is_too_large_is_rejected() {
     let lambda = start(|_| {}).await;
     let error = lambda
         .invoke(Bytes::from(vec![b'x'; 6 * 1024 * 1024 + 1]))
@@ -509,7 +509,7 @@ async fn responses_may_be_streamed() {
 }
 
 #[tokio::test]
-async fn invalid_responses_are_refused() {
+async fn invalid_responses_are_rejected() {
     let lambda = start(|_| {}).await;
     assert_eq!(invoke(&lambda, "confused").await, "mine");
     eventually("the statuses are logged", || {
@@ -617,7 +617,7 @@ async fn kills_between_invocations_lose_no_event() {
 }
 
 #[tokio::test]
-async fn invalid_functions_are_refused() {
+async fn invalid_functions_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "").unwrap();

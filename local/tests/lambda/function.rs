@@ -96,8 +96,8 @@ impl TestFunction {
             ),
             ("/2022-07-01/telemetry", ""),
         ] {
-            let answer = self.request("POST", path, name, registration.as_bytes());
-            println!("{path} {} {}", answer.status, answer.body);
+            let response = self.request("POST", path, name, registration.as_bytes());
+            println!("{path} {} {}", response.status, response.body);
         }
     }
 
@@ -143,11 +143,12 @@ impl TestFunction {
             }
             "error" => {
                 let document = json!({ "errorType": "Asked", "errorMessage": rest });
-                self.answer(event, "error", "", document.to_string().as_bytes());
+                self.post_result(event, "error", "", document.to_string().as_bytes());
             }
             "large" => {
-                let answer = self.answer(event, "response", "", &vec![b'x'; rest.parse().unwrap()]);
-                println!("status {}", answer.status);
+                let response =
+                    self.post_result(event, "response", "", &vec![b'x'; rest.parse().unwrap()]);
+                println!("status {}", response.status);
             }
             "stream" => self.stream(event, ""),
             "stream-error" => {
@@ -205,8 +206,8 @@ impl TestFunction {
         );
         let statuses = [
             unknown.status,
-            self.answer(event, "response", "", b"mine").status,
-            self.answer(event, "response", "", b"again").status,
+            self.post_result(event, "response", "", b"mine").status,
+            self.post_result(event, "response", "", b"again").status,
         ];
         println!("statuses {statuses:?}");
     }
@@ -241,10 +242,10 @@ impl TestFunction {
     }
 
     fn respond(&mut self, event: &HttpMessage, body: &str) {
-        self.answer(event, "response", "", body.as_bytes());
+        self.post_result(event, "response", "", body.as_bytes());
     }
 
-    fn answer(
+    fn post_result(
         &mut self,
         event: &HttpMessage,
         kind: &str,

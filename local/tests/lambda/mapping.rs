@@ -323,7 +323,7 @@ async fn stopping_lets_an_invocation_finish() {
 }
 
 #[tokio::test]
-async fn an_invalid_mapping_is_refused() {
+async fn an_invalid_mapping_is_rejected() {
     let queue = TestQueue::create(30).await;
     let slow = start(|function| function.timeout = Duration::from_secs(31)).await;
     let refused = EventSourceMapping::create(queue.mapping(10), queue.client.clone(), slow.clone())

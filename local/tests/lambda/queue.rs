@@ -28,7 +28,7 @@ impl TestQueue {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(sqs::serve(
             listener,
-            sqs::Config::default(),
+            sqs::SqsConfig::default(),
             std::future::pending(),
         ));
         let client = client(&endpoint);
@@ -76,12 +76,12 @@ impl TestQueue {
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
         let request = self.client.get_queue_attributes().queue_url(&self.url);
-        let answer = request
+        let response = request
             .set_attribute_names(Some(names.to_vec()))
             .send()
             .await
             .unwrap();
-        let attributes = answer.attributes.unwrap();
+        let attributes = response.attributes.unwrap();
         names
             .iter()
             .map(|name| attributes[name].parse::<usize>().unwrap())

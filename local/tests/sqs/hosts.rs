@@ -54,7 +54,7 @@ async fn only_loopback_names_and_those_of_sqs_are_accepted() {
 }
 
 #[tokio::test]
-async fn a_refused_host_is_an_error_of_sqs_that_says_what_to_do() {
+async fn a_rejected_host_is_an_error_of_sqs_that_says_what_to_do() {
     let endpoint = Endpoint::start().await;
     let response = list_queues(endpoint.address, "Host: evil.example\r\n").await;
     for expected in [
@@ -101,7 +101,7 @@ async fn every_host_in_a_request_is_checked() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_is_refused() {
+async fn a_page_of_another_origin_is_rejected() {
     let endpoint = Endpoint::start().await;
     for (origin, status) in [
         ("https://evil.example", 403),

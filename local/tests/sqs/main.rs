@@ -14,8 +14,8 @@ mod queues;
 // Sending, receiving and deleting messages, batches, and redrive.
 mod messages;
 
-// Refused requests, and the SDK's errors for them.
-mod refusals;
+// Rejected requests, and the SDK's errors for them.
+mod errors;
 
 // Start and shutdown.
 mod lifecycle;

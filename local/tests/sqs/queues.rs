@@ -1,5 +1,5 @@
 use aws_sdk_sqs::types::QueueAttributeName;
-use baton_local::sqs::Config;
+use baton_local::sqs::SqsConfig;
 
 use crate::support::Endpoint;
 
@@ -23,11 +23,11 @@ async fn a_queue_url_has_the_address_the_account_and_the_name() {
 
 #[tokio::test]
 async fn the_configuration_decides_region_account_and_base_url() {
-    let config = Config {
+    let config = SqsConfig {
         region: "eu-central-1".to_owned(),
         account_id: "123456789012".to_owned(),
         base_url: Some("http://sqs.test:1/".to_owned()),
-        ..Config::default()
+        ..SqsConfig::default()
     };
     let endpoint = Endpoint::start_with(config).await;
     let url = endpoint.queue("orders", &[]).await;

@@ -7,7 +7,7 @@ use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::purge_queue::PurgeQueueError;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, QueueAttributeName};
-use baton_local::sqs::{Config, serve};
+use baton_local::sqs::{SqsConfig, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -21,10 +21,10 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) async fn start() -> Self {
-        Self::start_with(Config::default()).await
+        Self::start_with(SqsConfig::default()).await
     }
 
-    pub(crate) async fn start_with(config: Config) -> Self {
+    pub(crate) async fn start_with(config: SqsConfig) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -146,8 +146,8 @@ pub(super) fn environment_shutting_down() -> Response {
 }
 
 /// Builds the response to a request for another host, or from another site's page.
-pub(super) fn host_error_response(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
-    error_response(refusal.status(), "Forbidden", &refusal.to_string())
+pub(super) fn host_error_response(error: &HostCheckError, _headers: &HeaderMap) -> Response {
+    error_response(error.status(), "Forbidden", &error.to_string())
 }
 
 pub(super) fn error_response(status: StatusCode, error_type: &str, message: &str) -> Response {

@@ -53,8 +53,7 @@ impl ActiveInvocation {
         }
     }
 
-    /// Handles a `/next`. Returns it if the invocation has ended, to be answered with the next
-    /// event.
+    /// Handles a `/next`. Returns it if the invocation has ended: it then waits for the next event.
     pub(super) fn handle_next(&mut self, next: NextReply) -> Option<NextReply> {
         if self.reply.is_none() {
             return Some(next);

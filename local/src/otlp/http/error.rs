@@ -12,7 +12,7 @@ const INVALID_ARGUMENT: i32 = 3;
 /// gRPC code of requests for other hosts.
 const PERMISSION_DENIED: i32 = 7;
 
-/// Error of a refused request.
+/// Error of a rejected request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     #[error("content-type {0:?} is not OTLP: expected application/x-protobuf or application/json")]

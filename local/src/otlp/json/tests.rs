@@ -203,7 +203,7 @@ fn an_unreadable_point_or_log_record_is_skipped_alone() {
 }
 
 #[test]
-fn a_body_that_is_not_a_request_is_refused_as_a_whole() {
+fn a_body_that_is_not_a_request_is_rejected_as_a_whole() {
     for (body, reason) in [
         ("[1", "EOF while parsing"),
         ("[]", "expected an object"),

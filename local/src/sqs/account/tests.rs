@@ -44,7 +44,7 @@ fn message(body: &str, delay_seconds: Option<i64>) -> ValidatedMessage {
         .unwrap()
 }
 
-fn code<T>(result: Result<T, Error>) -> Result<(), &'static str> {
+fn code<T>(result: Result<T, SqsError>) -> Result<(), &'static str> {
     result.map(drop).map_err(|error| error.codes().code)
 }
 
@@ -237,7 +237,7 @@ fn a_batch_may_be_as_large_as_the_largest_message() {
         message("y", None).message,
     ];
     assert_eq!(check_batch_size(messages[..1].iter()), Ok(()));
-    let too_long = Error::BatchRequestTooLong {
+    let too_long = SqsError::BatchRequestTooLong {
         limit: 1_048_576,
         sent: 1_048_577,
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::sqs::error::Error;
+use crate::sqs::error::SqsError;
 use crate::sqs::limits;
 use crate::sqs::shared_account::SharedAccount;
 use crate::sqs::wire::messages::BatchRequest;
@@ -20,7 +20,7 @@ pub(crate) struct ActionRequest<'a> {
 }
 
 impl ActionRequest<'_> {
-    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, SqsError> {
         // Some clients send no body if every field is optional.
         let body = if self.body.is_empty() {
             b"{}"
@@ -28,19 +28,19 @@ impl ActionRequest<'_> {
             self.body
         };
         serde_json::from_slice(body)
-            .map_err(|error| Error::Serialization(describe_json_error(&error)))
+            .map_err(|error| SqsError::Serialization(describe_json_error(&error)))
     }
 
     /// Returns the queue name in a queue URL. Scheme and host are ignored, because a container may
     /// reach this endpoint under another name.
-    pub(super) fn queue_name(&self, url: Option<&str>) -> Result<String, Error> {
+    pub(super) fn queue_name(&self, url: Option<&str>) -> Result<String, SqsError> {
         let url = require(url, "QueueUrl")?;
         let mut segments = url.rsplit('/');
         let (Some(name), Some(account)) = (segments.next(), segments.next()) else {
-            return Err(Error::InvalidAddress(url.to_owned()));
+            return Err(SqsError::InvalidAddress(url.to_owned()));
         };
         if name.is_empty() || account.is_empty() {
-            return Err(Error::InvalidAddress(url.to_owned()));
+            return Err(SqsError::InvalidAddress(url.to_owned()));
         }
         self.check_account(account)?;
         Ok(name.to_owned())
@@ -53,7 +53,7 @@ impl ActionRequest<'_> {
     pub(super) fn batch<T: DeserializeOwned>(
         &self,
         action: &'static str,
-    ) -> Result<(String, Vec<(String, T)>), Error> {
+    ) -> Result<(String, Vec<(String, T)>), SqsError> {
         let input: BatchRequest<T> = self.parse()?;
         let name = self.queue_name(input.queue_url.as_deref())?;
         let entries = input.entries.unwrap_or_default();
@@ -72,33 +72,33 @@ impl ActionRequest<'_> {
     }
 
     /// Returns an error for another account, whose queues do not exist here.
-    pub(super) fn check_account(&self, account: &str) -> Result<(), Error> {
+    pub(super) fn check_account(&self, account: &str) -> Result<(), SqsError> {
         if account == self.account.account_id() {
             Ok(())
         } else {
-            Err(Error::QueueDoesNotExist)
+            Err(SqsError::QueueDoesNotExist)
         }
     }
 }
 
-pub(super) fn to_json(response: &impl Serialize) -> Result<Vec<u8>, Error> {
+pub(super) fn to_json(response: &impl Serialize) -> Result<Vec<u8>, SqsError> {
     serde_json::to_vec(response).map_err(|error| {
-        Error::Serialization(format!(
+        SqsError::Serialization(format!(
             "The response cannot be serialized as JSON: {error}"
         ))
     })
 }
 
-pub(super) fn require<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Error> {
+pub(super) fn require<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, SqsError> {
     value
         .filter(|value| !value.is_empty())
-        .ok_or_else(|| Error::MissingParameter(name.to_owned()))
+        .ok_or_else(|| SqsError::MissingParameter(name.to_owned()))
 }
 
 /// Builds the response of a batch action from the outcome of each entry.
 pub(super) fn batch_response<T: Serialize>(
-    outcomes: impl Iterator<Item = Result<T, (String, Error)>>,
-) -> Result<Vec<u8>, Error> {
+    outcomes: impl Iterator<Item = Result<T, (String, SqsError)>>,
+) -> Result<Vec<u8>, SqsError> {
     let mut response = BatchResponse {
         successful: Vec::new(),
         failed: Vec::new(),

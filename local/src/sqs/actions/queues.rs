@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::json::{ActionRequest, require, to_json};
-use crate::sqs::error::Error;
+use crate::sqs::error::SqsError;
 use crate::sqs::limits::{self, MAX_LIST_RESULTS};
 use crate::sqs::settings::{self, QueueAttributes};
 use crate::sqs::wire::{
@@ -13,11 +13,11 @@ use crate::sqs::wire::{
     SetQueueAttributesRequest,
 };
 
-pub(super) fn create_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn create_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: CreateQueueRequest = request.parse()?;
     let name = require(input.queue_name.as_deref(), "QueueName")?;
     if input.tags.is_some_and(|tags| !tags.is_empty()) {
-        return Err(Error::UnsupportedOperation(
+        return Err(SqsError::UnsupportedOperation(
             "Queue tags are not supported by this endpoint.".to_owned(),
         ));
     }
@@ -29,7 +29,7 @@ pub(super) fn create_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error
     })
 }
 
-pub(super) fn get_queue_url(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn get_queue_url(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: GetQueueUrlRequest = request.parse()?;
     let name = require(input.queue_name.as_deref(), "QueueName")?;
     if let Some(owner) = &input.queue_owner_aws_account_id {
@@ -43,7 +43,7 @@ pub(super) fn get_queue_url(request: &ActionRequest<'_>) -> Result<Vec<u8>, Erro
     })
 }
 
-pub(super) fn list_queues(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn list_queues(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: ListQueuesRequest = request.parse()?;
     let prefix = input.queue_name_prefix.unwrap_or_default();
     let after = input.next_token.as_deref().map(read_token).transpose()?;
@@ -71,7 +71,7 @@ pub(super) fn list_queues(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error>
     })
 }
 
-pub(super) fn delete_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn delete_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: QueueRequest = request.parse()?;
     let name = request.queue_name(input.queue_url.as_deref())?;
     request
@@ -80,7 +80,7 @@ pub(super) fn delete_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error
     to_json(&EmptyResponse {})
 }
 
-pub(super) fn purge_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn purge_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: QueueRequest = request.parse()?;
     let name = request.queue_name(input.queue_url.as_deref())?;
     request
@@ -89,7 +89,7 @@ pub(super) fn purge_queue(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error>
     to_json(&EmptyResponse {})
 }
 
-pub(super) fn get_queue_attributes(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn get_queue_attributes(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: GetQueueAttributesRequest = request.parse()?;
     let name = request.queue_name(input.queue_url.as_deref())?;
     let names = input.attribute_names.unwrap_or_default();
@@ -100,7 +100,7 @@ pub(super) fn get_queue_attributes(request: &ActionRequest<'_>) -> Result<Vec<u8
         .iter()
         .find(|name| !settings::is_queue_attribute(name))
     {
-        return Err(Error::InvalidAttributeName(unknown.clone()));
+        return Err(SqsError::InvalidAttributeName(unknown.clone()));
     }
     if !names.iter().any(|name| name == "All") {
         attributes.retain(|name, _| names.contains(name));
@@ -108,24 +108,24 @@ pub(super) fn get_queue_attributes(request: &ActionRequest<'_>) -> Result<Vec<u8
     to_json(&GetQueueAttributesResponse { attributes })
 }
 
-pub(super) fn set_queue_attributes(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn set_queue_attributes(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: SetQueueAttributesRequest = request.parse()?;
     let name = request.queue_name(input.queue_url.as_deref())?;
     let attributes: QueueAttributes = input
         .attributes
-        .ok_or_else(|| Error::MissingParameter("Attributes".to_owned()))?;
+        .ok_or_else(|| SqsError::MissingParameter("Attributes".to_owned()))?;
     request
         .account
         .access(|account, now| account.set_attributes(&name, &attributes, now))?;
     to_json(&EmptyResponse {})
 }
 
-fn read_token(token: &str) -> Result<String, Error> {
+fn read_token(token: &str) -> Result<String, SqsError> {
     let name = URL_SAFE_NO_PAD
         .decode(token)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     name.ok_or_else(|| {
-        Error::parameter(token, "NextToken", "ListQueues did not return this token.")
+        SqsError::parameter(token, "NextToken", "ListQueues did not return this token.")
     })
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::json::{ActionRequest, to_json};
 use crate::sqs::account::ReceiveOptions;
 use crate::sqs::digest;
-use crate::sqs::error::Error;
+use crate::sqs::error::SqsError;
 use crate::sqs::limits::{self, MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS};
 use crate::sqs::message::{AttributeValue, TypedAttribute};
 use crate::sqs::queue::ReceivedMessage;
@@ -32,7 +32,7 @@ const SYSTEM_ATTRIBUTES: [&str; 10] = [
     "DeadLetterQueueSourceArn",
 ];
 
-pub(super) async fn receive_message(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) async fn receive_message(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: ReceiveMessageRequest = request.parse()?;
     let name = request.queue_name(input.queue_url.as_deref())?;
     let mut system = input.message_system_attribute_names.unwrap_or_default();
@@ -41,7 +41,7 @@ pub(super) async fn receive_message(request: &ActionRequest<'_>) -> Result<Vec<u
         !SYSTEM_ATTRIBUTES.contains(&name.as_str()) && !settings::is_queue_attribute(name)
     });
     if let Some(unknown) = unknown {
-        return Err(Error::InvalidAttributeName(unknown.clone()));
+        return Err(SqsError::InvalidAttributeName(unknown.clone()));
     }
     let most = input.max_number_of_messages.unwrap_or(1);
     let options = ReceiveOptions {
@@ -62,7 +62,7 @@ pub(super) async fn receive_message(request: &ActionRequest<'_>) -> Result<Vec<u
     to_json(&ReceiveMessageResponse { messages })
 }
 
-fn check_seconds(value: Option<i64>, most: i64, name: &str) -> Result<Option<Duration>, Error> {
+fn check_seconds(value: Option<i64>, most: i64, name: &str) -> Result<Option<Duration>, SqsError> {
     let reason = format!("Must be >= 0 and <= {most}, if provided.");
     let checked = value
         .map(|value| limits::check_range(value, 0..=most, name, &reason))

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::json::{ActionRequest, batch_response, require, to_json};
 use crate::sqs::account::{self, SendKind, SentMessage};
-use crate::sqs::error::Error;
+use crate::sqs::error::SqsError;
 use crate::sqs::message::{AttributeValue, MessageAttributes, TypedAttribute};
 use crate::sqs::new_message::NewMessage;
 use crate::sqs::wire::messages::{
@@ -15,7 +15,7 @@ use crate::sqs::wire::messages::{
     SendMessageResultEntry,
 };
 
-pub(super) fn send_message(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn send_message(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let input: SendMessageRequest = request.parse()?;
     let name = request.queue_name(input.queue_url.as_deref())?;
     let accepted = send(
@@ -27,9 +27,9 @@ pub(super) fn send_message(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error
     to_json(&to_response(accepted))
 }
 
-pub(super) fn send_message_batch(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn send_message_batch(request: &ActionRequest<'_>) -> Result<Vec<u8>, SqsError> {
     let (name, entries) = request.batch("SendMessageBatch")?;
-    let messages: Vec<(String, Result<NewMessage, Error>)> = entries
+    let messages: Vec<(String, Result<NewMessage, SqsError>)> = entries
         .into_iter()
         .map(|(id, message)| (id, read_message(message)))
         .collect();
@@ -55,7 +55,7 @@ fn send(
     name: &str,
     mut message: NewMessage,
     kind: SendKind,
-) -> Result<SentMessage, Error> {
+) -> Result<SentMessage, SqsError> {
     message.inherited_trace_header = request
         .trace_header
         .filter(|header| !header.is_empty())
@@ -66,7 +66,7 @@ fn send(
         .access(|account, now| account.send(name, message, kind, now))
 }
 
-fn read_message(message: SendMessageFields) -> Result<NewMessage, Error> {
+fn read_message(message: SendMessageFields) -> Result<NewMessage, SqsError> {
     Ok(NewMessage {
         body: message.message_body.unwrap_or_default(),
         attributes: read_attributes(message.message_attributes)?,
@@ -80,7 +80,7 @@ fn read_message(message: SendMessageFields) -> Result<NewMessage, Error> {
 
 fn read_attributes(
     values: Option<BTreeMap<String, MessageAttributeValue>>,
-) -> Result<MessageAttributes, Error> {
+) -> Result<MessageAttributes, SqsError> {
     values
         .unwrap_or_default()
         .into_iter()
@@ -88,11 +88,11 @@ fn read_attributes(
         .collect()
 }
 
-fn read_attribute(name: &str, value: MessageAttributeValue) -> Result<TypedAttribute, Error> {
+fn read_attribute(name: &str, value: MessageAttributeValue) -> Result<TypedAttribute, SqsError> {
     let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     if some(&value.string_list_values) || some(&value.binary_list_values) {
         let reason = "Message attribute list values in SendMessage operation are not supported.";
-        return Err(Error::UnsupportedOperation(reason.to_owned()));
+        return Err(SqsError::UnsupportedOperation(reason.to_owned()));
     }
     let data_type = require(
         value.data_type.as_deref(),
@@ -109,14 +109,14 @@ fn read_attribute(name: &str, value: MessageAttributeValue) -> Result<TypedAttri
             let reason = format!(
                 "Message (user) attribute '{name}' must contain one value, not a StringValue and a BinaryValue."
             );
-            return Err(Error::InvalidParameterValue(reason));
+            return Err(SqsError::InvalidParameterValue(reason));
         }
     };
     Ok(TypedAttribute { data_type, value })
 }
 
-fn not_base64(name: &str) -> Error {
-    Error::Serialization(format!(
+fn not_base64(name: &str) -> SqsError {
+    SqsError::Serialization(format!(
         "The BinaryValue of message attribute '{name}' is not base64."
     ))
 }

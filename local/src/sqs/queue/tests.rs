@@ -232,7 +232,7 @@ fn a_purge_deletes_all_messages_once_per_interval() {
     assert_eq!(counts(&mut queue, 1), ["0", "0", "0"]);
     assert_eq!(
         queue.purge("q", interval, at(60)),
-        Err(Error::PurgeQueueInProgress("q".to_owned()))
+        Err(SqsError::PurgeQueueInProgress("q".to_owned()))
     );
     assert_eq!(queue.purge("q", interval, at(61)), Ok(()));
     send(&mut queue, "new", 0, 61);
@@ -241,7 +241,7 @@ fn a_purge_deletes_all_messages_once_per_interval() {
 }
 
 #[test]
-fn a_receive_is_refused_at_the_limit_of_messages_in_flight() {
+fn a_receive_is_rejected_at_the_limit_of_messages_in_flight() {
     let mut queue = queue();
     for _ in 0..=MAX_IN_FLIGHT {
         send(&mut queue, "m", 0, 0);

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::sqs::error::Error;
+use crate::sqs::error::SqsError;
 
 /// Largest `maxReceiveCount`.
 const MAX_RECEIVE_COUNT: u32 = 1_000;
@@ -47,11 +47,11 @@ impl RedrivePolicy {
     /// # Errors
     ///
     /// Returns `InvalidParameterValue`, which says what is missing or wrong.
-    pub(crate) fn parse(source: &str) -> Result<Option<Self>, Error> {
+    pub(crate) fn parse(source: &str) -> Result<Option<Self>, SqsError> {
         if source.is_empty() {
             return Ok(None);
         }
-        let refuse = |reason: &str| Error::parameter(source, "RedrivePolicy", reason);
+        let refuse = |reason: &str| SqsError::parameter(source, "RedrivePolicy", reason);
         let policy: RedrivePolicyJson = serde_json::from_str(source)
             .map_err(|_| refuse("RedrivePolicy policy is not a valid JSON map."))?;
         let target_arn = policy
@@ -88,11 +88,11 @@ impl RedrivePolicy {
 /// # Errors
 ///
 /// Returns `InvalidParameterValue` unless the policy is JSON of the documented form.
-pub(crate) fn check_allow_policy(source: &str) -> Result<(), Error> {
+pub(crate) fn check_allow_policy(source: &str) -> Result<(), SqsError> {
     if source.is_empty() {
         return Ok(());
     }
-    let refuse = |reason: &str| Err(Error::parameter(source, "RedriveAllowPolicy", reason));
+    let refuse = |reason: &str| Err(SqsError::parameter(source, "RedriveAllowPolicy", reason));
     let Ok(policy) = serde_json::from_str::<RedriveAllowPolicy>(source) else {
         return refuse(
             "Amazon SQS can't create the redrive allow policy, as it's in an unsupported format.",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_or_impossible_policy_is_refused() {
+    fn an_incomplete_or_impossible_policy_is_rejected() {
         let refused = [
             "{",
             "[]",

@@ -85,7 +85,7 @@ impl TestAccount {
 
     /// Starts a long poll that returns the number of received messages, and the milliseconds since
     /// the start of the test.
-    fn poll(&self, queue: &'static str) -> JoinHandle<Result<(usize, u128), Error>> {
+    fn poll(&self, queue: &'static str) -> JoinHandle<Result<(usize, u128), SqsError>> {
         let (account, started) = (Arc::clone(&self.account), self.started);
         tokio::spawn(async move {
             let received = account.receive(queue, ONE, Some(WAIT)).await?;
@@ -183,7 +183,7 @@ async fn a_redriven_message_wakes_the_receiver_of_dead_letters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_poll_waits_for_fewer_messages_in_flight_and_a_short_one_is_refused() {
+async fn a_long_poll_waits_for_fewer_messages_in_flight_and_a_short_one_is_rejected() {
     let test = TestAccount::new();
     for _ in 0..=MAX_IN_FLIGHT {
         test.send("dead", 0);
@@ -220,7 +220,7 @@ async fn deleting_the_queue_ends_its_polls() {
     test.account
         .access(|account, now| account.delete_queue("q", now))
         .unwrap();
-    assert_eq!(poll.await.unwrap(), Err(Error::QueueDoesNotExist));
+    assert_eq!(poll.await.unwrap(), Err(SqsError::QueueDoesNotExist));
 }
 
 #[tokio::test(start_paused = true)]
