@@ -69,11 +69,11 @@ pub(crate) enum HostCheckError {
     #[error("expected one Host header, found {0}")]
     SeveralHosts(usize),
     #[error(
-        "the host {0:?} is not a name of this endpoint: expected localhost, a loopback address, or a name given to `baton up` with --allow-host"
+        "the host {0:?} is not allowed: expected localhost, a name under .localhost, a loopback address, or a name given to `baton up` with --allow-host"
     )]
     Host(String),
     #[error(
-        "the origin {0:?} is another site: expected localhost, a loopback address, or a name given to `baton up` with --allow-host"
+        "the origin {0:?} is not allowed: expected localhost, a name under .localhost, a loopback address, or a name given to `baton up` with --allow-host"
     )]
     Origin(String),
 }

@@ -110,7 +110,9 @@ pub(super) struct ListenOptions {
 
 /// Options for the queue, the event source mapping and the function.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Queue, event source mapping and function")]
+#[command(
+    next_help_heading = "Queue, event source mapping and function (TIME such as 500ms, 3s or 2m)"
+)]
 pub(super) struct StackOptions {
     /// Name of the queue; its dead-letter queue is NAME-dlq
     #[arg(long, value_name = "NAME", default_value = "onboarding")]
@@ -224,7 +226,7 @@ fn batch_size(text: &str) -> Result<NonZeroUsize, String> {
 }
 
 fn concurrency(text: &str) -> Result<NonZeroUsize, &'static str> {
-    text.parse().map_err(|_| "expected a whole number from 1")
+    text.parse().map_err(|_| "expected a positive integer")
 }
 
 fn batching_window(text: &str) -> Result<Duration, String> {

@@ -77,7 +77,7 @@ pub(super) fn error(error: &dyn Error) {
     print_line(format_args!("{FAILURE}error:{FAILURE:#} {error}"));
     let mut cause = error.source();
     while let Some(error) = cause {
-        print_line(format_args!("  {DIMMED}because:{DIMMED:#} {error}"));
+        print_line(format_args!("  {DIMMED}caused by:{DIMMED:#} {error}"));
         cause = error.source();
     }
 }

@@ -65,7 +65,7 @@ fn invalid_values_are_rejected_with_the_expected_ones() {
     assert!(rejected(&["up", "--batch-size", "0"]).contains("--batch-size"));
     for number in ["0", "-1", "many"] {
         let error = rejected(&["up", &format!("--concurrency={number}")]);
-        assert!(error.contains("expected a whole number from 1"), "{error}");
+        assert!(error.contains("expected a positive integer"), "{error}");
     }
     assert!(rejected(&["up", "--max-receive-count", "1001"]).contains("from 1 to 1000"));
     assert!(rejected(&["up", "--sqs-only", "--function", "x"]).contains("cannot be used with"));
@@ -123,7 +123,7 @@ fn values_that_aws_rejects_are_invalid() {
 fn combinations_that_aws_rejects_are_argument_errors() {
     let error = rejected_by_up(&["--batch-size", "11"]);
     assert!(
-        error.contains("--batch-size 11 needs --batching-window of at least 1s"),
+        error.contains("--batch-size 11 requires a --batching-window of at least 1s"),
         "{error}"
     );
     assert!(error.contains("Usage: baton up "), "{error}");

@@ -48,23 +48,24 @@ const NOT_FOR_SQS_ONLY: [&str; 19] = [
 
 /// Start the stack, print its endpoints, and run until Ctrl-C
 ///
-/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, and the
-/// function with its event source mapping. The onboarding function also gets its producer. Then
-/// prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave
-/// no process behind.
+/// Starts the SQS endpoint, a queue and its dead-letter queue, the OTLP receiver, and the function
+/// with its event source mapping. The onboarding function also gets its producer. Then prints the
+/// endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave no process
+/// behind.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXIT_CODES_HELP)]
 pub(super) struct UpArgs {
     /// Print one line of JSON when the stack is ready: {"sqs": URL, "queue_url": URL,
     /// "dead_letter_queue_url": URL, "producer": URL or null, "otlp_http": URL, "otlp_grpc": URL,
-    /// "console": URL or null, "variables": {NAME: VALUE}}. The variables are those to export in a
-    /// shell. With --sqs-only, everything but "sqs" and "variables" is null
+    /// "variables": {NAME: VALUE}}. The variables are those to export in a shell. With --sqs-only,
+    /// everything but "sqs" and "variables" is null
     #[arg(long)]
     json: bool,
     /// Start only the SQS endpoint, without queues
     #[arg(long, conflicts_with_all = NOT_FOR_SQS_ONLY)]
     sqs_only: bool,
-    /// Print the logs of the function and the producer to standard error
+    /// Print the logs of the function and the producer to standard error. Without it, only the
+    /// warnings and errors that they log as JSON while they start are printed
     #[arg(long)]
     logs: bool,
     #[command(flatten)]
@@ -123,6 +124,8 @@ pub(super) async fn run(arguments: UpArgs, signals: &mut Signals) -> Exit {
     }
     if logs {
         logs::follow(&stack);
+    } else {
+        logs::print_warnings(&stack);
     }
     run_until_stopped(stack, watch, logs, signals).await
 }
@@ -232,7 +235,6 @@ struct ReadyLine<'a> {
     producer: Option<&'a str>,
     otlp_http: Option<&'a str>,
     otlp_grpc: Option<&'a str>,
-    console: Option<&'a str>,
     variables: BTreeMap<String, String>,
 }
 
@@ -245,7 +247,6 @@ impl<'a> ReadyLine<'a> {
             producer: endpoints.producer.as_deref(),
             otlp_http: Some(&endpoints.otlp_http),
             otlp_grpc: Some(&endpoints.otlp_grpc),
-            console: None,
             variables: variables.into_iter().collect(),
         }
     }
@@ -384,7 +385,7 @@ mod tests {
             },
         )
         .unwrap();
-        let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"console":null,"variables":{"AWS_DEFAULT_REGION":"us-east-1"}}"#;
+        let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"variables":{"AWS_DEFAULT_REGION":"us-east-1"}}"#;
         assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
     }
 

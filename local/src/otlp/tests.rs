@@ -255,7 +255,7 @@ async fn a_page_that_rebinds_its_name_neither_reads_nor_sends_over_http() {
         let response = receiver.post(path, &headers, Vec::new()).await;
         assert_eq!(response.status, StatusCode::MISDIRECTED_REQUEST, "{path}");
         let body = String::from_utf8_lossy(&response.body).into_owned();
-        assert!(body.contains("is not a name of this endpoint"), "{body}");
+        assert!(body.contains("is not allowed"), "{body}");
     }
     let headers = [
         ("content-type", PROTOBUF),

@@ -235,6 +235,22 @@ async fn the_example_command_sends_a_message_to_the_function() {
 }
 
 #[tokio::test]
+async fn without_logs_only_the_warnings_and_errors_of_the_start_are_printed() {
+    let up = BatonUp::start(&function().binary, &["--env", "INIT=warn"]).await;
+    let error = up.wait_for_line(r#""level":"ERROR""#).await;
+    assert!(error.starts_with("function 1 "), "{error}");
+    up.wait_for_line(r#""level":"WARN""#).await;
+    let has_info = up
+        .stderr_lines
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|line| line.contains("INFO"));
+    assert!(!has_info, "{:?}", up.stderr_lines);
+    up.stop().await;
+}
+
+#[tokio::test]
 async fn an_early_exit_is_reported_with_the_output_of_that_environment() {
     let up = BatonUp::start(&function().binary, &ONE_BY_ONE).await;
     up.send(&["babble 3000", "die 1000"]).await;

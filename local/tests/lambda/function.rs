@@ -77,6 +77,11 @@ impl TestFunction {
             }
             Ok("exit") => exit(7),
             Ok("hang") => sleep("60000"),
+            Ok("warn") => {
+                for level in ["INFO", "WARN", "ERROR"] {
+                    println!("{}", json!({ "level": level, "message": "from the start" }));
+                }
+            }
             _ => {}
         }
         loop {

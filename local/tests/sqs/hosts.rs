@@ -60,7 +60,7 @@ async fn a_rejected_host_is_an_error_of_sqs_that_says_what_to_do() {
     for expected in [
         "content-type: application/x-amz-json-1.0",
         "\"__type\":\"com.amazon.coral.service#AccessDeniedException\"",
-        "the host \\\"evil.example\\\" is not a name of this endpoint",
+        "the host \\\"evil.example\\\" is not allowed",
         "--allow-host",
     ] {
         assert!(response.contains(expected), "{expected}: {response}");

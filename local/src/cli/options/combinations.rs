@@ -37,7 +37,7 @@ fn conflict(settings: &StackOptions) -> Option<String> {
     } = settings;
     if batch_size.get() > MAX_BATCH_WITHOUT_WINDOW && *batching_window < MIN_WINDOW {
         return Some(format!(
-            "--batch-size {batch_size} needs --batching-window of at least {MIN_WINDOW:?}"
+            "--batch-size {batch_size} requires a --batching-window of at least {MIN_WINDOW:?}"
         ));
     }
     if function_timeout > visibility_timeout {
