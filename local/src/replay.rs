@@ -1,12 +1,11 @@
 //! Sends spans that functions and services wrote to their logs because no collector accepted them.
 //!
 //! The stages are: opening a log (`input`), unpacking (`unpack`), joining lines that a container
-//! runtime split (`container_lines`), finding spill lines (`scan`), joining fragments of long spans
-//! (`fragments`), and sending (`send`). A log is read once, sequentially, and at most a few
-//! megabytes of it are in memory. The ids of accepted spans are recorded in a ledger, so that
-//! replaying a log again sends nothing.
+//! runtime split (`container_lines`), finding spill lines (`scan`), turning them into spans
+//! (`line_processor`) and joining the fragments of long ones (`fragments`), and sending (`send`). A
+//! log is read once, sequentially, and at most a few megabytes of it are in memory. The ids of
+//! accepted spans are recorded in a ledger, so that replaying a log again sends nothing.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::thread;
@@ -16,13 +15,11 @@ use baton_telemetry::replay::Sender;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use self::fragments::FragmentBuffer;
 use self::input::LogInput;
 use self::ledger::ReplayLedger;
-use self::report::DamagedLine;
+use self::line_processor::LineProcessor;
 use self::scan::{ScannedLine, Scanner};
-use self::send::{BatchSender, SpilledSpans};
-use self::spill_line::{SpillContent, SpillLine, SpillLineError};
+use self::send::BatchSender;
 use self::unpack::{UnpackContext, UnreadablePart};
 
 mod byte_search;
@@ -31,6 +28,7 @@ mod error;
 mod fragments;
 mod input;
 mod ledger;
+mod line_processor;
 mod line_rewriter;
 mod report;
 mod scan;
@@ -104,26 +102,18 @@ impl Replay {
         report.endpoint = self.sender.endpoint().to_owned();
         report.is_dry_run = self.settings.is_dry_run;
         let sender = (!self.settings.is_dry_run).then_some(&self.sender);
-        let mut processor = LineProcessor {
-            sender: BatchSender::new(sender, &mut self.ledger),
-            fragments: FragmentBuffer::new(),
-            seen: HashSet::new(),
-            is_forced: self.settings.is_forced,
-            report,
-        };
+        let sender = BatchSender::new(sender, &mut self.ledger);
+        let mut processor = LineProcessor::new(sender, self.settings.is_forced, report);
         let mut events = spawn_reader(self.inputs);
         let mut outcome = Ok(());
         loop {
             match timeout(IDLE, events.recv()).await {
                 Ok(Some(ScanEvent::Line(file, found))) => processor.process(file, found).await?,
-                Ok(Some(ScanEvent::Unreadable(file, part))) => {
-                    processor.report.unreadable.push((file, part));
-                }
+                Ok(Some(ScanEvent::Unreadable(file, part))) => processor.add_unreadable(file, part),
                 // Spans before the read error are still sent, and the other files are still read.
                 Ok(Some(ScanEvent::Failed(error))) => outcome = Err(error),
                 Ok(None) => break,
-                Err(_) if processor.sender.is_empty() => {}
-                Err(_) => processor.sender.send(processor.report).await?,
+                Err(_) => processor.send_pending().await?,
             }
         }
         let report = processor.finish().await?;
@@ -183,86 +173,6 @@ fn scan(
         if !emit(Ok(found)) {
             return Ok(());
         }
-    }
-}
-
-/// Turns scanned lines into spans to send.
-struct LineProcessor<'a> {
-    sender: BatchSender<'a>,
-    fragments: FragmentBuffer,
-    /// Ids of complete lines that have been processed.
-    seen: HashSet<String>,
-    is_forced: bool,
-    report: &'a mut ReplayReport,
-}
-
-impl<'a> LineProcessor<'a> {
-    async fn process(&mut self, file: String, found: ScannedLine) -> Result<(), ReplayError> {
-        let ScannedLine { line_number, line } = found;
-        let damaged = |error: SpillLineError| DamagedLine {
-            file,
-            line: line_number,
-            text: error.to_string(),
-        };
-        let spans = match line.and_then(|line| self.complete_spans(line)) {
-            Ok(Some(spans)) => spans,
-            Ok(None) => return Ok(()),
-            Err(error @ SpillLineError::MessageOmitted) => {
-                let DamagedLine { file, line, text } = damaged(error);
-                let position = format!("line {line}");
-                let unreadable = UnreadablePart { position, text };
-                self.report.unreadable.push((file, unreadable));
-                return Ok(());
-            }
-            Err(error) => {
-                self.report.damaged.push(damaged(error));
-                return Ok(());
-            }
-        };
-        self.seen.insert(spans.id.clone());
-        self.report.spans += spans.count;
-        if !self.is_forced && self.sender.is_in_ledger(&spans.id) {
-            self.report.sent_before += spans.count;
-            return Ok(());
-        }
-        self.sender.add(spans, self.report).await
-    }
-
-    /// Returns the spans that this line completes, unless the same line was processed before.
-    fn complete_spans(&mut self, line: SpillLine) -> Result<Option<SpilledSpans>, SpillLineError> {
-        let SpillLine {
-            id,
-            span_count,
-            content,
-        } = line;
-        self.report.lines += 1;
-        if self.seen.contains(&id) {
-            return Ok(None);
-        }
-        let request = match content {
-            SpillContent::Request(request) => request,
-            SpillContent::Fragment(fragment) => match self.fragments.add(&id, fragment) {
-                Some(text) => spill_line::decode_request(&text, span_count)?,
-                None => {
-                    self.report
-                        .incomplete
-                        .extend(self.fragments.remove_excess());
-                    return Ok(None);
-                }
-            },
-        };
-        Ok(Some(SpilledSpans {
-            id,
-            count: span_count,
-            request,
-        }))
-    }
-
-    async fn finish(mut self) -> Result<&'a mut ReplayReport, ReplayError> {
-        let missing = std::iter::from_fn(|| self.fragments.remove_oldest());
-        self.report.incomplete.extend(missing);
-        self.sender.send(self.report).await?;
-        Ok(self.report)
     }
 }
 
