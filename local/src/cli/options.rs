@@ -10,7 +10,7 @@ use self::env_file::EnvFile;
 use super::duration;
 use crate::environment::Freeze;
 use crate::stack::{
-    FUNCTION, Fault, Logging, Ports, QueueConfig, QueueName, StackConfig, program_name,
+    FUNCTION, Fault, Logging, PRODUCER, Ports, QueueConfig, QueueName, StackConfig, program_name,
 };
 use crate::{AllowedHosts, HostName};
 
@@ -61,6 +61,13 @@ impl Binaries {
     /// Returns true if a producer is started.
     pub(super) fn has_producer(&self) -> bool {
         self.producer.is_some() || (self.is_onboarding() && !self.no_producer)
+    }
+
+    /// Returns true if the onboarding API is started as the producer: built here, or given under
+    /// its file name.
+    pub(super) fn has_onboarding_api(&self) -> bool {
+        let is_onboarding_api = |path: &PathBuf| program_name(path) == PRODUCER.name();
+        self.has_producer() && self.producer.as_ref().is_none_or(is_onboarding_api)
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) struct UpArgs {
 const SEND_WITH_CLI: &str = r#"aws sqs send-message --endpoint-url $AWS_ENDPOINT_URL_SQS --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
 
 /// Example that is printed when the stack is ready.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Suggestion {
     /// A request to the producer, whose message the function understands.
     Onboarding,
@@ -93,7 +93,7 @@ enum Suggestion {
 
 impl Suggestion {
     fn new(binaries: &Binaries) -> Self {
-        if binaries.function.is_none() && binaries.has_producer() {
+        if binaries.is_onboarding() && binaries.has_onboarding_api() {
             Self::Onboarding
         } else {
             Self::Message
@@ -387,6 +387,39 @@ mod tests {
         .unwrap();
         let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"variables":{"AWS_DEFAULT_REGION":"us-east-1"}}"#;
         assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
+    }
+
+    #[test]
+    fn the_example_fits_the_function_and_the_producer() {
+        let suggestion = |function: Option<&str>, producer: Option<&str>, no_producer| {
+            let binaries = Binaries {
+                function: function.map(Into::into),
+                producer: producer.map(Into::into),
+                no_producer,
+            };
+            Suggestion::new(&binaries)
+        };
+        for (function, producer) in [
+            (None, None),
+            (Some("demo/onboarding-lambda"), None),
+            (None, Some("demo/onboarding-api")),
+        ] {
+            assert_eq!(
+                suggestion(function, producer, false),
+                Suggestion::Onboarding
+            );
+        }
+        for (function, producer, no_producer) in [
+            (None, None, true),
+            (None, Some("orders-api"), false),
+            (Some("orders"), None, false),
+            (Some("orders"), Some("onboarding-api"), false),
+        ] {
+            assert_eq!(
+                suggestion(function, producer, no_producer),
+                Suggestion::Message
+            );
+        }
     }
 
     #[test]
