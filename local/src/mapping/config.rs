@@ -55,9 +55,9 @@ pub enum MappingError {
         /// True for a FIFO queue.
         fifo: bool,
     },
-    /// A large batch needs a batching window.
+    /// A large batch requires a batching window.
     #[error(
-        "batch size {batch_size} is larger than 10 and needs a batching window of at least 1 s, not {window:?}"
+        "batch size {batch_size} is larger than 10 and requires a batching window of at least 1 s, not {window:?}"
     )]
     WindowTooShort {
         /// The configured value.

@@ -11,11 +11,11 @@ use super::ledger::LedgerError;
 pub(crate) enum ReplayError {
     #[error(transparent)]
     Environment(#[from] InvalidEnvironment),
-    #[error("failed to open {name}")]
+    #[error("cannot open {name}")]
     Open { name: String, source: io::Error },
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("failed to read {name}")]
+    #[error("cannot read {name}")]
     Read { name: String, source: io::Error },
     /// The first request failed.
     #[error("no spans were sent to {endpoint}")]

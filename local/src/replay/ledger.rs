@@ -24,10 +24,10 @@ pub(super) struct ReplayLedger {
 /// Error in reading or writing a ledger. Unless writing failed, no spans have been sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LedgerError {
-    #[error("failed to {attempt} the ledger {path}")]
+    #[error("cannot {action} the ledger {path}")]
     Io {
         path: PathBuf,
-        attempt: &'static str,
+        action: &'static str,
         source: io::Error,
     },
     #[error("the ledger {0} is in use by another replay")]
@@ -108,10 +108,10 @@ impl ReplayLedger {
     }
 }
 
-fn io_error(path: &Path, attempt: &'static str, source: io::Error) -> LedgerError {
+fn io_error(path: &Path, action: &'static str, source: io::Error) -> LedgerError {
     LedgerError::Io {
         path: path.to_owned(),
-        attempt,
+        action,
         source,
     }
 }

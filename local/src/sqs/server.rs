@@ -75,7 +75,7 @@ pub async fn serve(
     // packet is acknowledged.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "sqs connection keeps nagle's algorithm");
+            tracing::debug!(%error, "cannot disable Nagle's algorithm for a connection");
         }
     });
     let serving =

@@ -53,7 +53,7 @@ async fn without_an_extension_nothing_is_announced() {
     assert!(refusal.contains("expected no events: "), "{refusal}");
     let unknown = find_line(&lambda, "/2022-07-01/telemetry 404 ").unwrap();
     assert!(
-        unknown.contains("the local stack of baton has no POST /2022-07-01/telemetry"),
+        unknown.contains("the local stack does not support POST /2022-07-01/telemetry"),
         "{unknown}"
     );
 

@@ -116,8 +116,8 @@ async fn a_ledger_that_cannot_be_used_is_reported_before_anything_is_sent() {
             "damaged",
             "invalid line 2 in the ledger damaged: expected an id and an endpoint",
         ),
-        ("folder", "failed to open the ledger folder"),
-        ("log/ledger", "failed to create the ledger log/ledger"),
+        ("folder", "cannot open the ledger folder"),
+        ("log/ledger", "cannot create the ledger log/ledger"),
         ("log", "invalid line 1 in the ledger log"),
     ] {
         let output = command.replay(&collector, &["--ledger", ledger]).await;

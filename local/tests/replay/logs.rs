@@ -73,7 +73,7 @@ async fn a_missing_file_is_reported_before_anything_is_sent() {
     for missing in ["missing", "."] {
         let output = command.replay(&collector, &[missing]).await;
         assert!(
-            output.err.contains(&format!("failed to open {missing}")),
+            output.err.contains(&format!("cannot open {missing}")),
             "{}",
             output.err
         );

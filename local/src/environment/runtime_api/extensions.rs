@@ -78,7 +78,7 @@ async fn register(
     }
     if !events.is_empty() {
         let expected =
-            "expected no events: the local stack of baton only announces the shutdown, by SIGTERM";
+            "expected no events: the local stack announces only the shutdown, with SIGTERM";
         return bad_request("InvalidEventType", expected);
     }
     extensions.registered.store(true, Ordering::Release);
@@ -99,6 +99,6 @@ fn bad_request(error_type: &str, expected: &str) -> Response {
 /// Responds to an unknown path. The message names baton, so that it is not taken for a response of
 /// AWS. The body is read because the connection could not be kept open with an unread body.
 async fn not_found(method: Method, uri: Uri, _body: Bytes) -> Response {
-    let message = format!("the local stack of baton has no {method} {}", uri.path());
+    let message = format!("the local stack does not support {method} {}", uri.path());
     error_response(StatusCode::NOT_FOUND, "NotFound", &message)
 }
