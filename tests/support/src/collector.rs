@@ -33,14 +33,14 @@ pub use span::{Link, Span, SpanEvent, SpanKind, Status, StatusCode};
 /// A collector on a free loopback port. Dropping it closes the port and all connections.
 #[derive(Debug)]
 pub struct TestCollector {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CollectorState>>,
     port: Port,
     /// `None` while the collector does not listen.
     server: Mutex<Option<Server>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct CollectorState {
     /// In the order of [`Signal`].
     rules: [SignalRule; 3],
     exports: Vec<Export>,
@@ -120,7 +120,7 @@ impl TestCollector {
     /// Returns an error if no port is free.
     pub fn bind(behaviour: impl Into<Behaviour>) -> io::Result<Self> {
         let rule = SignalRule::new(behaviour.into());
-        let state = State {
+        let state = CollectorState {
             rules: [rule.clone(), rule.clone(), rule],
             exports: Vec::new(),
             request_count: 0,
@@ -270,13 +270,13 @@ impl TestCollector {
         self.state().exports.clear();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CollectorState> {
         lock(&self.state)
     }
 }
 
 /// Serves one connection until the client closes it or an answer does.
-async fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
+async fn serve(stream: TcpStream, state: &Mutex<CollectorState>) -> io::Result<()> {
     lock(state).connection_count += 1;
     let mut stream = BufReader::new(stream);
     while let Some(request) = http::read_request(&mut stream).await? {
@@ -305,7 +305,7 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     Ok(())
 }
 
-impl State {
+impl CollectorState {
     /// Keeps a request if it is an OTLP export, and chooses the answer to it.
     fn receive(&mut self, request: http::Request, arrived_at: Instant) -> Answer {
         self.request_count += 1;

@@ -12,7 +12,7 @@ use super::FunctionError;
 /// The state that the callers of a function share with the Runtime API of its process.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
-    state: Mutex<State>,
+    state: Mutex<DispatcherState>,
     init: watch::Sender<Option<InitResult>>,
     refuses_extensions: bool,
 }
@@ -21,7 +21,7 @@ pub(super) struct Dispatcher {
 pub(super) type InitResult = Result<Instant, FunctionError>;
 
 #[derive(Debug, Default)]
-struct State {
+struct DispatcherState {
     /// Requests of the process for an event, the oldest first.
     polls: VecDeque<oneshot::Sender<InvocationEvent>>,
     /// Invocations that wait for a request of the process, the oldest first.
@@ -174,12 +174,12 @@ impl Dispatcher {
         self.state().extensions.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DispatcherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl DispatcherState {
     /// Hands queued invocations to waiting requests.
     fn deliver(&mut self) {
         while !self.queued.is_empty()
