@@ -28,12 +28,10 @@ mod snapshot;
 mod task;
 mod variables;
 
+pub use self::early_exit::{EarlyExit, EarlyExitCause};
+pub use self::error::{InvalidFunction, InvokeError};
+pub use self::function::{Freeze, Function};
 pub(crate) use self::lambda::check_binary;
-pub use self::{
-    early_exit::{EarlyExit, EarlyExitCause},
-    error::{InvalidFunction, InvokeError},
-    function::{Freeze, Function},
-    lambda::{Lambda, MAX_EVENT_BYTES},
-    logs::{LogLine, LogSource, Logs},
-    snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot},
-};
+pub use self::lambda::{Lambda, MAX_EVENT_BYTES};
+pub use self::logs::{LogLine, LogSource, Logs};
+pub use self::snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot};

@@ -16,9 +16,7 @@ mod response;
 mod run;
 mod stats;
 
-pub use self::{
-    config::{FunctionResponseType, MappingConfig, MappingError},
-    response::{BatchOutcome, InvalidResponse, parse_response},
-    run::EventSourceMapping,
-    stats::{MappingSnapshot, MappingStats},
-};
+pub use self::config::{FunctionResponseType, MappingConfig, MappingError};
+pub use self::response::{BatchOutcome, InvalidResponse, parse_response};
+pub use self::run::EventSourceMapping;
+pub use self::stats::{MappingSnapshot, MappingStats};

@@ -6,10 +6,9 @@
 //! log is read once, sequentially, and at most a few megabytes of it are in memory. The ids of
 //! accepted spans are recorded in a ledger, so that replaying a log again sends nothing.
 
-use std::io;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use baton_telemetry::replay::Sender;
 use tokio::sync::mpsc;

@@ -2,11 +2,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::eventually;
 use crate::support::functions::SCRIPTED;
-use crate::support::processes;
 use crate::support::spans::{BATCH, PROCESS, REQUEST, SEND};
 use crate::support::stack::Stack;
+use crate::support::{eventually, processes};
 
 #[tokio::test]
 async fn nothing_is_lost_when_environments_are_frozen_and_killed() {

@@ -8,12 +8,11 @@ use clap::Args;
 use clap::error::ErrorKind;
 use serde::Serialize;
 
-use super::binaries;
 use super::exit::{EXIT_CODES_HELP, Exit};
-use super::logs;
 use super::options::{Binaries, CheckedStackOptions, ListenOptions};
 use super::signals::Signals;
 use super::terminal::{self, Progress, print_line};
+use super::{binaries, logs};
 use crate::environment::Phase;
 use crate::stack::{Endpoints, FunctionWatcher, SqsEndpoint, Stack, StackError};
 

@@ -1,8 +1,7 @@
 //! Prints the warnings and errors that `baton`'s own code logs, in the format of its other messages
 //! on standard error.
 
-use std::env;
-use std::fmt;
+use std::{env, fmt};
 
 use anstyle::{AnsiColor, Style};
 use tracing::{Event, Level, Subscriber};

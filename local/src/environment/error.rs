@@ -1,6 +1,8 @@
 //! Errors in setting up a function and in invoking it.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 

@@ -1,6 +1,10 @@
 //! A function: its binary and its settings.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// A function: a binary that speaks the Lambda Runtime API, and its settings.
 #[derive(Clone)]

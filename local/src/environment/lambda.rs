@@ -1,24 +1,22 @@
 //! Handle of a function: invokes it, reports on its environments and shuts it down.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{broadcast, mpsc::UnboundedReceiver, oneshot};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{broadcast, oneshot};
 
+use super::early_exit::EarlyExits;
+use super::logs::EnvironmentLog;
+use super::pool::{Claim, ClaimError, EnvironmentCommand, Invocation, Pool};
+use super::snapshot::LambdaCounters;
+use super::task::{self, FunctionState, StartReason};
 use super::{
-    EarlyExit, EnvironmentId, Function, InvalidFunction, InvokeError, Logs, Snapshot,
-    early_exit::EarlyExits,
-    logs::EnvironmentLog,
-    pool::{Claim, ClaimError, EnvironmentCommand, Invocation, Pool},
-    snapshot::LambdaCounters,
-    task::{self, FunctionState, StartReason},
-    variables,
+    EarlyExit, EnvironmentId, Function, InvalidFunction, InvokeError, Logs, Snapshot, variables,
 };
 
 /// Maximum size of an event in a synchronous invocation on AWS.

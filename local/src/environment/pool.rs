@@ -1,17 +1,13 @@
 //! The environments that exist, and which of them are free. This is the only state that
 //! environments share; its lock is never held across an await.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    time::{Instant, timeout_at},
-};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::{EnvironmentId, EnvironmentSnapshot, InvokeError, Phase};
 

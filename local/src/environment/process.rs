@@ -1,22 +1,19 @@
 //! The process of an environment: started with a clean environment in its own process group, then
 //! stopped, continued and killed.
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::unix::process::ExitStatusExt as _,
-    process::{ExitStatus, Stdio},
-};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::process::Signal;
-use tokio::{
-    io::AsyncRead,
-    process::{ChildStderr, ChildStdout, Command},
-};
+use tokio::io::AsyncRead;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 use tracing::warn;
 
 use super::{Freeze, Function, LogSource, variables};
-use crate::{lines::LineReader, process_group::ProcessGroup};
+use crate::lines::LineReader;
+use crate::process_group::ProcessGroup;
 
 /// A running process and the processes that it has started. All of them are killed when this is
 /// dropped.

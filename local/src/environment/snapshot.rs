@@ -1,9 +1,7 @@
 //! Counters of a function, and its environments at one moment.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters since the start, and the environments that exist now.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -1,30 +1,24 @@
 //! The task of one environment: initialises it, then alternates between waiting and serving until
 //! it ends.
 
-use std::{
-    future::ready,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::future::ready;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::yield_now,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::active_invocation::ActiveInvocation;
-use super::{
-    EarlyExit, EarlyExitCause, EnvironmentId, Function, InvokeError, LogSource,
-    early_exit::EarlyExits,
-    logs::EnvironmentLog,
-    pool::{EnvironmentCommand, Invocation, Pool, ResponseSender},
-    process::{FunctionProcess, ProcessOutput},
-    runtime_api::{CallStatus, NextReply, RuntimeApi, RuntimeCall},
-    snapshot::LambdaCounters,
-    variables::VERSION,
-};
+use super::early_exit::EarlyExits;
+use super::logs::EnvironmentLog;
+use super::pool::{EnvironmentCommand, Invocation, Pool, ResponseSender};
+use super::process::{FunctionProcess, ProcessOutput};
+use super::runtime_api::{CallStatus, NextReply, RuntimeApi, RuntimeCall};
+use super::snapshot::LambdaCounters;
+use super::variables::VERSION;
+use super::{EarlyExit, EarlyExitCause, EnvironmentId, Function, InvokeError, LogSource};
 
 mod active_invocation;
 

@@ -1,6 +1,7 @@
 //! Variables of an execution environment: Lambda's own and those of the function.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use time::OffsetDateTime;
 use uuid::Uuid;

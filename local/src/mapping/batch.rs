@@ -1,22 +1,19 @@
 //! Gathers a batch with several receives, until the batch is full, its window is over, or the event
 //! has reached its maximum size.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
 
-use aws_sdk_sqs::{
-    Client,
-    error::{DisplayErrorContext, SdkError},
-    operation::receive_message::ReceiveMessageError,
-    types::{Message, MessageSystemAttributeName},
-};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::{
-    MappingConfig, MappingStats,
-    config::MAX_RECEIVE,
-    event::{ENVELOPE_BYTES, EventRecord, EventSourceArn},
-};
+use super::config::MAX_RECEIVE;
+use super::event::{ENVELOPE_BYTES, EventRecord, EventSourceArn};
+use super::{MappingConfig, MappingStats};
 use crate::environment::MAX_EVENT_BYTES;
 
 /// Maximum wait of a receive, so that an idle queue costs few calls.

@@ -1,6 +1,7 @@
 //! Configuration of an event source mapping, and AWS's rules for it.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use super::event::EventSourceArn;
 

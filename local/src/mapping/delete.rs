@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::{
-    Client,
-    error::{DisplayErrorContext, SdkError},
-    operation::delete_message_batch::DeleteMessageBatchError,
-    types::{BatchResultErrorEntry, DeleteMessageBatchRequestEntry},
-};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sqs::operation::delete_message_batch::DeleteMessageBatchError;
+use aws_sdk_sqs::types::{BatchResultErrorEntry, DeleteMessageBatchRequestEntry};
 use futures_util::StreamExt as _;
 use tokio::time::sleep;
 use tracing::warn;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 

@@ -1,20 +1,22 @@
 //! A running event source mapping: one poller and a limited number of concurrent invocations.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 
-use aws_sdk_sqs::{Client, types::QueueAttributeName};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::warn;
 
+use super::backoff::{Availability, Backoff};
+use super::batch::{Batch, Poller};
+use super::config::SourceQueue;
+use super::event::{self, EventRecord, EventSourceArn};
 use super::{
-    BatchOutcome, FunctionResponseType, MappingConfig, MappingError, MappingStats,
-    backoff::{Availability, Backoff},
-    batch::{Batch, Poller},
-    config::SourceQueue,
-    delete,
-    event::{self, EventRecord, EventSourceArn},
-    response,
+    BatchOutcome, FunctionResponseType, MappingConfig, MappingError, MappingStats, delete, response,
 };
 use crate::environment::{InvokeError, Lambda};
 

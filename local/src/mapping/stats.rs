@@ -1,9 +1,7 @@
 //! Counters of an event source mapping.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Handle of a mapping's counters. Clones share them.
 #[derive(Clone, Debug, Default)]

@@ -6,12 +6,10 @@
 //! left, whereas selecting packages would compile 90 crates a second time.
 
 use std::borrow::Cow;
-use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::{env, fs, io};
 
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};

@@ -1,25 +1,19 @@
 //! The `baton` command with a test function: its output, and its exit.
 
-use std::{
-    os::unix::fs::symlink,
-    path::Path,
-    process::Stdio,
-    sync::{Arc, Mutex},
-};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    net::TcpListener,
-    process::{Child, Command},
-};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
 
-use crate::{
-    queue::TestQueue,
-    support::{eventually, executable, function, process_state},
-};
+use crate::queue::TestQueue;
+use crate::support::{eventually, executable, function, process_state};
 
 /// Options for two concurrent environments with one message each.
 const ONE_BY_ONE: [&str; 4] = ["--batch-size", "1", "--concurrency", "2"];

@@ -1,18 +1,14 @@
 //! Environments: invocations, freezing, errors, limits, termination.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroUsize,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use baton_local::environment::{Freeze, InvalidFunction, InvokeError, LogSource, Phase};
 use bytes::Bytes;
 
-use crate::{
-    function::TICK,
-    support::{eventually, function, invoke, process_state, start, wait_until_working},
-};
+use crate::function::TICK;
+use crate::support::{eventually, function, invoke, process_state, start, wait_until_working};
 
 #[tokio::test]
 async fn a_payload_and_its_response_pass_byte_for_byte() {

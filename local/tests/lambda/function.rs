@@ -1,19 +1,13 @@
 //! A function in plain `std`, which speaks the Runtime API over one connection and does what the
 //! event says.
 
-use std::{
-    collections::HashMap,
-    env,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    process,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use std::{env, process, thread};
 
 use serde_json::{Value, json};
 

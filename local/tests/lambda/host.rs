@@ -1,13 +1,12 @@
 //! Test of a local stack that is killed: this binary once more, in the role of a host of
 //! environments.
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
+use std::time::Duration;
 
 use baton_local::environment::{Lambda, Phase};
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::Command,
-};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 
 use crate::support::{eventually, invoke, process_state, start};
 

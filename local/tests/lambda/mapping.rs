@@ -1,22 +1,16 @@
 //! The event source mapping: batches, responses, redelivery, backoff, shutdown.
 
-use std::{
-    num::NonZeroUsize,
-    time::{Duration, Instant},
-};
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
-use baton_local::{
-    environment::{Lambda, Phase},
-    mapping::{EventSourceMapping, FunctionResponseType, MappingError},
-};
+use baton_local::environment::{Lambda, Phase};
+use baton_local::mapping::{EventSourceMapping, FunctionResponseType, MappingError};
 
-use crate::{
-    queue::{RunningMapping, TestQueue, batches, records},
-    support::{eventually, start, wait_until_working},
-};
+use crate::queue::{RunningMapping, TestQueue, batches, records};
+use crate::support::{eventually, start, wait_until_working};
 
 /// Starts a function whose timeout fits the shortest visibility timeout other than zero.
 async fn quick_function(environments: usize) -> Lambda {

@@ -1,19 +1,18 @@
 //! A queue on the local SQS endpoint, and a running mapping.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
-use aws_sdk_sqs::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region},
-    types::{QueueAttributeName, SendMessageBatchRequestEntry},
-};
-use baton_local::{
-    environment::Lambda,
-    mapping::{EventSourceMapping, FunctionResponseType, MappingConfig, MappingStats},
-    sqs,
-};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+use baton_local::environment::Lambda;
+use baton_local::mapping::{EventSourceMapping, FunctionResponseType, MappingConfig, MappingStats};
+use baton_local::sqs;
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// A queue of an SQS endpoint, which stops with the test's runtime.
 pub(crate) struct TestQueue {

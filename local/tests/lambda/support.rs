@@ -1,9 +1,12 @@
 //! Helpers to start the function and to wait for conditions.
 
-use std::{
-    collections::BTreeMap, env, fs, num::NonZeroUsize, os::unix::fs::PermissionsExt as _,
-    path::PathBuf, sync::LazyLock, time::Duration,
-};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+use std::{env, fs};
 
 use baton_local::environment::{Freeze, Function, Lambda, Phase};
 use bytes::Bytes;

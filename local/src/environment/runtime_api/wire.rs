@@ -1,11 +1,11 @@
 //! Headers and documents of the Runtime API.
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse as _, Response},
-};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 

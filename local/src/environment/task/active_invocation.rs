@@ -6,11 +6,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::environment::{
-    InvokeError,
-    pool::{Invocation, ResponseSender},
-    runtime_api::{CallStatus, InvocationEvent, NextReply},
-};
+use crate::environment::InvokeError;
+use crate::environment::pool::{Invocation, ResponseSender};
+use crate::environment::runtime_api::{CallStatus, InvocationEvent, NextReply};
 
 /// An invocation whose runtime has not polled for the next event yet.
 pub(super) struct ActiveInvocation {

@@ -1,6 +1,7 @@
 //! Events as AWS writes them.
 
-use aws_sdk_sqs::{primitives::Blob, types::MessageSystemAttributeName};
+use aws_sdk_sqs::primitives::Blob;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde_json::{Value, json};
 
 use super::*;

@@ -2,9 +2,9 @@
 //! are not listed here are ignored.
 
 use FieldType::{
-    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message, Sfixed64, Sint32,
+    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message, Sfixed64, Sint32, Text,
+    Uint32, Uint64,
 };
-use FieldType::{Text, Uint32, Uint64};
 
 /// A message type.
 #[derive(Debug)]

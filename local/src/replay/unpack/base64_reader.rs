@@ -3,9 +3,8 @@
 
 use std::io::{self, Cursor, Read};
 
-use base64::Engine as _;
-use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 use memchr::memmem;
 
 use super::context::UnpackContext;

@@ -8,15 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::json::{ActionRequest, to_json};
 use crate::sqs::account::ReceiveOptions;
-use crate::sqs::digest;
 use crate::sqs::error::SqsError;
 use crate::sqs::limits::{self, MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS};
 use crate::sqs::message::{AttributeValue, TypedAttribute};
 use crate::sqs::queue::ReceivedMessage;
-use crate::sqs::settings;
 use crate::sqs::wire::messages::{
     MessageAttributeValue, ReceiveMessageRequest, ReceiveMessageResponse, ReceivedMessageFields,
 };
+use crate::sqs::{digest, settings};
 
 /// System attributes that a receiver may request.
 const SYSTEM_ATTRIBUTES: [&str; 10] = [
