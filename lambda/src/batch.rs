@@ -19,7 +19,7 @@ use tracing::{debug, info};
 use self::deferred::{DeferredDeadLetters, send_dead_letter};
 use self::groups::{RecordGroup, group_records};
 use self::record_failure::RecordFailure;
-use crate::config::{Config, PartialResponse, TraceShape};
+use crate::config::{ConsumerConfig, PartialResponse, TraceShape};
 use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{Batch, Record};
@@ -40,7 +40,7 @@ mod record_failure;
 pub(crate) struct BatchProcessor<H, S, Args> {
     pub(crate) handler: H,
     pub(crate) state: S,
-    pub(crate) config: Config,
+    pub(crate) config: ConsumerConfig,
     pub(crate) spans: InvocationSpans,
     pub(crate) metrics: Metrics,
     pub(crate) extractor: ContextExtractor,

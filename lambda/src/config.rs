@@ -21,7 +21,7 @@ const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Effective configuration: all options that do not need a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Config {
+pub(crate) struct ConsumerConfig {
     pub(crate) concurrency: NonZeroUsize,
     pub(crate) envelope: Envelope,
     pub(crate) trace_shape: TraceShape,
@@ -38,7 +38,7 @@ pub(crate) struct Config {
     pub(crate) graceful_shutdown: bool,
 }
 
-impl Default for Config {
+impl Default for ConsumerConfig {
     fn default() -> Self {
         Self {
             concurrency: DEFAULT_CONCURRENCY,
@@ -146,8 +146,8 @@ pub(crate) struct Options {
 
 impl Options {
     /// Returns `config` with the options that are set.
-    pub(crate) fn apply_to(self, config: Config) -> Config {
-        Config {
+    pub(crate) fn apply_to(self, config: ConsumerConfig) -> ConsumerConfig {
+        ConsumerConfig {
             concurrency: self.concurrency.unwrap_or(config.concurrency),
             envelope: self.envelope.unwrap_or(config.envelope),
             trace_shape: self.trace_shape.unwrap_or(config.trace_shape),

@@ -13,7 +13,7 @@ use tracing::{field, info, warn};
 
 use crate::batch::BatchProcessor;
 use crate::config::{
-    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
+    AllFailed, ConsumerConfig, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
     PartialResponse, RuntimeVariableError, TraceShape, check_runtime_variables,
 };
 use crate::dead_letter::DeadLetterQueue;
@@ -345,7 +345,7 @@ impl<S> Builder<S> {
     where
         H: Handler<S, Args>,
     {
-        let config = self.options.apply_to(Config::default());
+        let config = self.options.apply_to(ConsumerConfig::default());
         let processor =
             build_processor(handler, self.state, &config, &telemetry, self.dead_letters);
         let flusher = Flusher {
@@ -391,7 +391,7 @@ impl<S> Builder<S> {
 fn build_processor<H, S, Args>(
     handler: H,
     state: S,
-    config: &Config,
+    config: &ConsumerConfig,
     telemetry: &Telemetry,
     dead_letters: Option<DeadLetterQueue>,
 ) -> BatchProcessor<H, S, Args> {
@@ -437,7 +437,7 @@ async fn open_dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
 }
 
 /// Logs the effective configuration.
-fn log_start(config: &Config, dead_letters: Option<&DeadLetterQueue>) {
+fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
     info!(
         concurrency = config.concurrency,
         envelope = ?config.envelope,

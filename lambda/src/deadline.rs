@@ -7,7 +7,7 @@ use lambda_runtime::Context as LambdaContext;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::ConsumerConfig;
 
 /// Time between the end of a flush and the invocation's deadline, in which the response is sent.
 pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
@@ -127,14 +127,14 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     /// Returns the deadlines of an invocation that has just been received.
-    pub(crate) fn from_lambda(lambda: &LambdaContext, config: &Config) -> Self {
+    pub(crate) fn from_lambda(lambda: &LambdaContext, config: &ConsumerConfig) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let deadline = Duration::from_millis(lambda.deadline);
         Self::new(time_left(deadline, now.unwrap_or_default()), config)
     }
 
     /// Returns the deadlines of an invocation that has the time `left`.
-    pub(crate) fn new(left: Duration, config: &Config) -> Self {
+    pub(crate) fn new(left: Duration, config: &ConsumerConfig) -> Self {
         let now = Instant::now();
         let most = left / MAX_DIVISOR;
         let cancel = config
@@ -180,7 +180,10 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     /// Returns the time between each of the deadlines and the invocation's deadline.
-    async fn before_deadline(left: Duration, config: &Config) -> (Duration, Duration, Duration) {
+    async fn before_deadline(
+        left: Duration,
+        config: &ConsumerConfig,
+    ) -> (Duration, Duration, Duration) {
         let deadline = Instant::now() + left;
         let deadlines = Deadlines::new(left, config);
         (
@@ -192,7 +195,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_deadlines_leave_time_for_the_flush_and_the_response() {
-        let config = Config::default();
+        let config = ConsumerConfig::default();
         let seconds = Duration::from_secs_f64;
         for (left, expected) in [
             (LONG, (seconds(3.0), seconds(1.1), RESPONSE_MARGIN)),
@@ -210,10 +213,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn configured_deadlines_are_limited_to_half_of_the_time() {
-        let mut config = Config {
+        let mut config = ConsumerConfig {
             drain_before_deadline: Some(Duration::from_secs(10)),
             cancel_before_deadline: Some(Duration::from_secs(5)),
-            ..Config::default()
+            ..ConsumerConfig::default()
         };
         let deadlines = before_deadline(LONG, &config).await;
         assert_eq!((deadlines.0.as_secs(), deadlines.1.as_secs()), (10, 5));
@@ -226,7 +229,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flush_ends_after_its_budget_or_in_time_for_the_response() {
         let budget = Duration::from_secs(1);
-        let config = Config::default();
+        let config = ConsumerConfig::default();
         let left = |left| Deadlines::new(left, &config).flush_deadline(budget) - Instant::now();
         assert_eq!(left(LONG), budget);
         assert_eq!(left(Duration::from_millis(600)), Duration::from_millis(500));
@@ -252,10 +255,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn excessive_options_are_limited_to_the_available_time() {
-        let config = Config {
+        let config = ConsumerConfig {
             flush_timeout: Duration::MAX,
             drain_before_deadline: Some(Duration::MAX),
-            ..Config::default()
+            ..ConsumerConfig::default()
         };
         let half = LONG / 2;
         let deadlines = before_deadline(LONG, &config).await;
@@ -266,7 +269,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_drain_is_noticed_without_a_task_that_watches_the_clock() {
-        let deadlines = Deadlines::new(LONG, &Config::default());
+        let deadlines = Deadlines::new(LONG, &ConsumerConfig::default());
         let cancellation = Cancellation::new(&deadlines);
         tokio::time::advance(deadlines.drain - Instant::now()).await;
         assert_eq!(cancellation.check_drain(), Some(StopReason::Deadline));
@@ -274,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cancellation_reaches_current_and_later_waiters() {
-        let cancellation = Cancellation::new(&Deadlines::new(LONG, &Config::default()));
+        let cancellation = Cancellation::new(&Deadlines::new(LONG, &ConsumerConfig::default()));
         assert_eq!(cancellation.check_drain(), None);
         let (reason, ()) = tokio::join!(cancellation.cancelled(), async {
             cancellation.drain(StopReason::Shutdown);

@@ -16,7 +16,7 @@ use opentelemetry::Context;
 use serde::de::IgnoredAny;
 
 use crate::batch::ProcessedBatch;
-use crate::config::{Config, PartialResponse};
+use crate::config::{ConsumerConfig, PartialResponse};
 use crate::envelope::Envelope;
 use crate::event::{Batch, FieldValue, InvalidEvent, Record};
 use crate::invocation::build_response;
@@ -176,7 +176,7 @@ fn check_response(batch: &Arc<Batch>) {
         context: Context::new(),
     };
     let is_unidentified = batch.records().any(|record| record.message_id().is_none());
-    match build_response(&processed, &Config::default()) {
+    match build_response(&processed, &ConsumerConfig::default()) {
         Err(_) => assert!(is_unidentified),
         Ok(response) => {
             assert!(!is_unidentified);
@@ -189,9 +189,9 @@ fn check_response(batch: &Arc<Batch>) {
             identifiers.for_each(|failure| assert!(!failure.item_identifier.is_empty()));
         }
     }
-    let without_partial_responses = Config {
+    let without_partial_responses = ConsumerConfig {
         partial_response: PartialResponse::Off,
-        ..Config::default()
+        ..ConsumerConfig::default()
     };
     assert_eq!(
         build_response(&processed, &without_partial_responses).is_ok(),

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Layer, Service};
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, FlushPoint};
+use crate::config::{ConsumerConfig, FlushPoint};
 use crate::deadline::{Cancellation, Deadlines, StopReason, bounded_deadline};
 use crate::shutdown::{FLUSH_GRACE, HANDLER_GRACE, Shutdown};
 
@@ -26,7 +26,7 @@ use crate::shutdown::{FLUSH_GRACE, HANDLER_GRACE, Shutdown};
 #[derive(Debug)]
 pub(crate) struct Flusher {
     pub(crate) telemetry: Telemetry,
-    pub(crate) config: Config,
+    pub(crate) config: ConsumerConfig,
     pub(crate) shutdown: Shutdown,
     /// `true` if the process handles several invocations at the same time, as on Lambda Managed
     /// Instances.

@@ -12,7 +12,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use tokio::sync::Notify;
 
 use crate::batch::{BatchProcessor, ProcessedBatch};
-use crate::config::{AllFailed, Config, PartialResponse};
+use crate::config::{AllFailed, ConsumerConfig, PartialResponse};
 use crate::deadline::{Cancellation, Deadlines};
 use crate::event::{Batch, InvalidEvent};
 use crate::flush::{self, FlushLayer, FlushScope, Flusher};
@@ -96,7 +96,7 @@ impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
 /// Builds the response, and ends the batch span with its result.
 fn finish_batch(
     processed: &ProcessedBatch,
-    config: &Config,
+    config: &ConsumerConfig,
 ) -> Result<SqsBatchResponse, InvocationError> {
     let response = build_response(processed, config);
     if let Err(error) = &response {
@@ -109,7 +109,7 @@ fn finish_batch(
 /// Builds the response to a batch: the failed messages, or an error that fails the invocation.
 pub(crate) fn build_response(
     processed: &ProcessedBatch,
-    config: &Config,
+    config: &ConsumerConfig,
 ) -> Result<SqsBatchResponse, InvocationError> {
     let (failed, total) = (processed.failed.len(), processed.batch.len());
     let all = failed == total && config.all_failed == AllFailed::FailInvocation;

@@ -19,7 +19,9 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing::error;
 
-use crate::config::{Config, PartialResponse, SUSPECTS, read_suspects, runtime_api_address};
+use crate::config::{
+    ConsumerConfig, PartialResponse, SUSPECTS, read_suspects, runtime_api_address,
+};
 use crate::spans;
 
 mod response;
@@ -61,7 +63,7 @@ struct RegisteredBatch {
 impl PanicHook {
     /// Installs the panic hook in builds where a panic aborts the process. Returns the batches that
     /// the hook responds for.
-    pub(crate) fn install(config: &Config, telemetry: &Telemetry) -> Self {
+    pub(crate) fn install(config: &ConsumerConfig, telemetry: &Telemetry) -> Self {
         let hook = Self {
             suspects: read_suspects().into(),
             ..Self::default()

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 #[cfg(feature = "graceful-shutdown")]
 pub(crate) use self::signal::ShutdownSignal;
-use crate::config::Config;
+use crate::config::ConsumerConfig;
 
 #[cfg(feature = "graceful-shutdown")]
 mod signal;
@@ -47,7 +47,7 @@ impl ShutdownSignal {
 }
 
 /// Makes Lambda announce the shutdown, if the configuration enables it.
-pub(crate) async fn register(config: &Config) -> Option<ShutdownSignal> {
+pub(crate) async fn register(config: &ConsumerConfig) -> Option<ShutdownSignal> {
     if config.graceful_shutdown {
         ShutdownSignal::register().await
     } else {

@@ -56,7 +56,7 @@ async fn handle(message: Message<String>) -> Result<(), Failure> {
 fn never_cancelled() -> Cancellation {
     Cancellation::new(&Deadlines::new(
         Duration::from_secs(900),
-        &Config::default(),
+        &ConsumerConfig::default(),
     ))
 }
 
@@ -65,11 +65,17 @@ async fn process<H: Handler<(), Args>, Args>(
     handler: H,
     records: &[serde_json::Value],
 ) -> (Vec<String>, Vec<SpanData>) {
-    process_with(Config::default(), handler, records, &never_cancelled()).await
+    process_with(
+        ConsumerConfig::default(),
+        handler,
+        records,
+        &never_cancelled(),
+    )
+    .await
 }
 
 async fn process_with<H: Handler<(), Args>, Args>(
-    config: Config,
+    config: ConsumerConfig,
     handler: H,
     records: &[serde_json::Value],
     cancellation: &Cancellation,
@@ -376,9 +382,9 @@ async fn a_handler_runs_inside_its_records_span() {
 
 #[tokio::test]
 async fn with_the_trace_shape_batch_records_are_children_of_the_batch_span() {
-    let config = Config {
+    let config = ConsumerConfig {
         trace_shape: TraceShape::Batch,
-        ..Config::default()
+        ..ConsumerConfig::default()
     };
     let records = [
         record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
@@ -401,9 +407,9 @@ async fn with_the_trace_shape_batch_records_are_children_of_the_batch_span() {
 #[tokio::test]
 async fn a_message_that_one_more_failure_moves_has_the_attribute() {
     for (max, expected) in [(2, Some(true.into())), (3, None)] {
-        let config = Config {
+        let config = ConsumerConfig {
             max_receive_count: Some(max.try_into().unwrap()),
-            ..Config::default()
+            ..ConsumerConfig::default()
         };
         let (_, spans) =
             process_with(config, handle, &[plain("a", "ok")], &never_cancelled()).await;

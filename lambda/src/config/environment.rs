@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baton_telemetry::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES};
 
-use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
+use super::{AllFailed, ConsumerConfig, FlushPoint, PartialResponse, TraceShape};
 
 /// An environment variable with an invalid value, which prevents the function from starting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +50,7 @@ const DEMO_PREFIX: &str = "BATON_DEMO_";
 /// Configuration that the environment contains.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Environment {
-    pub(crate) config: Config,
+    pub(crate) config: ConsumerConfig,
     pub(crate) dead_letter_queue: Option<String>,
     /// Number of invocations that Lambda sends to this process at the same time.
     pub(crate) max_concurrency: NonZeroUsize,
@@ -119,9 +119,9 @@ fn max_concurrency(lookup: Lookup<'_>) -> NonZeroUsize {
     limit.unwrap_or(NonZeroUsize::MIN)
 }
 
-fn read_config(reader: &mut VariableReader<'_>) -> Config {
-    let default = Config::default();
-    Config {
+fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
+    let default = ConsumerConfig::default();
+    ConsumerConfig {
         concurrency: reader
             .read("BATON_CONCURRENCY", "a whole number from 1", |text| {
                 text.parse().ok()

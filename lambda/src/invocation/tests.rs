@@ -13,7 +13,7 @@ fn batch(ids: &[Value]) -> Batch {
     Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
 }
 
-fn response_with(batch: Batch, failed: &[usize], config: &Config) -> Result<Value, String> {
+fn response_with(batch: Batch, failed: &[usize], config: &ConsumerConfig) -> Result<Value, String> {
     let processed = ProcessedBatch {
         batch: Arc::new(batch),
         failed: failed.to_vec(),
@@ -25,9 +25,9 @@ fn response_with(batch: Batch, failed: &[usize], config: &Config) -> Result<Valu
 }
 
 fn response(ids: &[Value], failed: &[usize], partial: PartialResponse) -> Result<Value, String> {
-    let config = Config {
+    let config = ConsumerConfig {
         partial_response: partial,
-        ..Config::default()
+        ..ConsumerConfig::default()
     };
     response_with(batch(ids), failed, &config)
 }
@@ -75,9 +75,9 @@ fn a_message_that_is_in_the_batch_twice_is_listed_once() {
 
 #[test]
 fn the_invocation_fails_if_all_messages_failed_and_that_is_configured() {
-    let config = Config {
+    let config = ConsumerConfig {
         all_failed: AllFailed::FailInvocation,
-        ..Config::default()
+        ..ConsumerConfig::default()
     };
     let error = response_with(batch(&[json!("a"), json!("b")]), &[0, 1], &config).unwrap_err();
     assert_eq!(error, "2 of 2 messages failed");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use baton_telemetry::Telemetry;
 use opentelemetry::Context;
 
-use crate::config::Config;
+use crate::config::ConsumerConfig;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PanicHook(());
@@ -14,7 +14,7 @@ pub(crate) struct PanicHook(());
 pub(crate) struct BatchGuard;
 
 impl PanicHook {
-    pub(crate) fn install(_: &Config, _: &Telemetry) -> Self {
+    pub(crate) fn install(_: &ConsumerConfig, _: &Telemetry) -> Self {
         Self(())
     }
 

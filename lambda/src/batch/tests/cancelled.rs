@@ -40,9 +40,9 @@ async fn a_cancelled_batch_skips_new_records_cancels_running_ones_and_keeps_fini
         plain("4", "hangs as well"),
         plain("5", "never begins"),
     ];
-    let config = Config {
+    let config = ConsumerConfig {
         concurrency: 3.try_into().unwrap(),
-        ..Config::default()
+        ..ConsumerConfig::default()
     };
     let cancellation = never_cancelled();
     let processing = process_with(config, handler, &records, &cancellation);
@@ -75,7 +75,7 @@ async fn handlers_that_never_wait_let_other_tasks_run() {
         .map(|number| plain(&format!("m{number}"), "ok"))
         .collect();
     let cancellation = never_cancelled();
-    let processing = process_with(Config::default(), handle, &records, &cancellation);
+    let processing = process_with(ConsumerConfig::default(), handle, &records, &cancellation);
     let ((failed, _), ()) = tokio::join!(processing, async {
         cancellation.drain(StopReason::Deadline)
     });

@@ -64,7 +64,8 @@ async fn a_drained_fifo_group_is_returned() {
     let cancellation = never_cancelled();
     cancellation.drain(StopReason::Shutdown);
     let records = [fifo("a1", "a"), fifo("b1", "b"), fifo("a2", "a")];
-    let (failed, spans) = process_with(Config::default(), handle, &records, &cancellation).await;
+    let (failed, spans) =
+        process_with(ConsumerConfig::default(), handle, &records, &cancellation).await;
     assert_eq!(failed, ["a1", "b1", "a2"]);
     assert_eq!(
         attribute(&record_span(&spans, "a2"), "error.type"),
@@ -78,7 +79,7 @@ async fn messages_after_a_cancelled_one_of_their_group_have_the_same_reason() {
     let cancellation = never_cancelled();
     let hangs = |_: Message<String>| std::future::pending::<Result<(), Failure>>();
     let records = [fifo("a1"), fifo("a2")];
-    let processing = process_with(Config::default(), hangs, &records, &cancellation);
+    let processing = process_with(ConsumerConfig::default(), hangs, &records, &cancellation);
     let ((failed, spans), ()) = tokio::join!(processing, async {
         cancellation.cancel(StopReason::Deadline)
     });

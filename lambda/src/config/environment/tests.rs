@@ -18,7 +18,7 @@ fn environment(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
 #[test]
 fn variables_override_the_defaults() {
     let default = environment(&[("BATON_CONCURRENCY", "")]).unwrap();
-    assert_eq!(default.config, Config::default());
+    assert_eq!(default.config, ConsumerConfig::default());
     let set = environment(&[
         ("BATON_CONCURRENCY", "3"),
         ("BATON_ENVELOPE", "sns"),
@@ -32,7 +32,7 @@ fn variables_override_the_defaults() {
         ("BATON_MAX_RECEIVE_COUNT", "5"),
         ("BATON_GRACEFUL_SHUTDOWN", "off"),
     ]);
-    let expected = Config {
+    let expected = ConsumerConfig {
         concurrency: 3.try_into().unwrap(),
         envelope: Envelope::Sns,
         trace_shape: TraceShape::Batch,
