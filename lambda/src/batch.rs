@@ -22,7 +22,7 @@ use self::record_failure::RecordFailure;
 use crate::config::{ConsumerConfig, PartialResponse, TraceShape};
 use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
-use crate::event::{Batch, Record};
+use crate::event::{SqsBatch, SqsRecord};
 use crate::failure::FailureKind;
 use crate::handler::Handler;
 use crate::message::Message;
@@ -56,7 +56,7 @@ pub(crate) struct BatchProcessor<H, S, Args> {
 /// A batch whose records have been handled or skipped.
 #[derive(Debug)]
 pub(crate) struct ProcessedBatch {
-    pub(crate) batch: Arc<Batch>,
+    pub(crate) batch: Arc<SqsBatch>,
     /// Positions of the records that failed, in ascending order.
     pub(crate) failed: Vec<usize>,
     /// Context that holds the batch span. The span has not ended, because the result of the
@@ -66,7 +66,7 @@ pub(crate) struct ProcessedBatch {
 
 /// A batch whose records are being handled.
 struct ActiveBatch<'a> {
-    batch: Arc<Batch>,
+    batch: Arc<SqsBatch>,
     context: BatchContext,
     /// Context that holds the batch span.
     span: Context,
@@ -115,7 +115,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     /// `root` holds no span. Spans without a parent start in it.
     pub(crate) async fn process(
         &self,
-        batch: Batch,
+        batch: SqsBatch,
         invocation: InvocationInfo<'_>,
         root: Context,
         cancellation: &Cancellation,
@@ -151,9 +151,9 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         }
     }
 
-    fn read_context(&self, batch: &Batch, root: Context) -> BatchContext {
-        let producer = |record: Record<'_>| self.extractor.extract(&record);
-        let id = |record: Record<'_>| record.message_id().map(Arc::from);
+    fn read_context(&self, batch: &SqsBatch, root: Context) -> BatchContext {
+        let producer = |record: SqsRecord<'_>| self.extractor.extract(&record);
+        let id = |record: SqsRecord<'_>| record.message_id().map(Arc::from);
         BatchContext {
             queues: BatchQueues::from_batch(batch),
             producers: batch.records().map(producer).collect(),
@@ -255,7 +255,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         }
     }
 
-    async fn call_handler(&self, batch: &Arc<Batch>, index: usize) -> Result<(), RecordFailure> {
+    async fn call_handler(&self, batch: &Arc<SqsBatch>, index: usize) -> Result<(), RecordFailure> {
         let message = Message::decode(batch, index, self.config.envelope)
             .map_err(RecordFailure::from_invalid_body)?;
         let result = self.handler.call(message, &self.state).await;

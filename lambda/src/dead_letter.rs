@@ -12,7 +12,7 @@ use opentelemetry::metrics::Meter;
 use opentelemetry::{Context, global};
 use tracing::warn;
 
-use crate::event::Record;
+use crate::event::SqsRecord;
 
 mod client;
 mod error;
@@ -165,7 +165,7 @@ impl DeadLetterQueue {
     /// Returns `true` if the message of `record` can be sent here, and `false` if it comes from
     /// this queue: it would be delivered again immediately as a new message, whose receive count
     /// starts at one, so that no redrive policy would ever stop it.
-    pub(crate) fn can_receive(&self, record: &Record<'_>) -> bool {
+    pub(crate) fn can_receive(&self, record: &SqsRecord<'_>) -> bool {
         let queue = self.queue.queue();
         let own = record.queue_arn().filter(|arn| queue.can_match(arn));
         if let Some(arn) = &own {
@@ -184,7 +184,7 @@ impl DeadLetterQueue {
     /// Sends the message of `record` in a span under `parent`. Returns once SQS has accepted it.
     pub(crate) async fn send(
         &self,
-        record: &Record<'_>,
+        record: &SqsRecord<'_>,
         parent: &Context,
         reason: &DeadLetterReason<'_>,
     ) -> Result<(), DeadLetterError> {

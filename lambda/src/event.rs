@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use self::attributes::{MessageAttributes, SQS_NAMES};
 use self::carrier::CarrierFields;
-use self::fields::RecordFields;
+use self::fields::SqsRecordFields;
 use self::invalid::UnknownObject;
 use self::scanner::{JsonKind, Scanner};
 use self::string::{JsonString, MAX_LENGTH};
@@ -31,12 +31,12 @@ pub(crate) use invalid::InvalidEvent;
 
 /// The payload of one invocation, with the positions of its records.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct SqsBatch {
     payload: String,
-    records: Vec<RecordFields>,
+    records: Vec<SqsRecordFields>,
 }
 
-impl Batch {
+impl SqsBatch {
     /// Reads all records of a payload. One invalid record fails the whole event, because a record
     /// that is not reported as failed is deleted from the queue.
     pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, InvalidEvent> {
@@ -51,19 +51,19 @@ impl Batch {
         self.records.len()
     }
 
-    pub(crate) fn record(&self, index: usize) -> Record<'_> {
-        Record {
+    pub(crate) fn record(&self, index: usize) -> SqsRecord<'_> {
+        SqsRecord {
             json: &self.payload,
             fields: &self.records[index],
         }
     }
 
-    pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+    pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = SqsRecord<'_>> {
         (0..self.len()).map(|index| self.record(index))
     }
 }
 
-fn read_event(json: &str) -> Result<Vec<RecordFields>, InvalidEvent> {
+fn read_event(json: &str) -> Result<Vec<SqsRecordFields>, InvalidEvent> {
     if json.len() > MAX_LENGTH {
         return Err(InvalidEvent::TooLong { length: json.len() });
     }
@@ -91,7 +91,7 @@ fn not_json(json: &str) -> InvalidEvent {
     InvalidEvent::NotJson { reason }
 }
 
-fn read_document(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEvent> {
+fn read_document(scanner: &mut Scanner<'_>) -> Result<Vec<SqsRecordFields>, InvalidEvent> {
     match scanner.peek_kind() {
         // An event source mapping sends an object with `Records`.
         JsonKind::Object => read_object(scanner),
@@ -106,7 +106,7 @@ fn read_document(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, Invalid
     }
 }
 
-fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEvent> {
+fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<SqsRecordFields>, InvalidEvent> {
     let json = scanner.json();
     scanner.enter();
     let mut records = None;
@@ -127,7 +127,7 @@ fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEv
     records.ok_or(InvalidEvent::MissingRecords { event: unknown })
 }
 
-fn read_records(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEvent> {
+fn read_records(scanner: &mut Scanner<'_>) -> Result<Vec<SqsRecordFields>, InvalidEvent> {
     let kind = scanner.peek_kind();
     if kind != JsonKind::Array {
         scanner.skip();
@@ -137,22 +137,22 @@ fn read_records(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidE
     scanner.enter();
     let mut records = Vec::new();
     while scanner.next_item() {
-        records.push(RecordFields::read(scanner, records.len())?);
+        records.push(SqsRecordFields::read(scanner, records.len())?);
     }
     Ok(records)
 }
 
 /// One record of the batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Record<'a> {
+pub(crate) struct SqsRecord<'a> {
     json: &'a str,
-    fields: &'a RecordFields,
+    fields: &'a SqsRecordFields,
 }
 
 /// A string of an event. Borrowed from the payload unless it contains escapes.
 pub(crate) type EventText<'a> = Cow<'a, str>;
 
-impl<'a> Record<'a> {
+impl<'a> SqsRecord<'a> {
     /// Returns the message id, or `None` if it is empty: AWS treats an empty identifier in a
     /// response as the failure of the whole batch.
     pub(crate) fn message_id(&self) -> Option<EventText<'a>> {

@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 use crate::batch::ProcessedBatch;
 use crate::config::{ConsumerConfig, PartialResponse};
 use crate::envelope::Envelope;
-use crate::event::{Batch, FieldValue, InvalidEvent, Record};
+use crate::event::{FieldValue, InvalidEvent, SqsBatch, SqsRecord};
 use crate::invocation::build_response;
 use crate::message::{Message, Raw};
 use crate::trace_context::ContextExtractor;
@@ -27,7 +27,7 @@ use crate::trace_context::ContextExtractor;
 pub fn exercise(json: &str) -> bool {
     let is_json = serde_json::from_str::<IgnoredAny>(json).is_ok();
     let peer = read_as_peer(json).filter(|_| !has_lists(json));
-    let batch = match Batch::parse(json.as_bytes().to_vec()) {
+    let batch = match SqsBatch::parse(json.as_bytes().to_vec()) {
         Ok(batch) => Arc::new(batch),
         Err(error) => {
             // Only the first error is reported, and JSON that is not an event can also have a
@@ -85,7 +85,7 @@ fn is_only_rejected_here(error: &InvalidEvent) -> bool {
 }
 
 /// Compares all fields that both read.
-fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
+fn assert_same(record: &SqsRecord<'_>, peer: &SqsMessage) {
     let id = peer.message_id.as_deref().filter(|id| !id.is_empty());
     assert_eq!(record.message_id().as_deref(), id);
     assert_eq!(
@@ -131,7 +131,7 @@ pub(crate) fn build_propagator(trace_context: bool, baggage: bool, xray: bool) -
 }
 
 /// Extracts the context of a record with each combination of propagators.
-fn extract_contexts(record: &Record<'_>) {
+fn extract_contexts(record: &SqsRecord<'_>) {
     for formats in 0..8_u8 {
         let [trace_context, baggage, xray] = [1, 2, 4].map(|bit| formats & bit != 0);
         let propagator = build_propagator(trace_context, baggage, xray);
@@ -148,7 +148,7 @@ fn extract_contexts(record: &Record<'_>) {
 }
 
 /// Reads all metadata of a message.
-fn read_message(batch: &Arc<Batch>, index: usize) {
+fn read_message(batch: &Arc<SqsBatch>, index: usize) {
     for envelope in [Envelope::None, Envelope::Sns, Envelope::EventBridge] {
         let _ = Message::<serde_json::Value>::decode(batch, index, envelope);
         let Ok(message) = Message::<Raw>::decode(batch, index, envelope) else {
@@ -169,7 +169,7 @@ fn read_message(batch: &Arc<Batch>, index: usize) {
 
 /// Checks the response to a batch of which all records have failed: it lists each of them, or the
 /// invocation fails.
-fn check_response(batch: &Arc<Batch>) {
+fn check_response(batch: &Arc<SqsBatch>) {
     let processed = ProcessedBatch {
         batch: Arc::clone(batch),
         failed: (0..batch.len()).collect(),

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::batch::{BatchProcessor, ProcessedBatch};
 use crate::config::{AllFailed, ConsumerConfig, PartialResponse};
 use crate::deadline::{Cancellation, Deadlines};
-use crate::event::{Batch, InvalidEvent};
+use crate::event::{InvalidEvent, SqsBatch};
 use crate::flush::{self, FlushLayer, FlushScope, Flusher};
 use crate::handler::Handler;
 use crate::spans::{self, InvocationInfo};
@@ -62,7 +62,7 @@ impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
             root: &root,
             deadlines: &deadlines,
         };
-        let batch = match Batch::parse(event.payload) {
+        let batch = match SqsBatch::parse(event.payload) {
             Ok(batch) => batch,
             Err(invalid) => {
                 metrics.finish_invocation(began, false);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::envelope::{Envelope, EventBridgeMetadata, MissingEnvelope, SnsMetadata};
-use crate::event::{Batch, MessageAttribute, Record};
+use crate::event::{MessageAttribute, SqsBatch, SqsRecord};
 
 /// One SQS message with its decoded body.
 ///
@@ -46,7 +46,7 @@ use crate::event::{Batch, MessageAttribute, Record};
 pub struct Message<T> {
     /// The decoded body.
     pub body: T,
-    batch: Arc<Batch>,
+    batch: Arc<SqsBatch>,
     index: usize,
 }
 
@@ -116,7 +116,7 @@ impl<T> Message<T> {
         EventBridgeMetadata::read(&self.record().envelope_body()?)
     }
 
-    fn record(&self) -> Record<'_> {
+    fn record(&self) -> SqsRecord<'_> {
         self.batch.record(self.index)
     }
 }
@@ -217,7 +217,7 @@ fn missing_field_name(error: &serde_json::Error) -> Option<String> {
 
 impl<T: DeserializeOwned + 'static> Message<T> {
     pub(crate) fn decode(
-        batch: &Arc<Batch>,
+        batch: &Arc<SqsBatch>,
         index: usize,
         envelope: Envelope,
     ) -> Result<Self, BodyError> {
@@ -273,7 +273,7 @@ mod tests {
             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
         }]});
         let payload = serde_json::to_vec(&event).unwrap();
-        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0, envelope)
+        Message::decode(&Arc::new(SqsBatch::parse(payload).unwrap()), 0, envelope)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use self::instruments::{FunctionInstruments, MessageInstruments, QueueInstruments};
 use crate::deadline::StopReason;
-use crate::event::{Batch, Record};
+use crate::event::{SqsBatch, SqsRecord};
 use crate::queue::{BatchQueues, Queue};
 use crate::spans;
 
@@ -84,7 +84,7 @@ impl Metrics {
     }
 
     /// Records the messages of a batch.
-    pub(crate) fn start_batch(&self, queues: &BatchQueues, batch: &Batch) -> BatchMetrics<'_> {
+    pub(crate) fn start_batch(&self, queues: &BatchQueues, batch: &SqsBatch) -> BatchMetrics<'_> {
         let batch_metrics = BatchMetrics {
             metrics: self,
             single_queue: queues
@@ -126,7 +126,7 @@ impl BatchMetrics<'_> {
     fn record_instruments(
         &self,
         queues: &BatchQueues,
-        record: &Record<'_>,
+        record: &SqsRecord<'_>,
     ) -> Arc<QueueInstruments> {
         match &self.single_queue {
             Some(queue) => Arc::clone(queue),
@@ -135,7 +135,7 @@ impl BatchMetrics<'_> {
     }
 
     /// Records the start of a handler.
-    pub(crate) fn start_record(&self, queues: &BatchQueues, record: &Record<'_>) -> RecordTimer {
+    pub(crate) fn start_record(&self, queues: &BatchQueues, record: &SqsRecord<'_>) -> RecordTimer {
         let queue = self.record_instruments(queues, record);
         if let Some(sent) = record.sent_timestamp() {
             let latency = spans::queue_latency(sent, SystemTime::now());

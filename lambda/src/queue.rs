@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::StringValue;
 
-use crate::event::{Batch, Record};
+use crate::event::{SqsBatch, SqsRecord};
 
 /// The source queue of one or more records.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct BatchQueues {
 }
 
 impl BatchQueues {
-    pub(crate) fn from_batch(batch: &Batch) -> Self {
+    pub(crate) fn from_batch(batch: &SqsBatch) -> Self {
         let mut queues = Self {
             queues: Vec::with_capacity(1),
             has_unknown: false,
@@ -64,7 +64,7 @@ impl BatchQueues {
     }
 
     /// Returns the queue of a record of this batch.
-    pub(crate) fn find_queue(&self, record: &Record<'_>) -> Option<&Queue> {
+    pub(crate) fn find_queue(&self, record: &SqsRecord<'_>) -> Option<&Queue> {
         self.find_arn(&record.queue_arn()?)
     }
 

@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_semantic_conventions::attribute as key;
 
 use crate::config::TraceShape;
-use crate::event::Record;
+use crate::event::SqsRecord;
 use crate::queue::{BatchQueues, Queue};
 use crate::trace_context::ProducerContext;
 
@@ -122,7 +122,7 @@ impl InvocationSpans {
         &self,
         batch_span: &Context,
         batch: &BatchContext,
-        record: &Record<'_>,
+        record: &SqsRecord<'_>,
         index: usize,
     ) -> Context {
         let producer = &batch.producers[index];
@@ -157,7 +157,7 @@ impl InvocationSpans {
     fn record_attributes(
         &self,
         batch: &BatchContext,
-        record: &Record<'_>,
+        record: &SqsRecord<'_>,
         index: usize,
         start: SystemTime,
     ) -> Vec<KeyValue> {

@@ -22,7 +22,7 @@ use opentelemetry::trace::{SpanContext, TraceId};
 
 use self::invalid::InvalidField;
 use crate::event::{
-    EventBridgeEnvelope, FieldValue, OTEL_PREFIX, Record, SnsNotification, TraceCarrier,
+    EventBridgeEnvelope, FieldValue, OTEL_PREFIX, SnsNotification, SqsRecord, TraceCarrier,
 };
 
 mod invalid;
@@ -79,7 +79,7 @@ impl ContextExtractor {
     }
 
     /// Extracts the trace context of a record from its carriers.
-    pub(crate) fn extract(&self, record: &Record<'_>) -> ProducerContext {
+    pub(crate) fn extract(&self, record: &SqsRecord<'_>) -> ProducerContext {
         let mut extraction = Extraction {
             propagator: self.propagator,
             context: ProducerContext::default(),
@@ -173,7 +173,7 @@ impl Extraction {
     }
 
     /// Reads the carriers that few records have: prefixed attributes, then envelopes in the body.
-    fn read_rare_carriers(&mut self, record: &Record<'_>) {
+    fn read_rare_carriers(&mut self, record: &SqsRecord<'_>) {
         if let Some(prefixed) = record.prefixed_trace_carrier() {
             self.read_carrier(CarrierKind::PrefixedAttributes, prefixed);
         }

@@ -23,7 +23,7 @@ use super::ActiveBatch;
 use super::groups::{RecordGroup, group_records};
 use super::record_failure::RecordFailure;
 use crate::dead_letter::{DeadLetterQueue, DeadLetterReason};
-use crate::event::Record;
+use crate::event::SqsRecord;
 use crate::spans;
 
 /// Permanent failures of a batch that wait to be sent, by the positions of their records.
@@ -109,7 +109,7 @@ impl DeferredDeadLetters {
 pub(super) async fn send_dead_letter(
     active: &ActiveBatch<'_>,
     queue: &DeadLetterQueue,
-    record: &Record<'_>,
+    record: &SqsRecord<'_>,
     context: &Context,
     failure: &RecordFailure,
 ) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Batch, Record};
+use crate::event::{SqsBatch, SqsRecord};
 use crate::queue::BatchQueues;
 
 /// Positions of records that are handled one after another: the records of a FIFO message group, or
@@ -10,7 +10,7 @@ use crate::queue::BatchQueues;
 pub(super) type RecordGroup = Vec<usize>;
 
 /// Returns the groups of a batch, in the order of their first records.
-pub(super) fn group_records(batch: &Batch, queues: &BatchQueues) -> Vec<RecordGroup> {
+pub(super) fn group_records(batch: &SqsBatch, queues: &BatchQueues) -> Vec<RecordGroup> {
     let mut groups: Vec<RecordGroup> = Vec::with_capacity(batch.len());
     let mut positions: HashMap<(String, String), usize> = HashMap::new();
     for (index, record) in batch.records().enumerate() {
@@ -29,7 +29,7 @@ pub(super) fn group_records(batch: &Batch, queues: &BatchQueues) -> Vec<RecordGr
 
 /// Returns the queue and the message group of a record from a FIFO queue. Groups with the same name
 /// on different queues are independent.
-fn fifo_key(record: &Record<'_>, queues: &BatchQueues) -> Option<(String, String)> {
+fn fifo_key(record: &SqsRecord<'_>, queues: &BatchQueues) -> Option<(String, String)> {
     let queue = queues.find_queue(record).filter(|_| record.is_fifo())?;
     let group = record.group_id().unwrap_or_default();
     Some((queue.name().to_owned(), group.into_owned()))

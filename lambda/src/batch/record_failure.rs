@@ -8,7 +8,7 @@ use opentelemetry::Context;
 use tracing::warn;
 
 use crate::deadline::StopReason;
-use crate::event::Record;
+use crate::event::SqsRecord;
 use crate::failure::{Failure, FailureKind};
 use crate::message::BodyError;
 use crate::spans;
@@ -59,7 +59,7 @@ impl RecordFailure {
     }
 
     /// Logs the failure and records it on the span of `context`.
-    pub(super) fn report(&self, context: &Context, record: &Record<'_>) {
+    pub(super) fn report(&self, context: &Context, record: &SqsRecord<'_>) {
         warn!(
             // `log_layer` adds `messageId`, but a program's own subscriber may not have that layer.
             message_id = record.message_id().as_deref(),

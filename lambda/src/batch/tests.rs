@@ -109,7 +109,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
         context: &context,
         is_cold_start: true,
     };
-    let batch = Batch::parse(payload).unwrap();
+    let batch = SqsBatch::parse(payload).unwrap();
     let processed = processor
         .process(batch, invocation, Context::new(), cancellation)
         .await;

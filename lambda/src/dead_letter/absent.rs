@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use opentelemetry::Context;
 use opentelemetry::metrics::Meter;
 
-use crate::event::Record;
+use crate::event::SqsRecord;
 
 /// A dead-letter queue, which cannot exist without the feature.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl DeadLetterQueue {
         match self {}
     }
 
-    pub(crate) fn can_receive(&self, _: &Record<'_>) -> bool {
+    pub(crate) fn can_receive(&self, _: &SqsRecord<'_>) -> bool {
         match *self {}
     }
 
@@ -44,7 +44,7 @@ impl DeadLetterQueue {
 
     pub(crate) async fn send(
         &self,
-        _: &Record<'_>,
+        _: &SqsRecord<'_>,
         _: &Context,
         _: &DeadLetterReason<'_>,
     ) -> Result<(), DeadLetterError> {

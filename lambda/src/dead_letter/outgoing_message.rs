@@ -8,7 +8,7 @@ use baton_telemetry::parse_xray_header;
 
 use crate::dead_letter::source_attributes::SourceAttributes;
 use crate::dead_letter::{DeadLetterError, DeadLetterReason};
-use crate::event::Record;
+use crate::event::SqsRecord;
 
 /// Maximum size of `baton.error.message` in bytes: several lines for the person who examines the
 /// message, and a thousandth of what SQS accepts.
@@ -32,7 +32,7 @@ const FAILURE_ATTRIBUTES: [&str; 4] = [
 ///
 /// Returns an error if the record lacks a field that every message from SQS has.
 pub(super) fn build(
-    record: &Record<'_>,
+    record: &SqsRecord<'_>,
     is_fifo: bool,
     reason: &DeadLetterReason<'_>,
 ) -> Result<OutgoingMessage, DeadLetterError> {
@@ -71,7 +71,7 @@ pub(super) fn build(
 /// refuses.
 fn with_group(
     message: OutgoingMessage,
-    record: &Record<'_>,
+    record: &SqsRecord<'_>,
     is_fifo: bool,
 ) -> Result<OutgoingMessage, DeadLetterError> {
     let group_id = record.group_id().and_then(non_empty);

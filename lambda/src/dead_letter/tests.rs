@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::endpoint::{Behaviour, Endpoint, NEW_ID, REQUEST_ID};
 use super::*;
-use crate::event::Batch;
+use crate::event::SqsBatch;
 
 mod consumer;
 pub(crate) mod endpoint;
@@ -33,12 +33,12 @@ const REASON: DeadLetterReason<'_> = DeadLetterReason {
 /// Maximum duration of a send that times out, with a margin for a busy machine.
 const MAX_DURATION: Duration = Duration::from_secs(4);
 
-fn batch(attributes: Value) -> Batch {
+fn batch(attributes: Value) -> SqsBatch {
     let system = json!({"AWSTraceHeader": TRACE_HEADER, "MessageGroupId": "g-1"});
     batch_with(attributes, system)
 }
 
-fn batch_with(attributes: Value, system: Value) -> Batch {
+fn batch_with(attributes: Value, system: Value) -> SqsBatch {
     let event = json!({"Records": [{
         "messageId": MESSAGE_ID,
         "body": "SECRET",
@@ -47,7 +47,7 @@ fn batch_with(attributes: Value, system: Value) -> Batch {
         "eventSource": "aws:sqs",
         "eventSourceARN": ARN,
     }]});
-    Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
+    SqsBatch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
 }
 
 fn text(value: &str) -> Value {
@@ -83,7 +83,7 @@ async fn send_with(
     endpoint: &Endpoint,
     name: &str,
     propagator: Propagator,
-    batch: &Batch,
+    batch: &SqsBatch,
 ) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
     let queue = queue(endpoint, name).await;
     let exporter = InMemorySpanExporter::default();
@@ -103,7 +103,7 @@ async fn send_in(
     queue: &DeadLetterQueue,
     tracer: &SdkTracer,
     propagator: &Propagator,
-    batch: &Batch,
+    batch: &SqsBatch,
     parent: &Context,
 ) -> Result<(), DeadLetterError> {
     let is_fifo = queue.queue.queue().is_fifo();

@@ -58,14 +58,14 @@ const BINARY: &str = "Binary";
 
 /// Positions of the fields of one message attribute.
 #[derive(Debug, Default)]
-pub(super) struct Attribute {
+pub(super) struct AttributeFields {
     pub(super) string_value: Option<JsonString>,
     pub(super) binary_value: Option<JsonString>,
     pub(super) data_type: Option<JsonString>,
     pub(super) is_null: bool,
 }
 
-impl Attribute {
+impl AttributeFields {
     /// Reads the next value.
     pub(super) fn read(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
         let mut has_exact = [false; 3];
@@ -155,7 +155,7 @@ impl<'a> Iterator for MessageAttributes<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let scanner = self.scanner.as_mut()?;
         while let Some(key) = scanner.next_key() {
-            let attribute = Attribute::read(scanner, self.names);
+            let attribute = AttributeFields::read(scanner, self.names);
             if let Some(name) = key.decode(scanner.json()).filter(|_| !attribute.is_null) {
                 return Some(MessageAttribute::new(scanner.json(), name, &attribute));
             }
@@ -182,7 +182,7 @@ pub struct MessageAttribute<'a> {
 }
 
 impl<'a> MessageAttribute<'a> {
-    fn new(json: &'a str, name: Cow<'a, str>, attribute: &Attribute) -> Self {
+    fn new(json: &'a str, name: Cow<'a, str>, attribute: &AttributeFields) -> Self {
         let decode = |text: Option<JsonString>| text?.decode(json);
         Self {
             name,

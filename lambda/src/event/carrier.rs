@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
 
-use super::attributes::{Attribute, AttributeNames, enter_object, read_string_or_skip};
+use super::attributes::{AttributeFields, AttributeNames, enter_object, read_string_or_skip};
 use super::scanner::{JsonKind, Scanner};
 use super::string::JsonString;
 
@@ -27,7 +27,7 @@ enum CarrierField {
 
 impl CarrierField {
     fn read_attribute(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
-        let attribute = Attribute::read(scanner, names);
+        let attribute = AttributeFields::read(scanner, names);
         match attribute.string_value {
             Some(text) => Self::Text(text),
             None if attribute.is_null => Self::Absent,

@@ -15,7 +15,7 @@ const FIFO_SUFFIX: &str = ".fifo";
 /// Fields of a record. A batch can have 10,000 records, so this type stores positions and not
 /// strings, and numbers that every invocation reads are parsed already.
 #[derive(Debug, Default)]
-pub(super) struct RecordFields {
+pub(super) struct SqsRecordFields {
     pub(super) message_id: Option<JsonString>,
     pub(super) receipt_handle: Option<JsonString>,
     pub(super) body: Option<JsonString>,
@@ -55,7 +55,7 @@ impl FieldTracker {
     }
 }
 
-impl RecordFields {
+impl SqsRecordFields {
     /// Reads the next value as a record. Validates it completely, so that reading a field later
     /// cannot fail.
     pub(super) fn read(scanner: &mut Scanner<'_>, index: usize) -> Result<Self, InvalidEvent> {

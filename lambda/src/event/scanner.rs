@@ -52,7 +52,7 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Creates a scanner at the start of a document. A document that is longer than `MAX_LENGTH`
-    /// is treated as empty; [`Batch::parse`](super::Batch::parse) rejects it earlier.
+    /// is treated as empty; [`SqsBatch::parse`](super::SqsBatch::parse) rejects it earlier.
     pub(super) fn new(json: &'a str) -> Self {
         let json = if json.len() > MAX_LENGTH { "" } else { json };
         Self {

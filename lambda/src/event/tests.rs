@@ -1,7 +1,7 @@
 use super::*;
 
-fn parse(json: &str) -> Result<Batch, InvalidEvent> {
-    Batch::parse(json.as_bytes().to_vec())
+fn parse(json: &str) -> Result<SqsBatch, InvalidEvent> {
+    SqsBatch::parse(json.as_bytes().to_vec())
 }
 
 fn record(fields: &str) -> String {
@@ -141,9 +141,9 @@ fn escapes_whitespace_and_order_do_not_matter_at_any_level() {
 fn record_fields_are_small() {
     // The fields of a batch of 10,000 records must be small compared with its payload.
     assert!(
-        size_of::<RecordFields>() <= 128,
+        size_of::<SqsRecordFields>() <= 128,
         "{}",
-        size_of::<RecordFields>()
+        size_of::<SqsRecordFields>()
     );
 }
 
@@ -328,7 +328,7 @@ fn the_error_of_invalid_json_has_the_position() {
 
 #[test]
 fn the_error_of_invalid_utf8_has_the_position() {
-    let error = Batch::parse(b"{\"Records\":\xff}".to_vec()).unwrap_err();
+    let error = SqsBatch::parse(b"{\"Records\":\xff}".to_vec()).unwrap_err();
     let expected = "the event is not UTF-8: invalid byte at 11";
     assert_eq!(error.to_string(), expected);
 }

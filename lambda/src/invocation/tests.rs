@@ -4,16 +4,20 @@ use super::*;
 
 mod request_id;
 
-fn batch(ids: &[Value]) -> Batch {
+fn batch(ids: &[Value]) -> SqsBatch {
     let records: Vec<Value> = ids
         .iter()
         .map(|id| json!({"messageId": id, "eventSource": "aws:sqs"}))
         .collect();
     let event = json!({ "Records": records });
-    Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
+    SqsBatch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
 }
 
-fn response_with(batch: Batch, failed: &[usize], config: &ConsumerConfig) -> Result<Value, String> {
+fn response_with(
+    batch: SqsBatch,
+    failed: &[usize],
+    config: &ConsumerConfig,
+) -> Result<Value, String> {
     let processed = ProcessedBatch {
         batch: Arc::new(batch),
         failed: failed.to_vec(),

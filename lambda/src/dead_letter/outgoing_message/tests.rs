@@ -2,7 +2,7 @@ use baton_sqs::{Attribute, InvalidMessage, MAX_MESSAGE_BYTES};
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::event::Batch;
+use crate::event::SqsBatch;
 
 const MESSAGE_ID: &str = "5f1b2d3c-0000-4000-8000-000000000001";
 const ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
@@ -11,7 +11,7 @@ const REASON: DeadLetterReason<'_> = DeadLetterReason {
     description: "not wanted",
 };
 
-fn batch(body: &str, attributes: Json, system: Json) -> Batch {
+fn batch(body: &str, attributes: Json, system: Json) -> SqsBatch {
     let event = json!({"Records": [{
         "messageId": MESSAGE_ID,
         "body": body,
@@ -20,7 +20,7 @@ fn batch(body: &str, attributes: Json, system: Json) -> Batch {
         "eventSource": "aws:sqs",
         "eventSourceARN": ARN,
     }]});
-    Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
+    SqsBatch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
 }
 
 fn strings(count: usize) -> Json {
@@ -36,7 +36,7 @@ fn strings(count: usize) -> Json {
         .into()
 }
 
-fn build_for_standard_queue(batch: &Batch) -> Result<OutgoingMessage, DeadLetterError> {
+fn build_for_standard_queue(batch: &SqsBatch) -> Result<OutgoingMessage, DeadLetterError> {
     build(&batch.record(0), false, &REASON)
 }
 
