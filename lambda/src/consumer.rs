@@ -56,7 +56,7 @@ const UNKNOWN_SERVICE: &str = "unknown_service";
 ///
 /// # Errors
 ///
-/// See [`Builder::run`].
+/// See [`ConsumerBuilder::run`].
 pub async fn run<H, Args>(handler: H) -> Result<(), Error>
 where
     H: Handler<(), Args>,
@@ -92,8 +92,8 @@ impl Consumer {
     /// Creates a builder without options. Each option that is not set has the value of its
     /// environment variable, or its default.
     #[must_use]
-    pub fn builder() -> Builder<()> {
-        Builder {
+    pub fn builder() -> ConsumerBuilder<()> {
+        ConsumerBuilder {
             state: (),
             options: Options::default(),
             telemetry: None,
@@ -122,21 +122,21 @@ impl Consumer {
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Builder<S> {
+pub struct ConsumerBuilder<S> {
     state: S,
     options: Options,
     telemetry: Option<Telemetry>,
     dead_letters: Option<DeadLetterQueue>,
 }
 
-impl<S> Builder<S> {
+impl<S> ConsumerBuilder<S> {
     /// Sets the state. A handler with a second argument gets a clone of it for each message, so it
     /// is usually an `Arc`.
-    pub fn state<T>(self, state: T) -> Builder<T>
+    pub fn state<T>(self, state: T) -> ConsumerBuilder<T>
     where
         T: Clone + Send + Sync + 'static,
     {
-        Builder {
+        ConsumerBuilder {
             state,
             options: self.options,
             telemetry: self.telemetry,

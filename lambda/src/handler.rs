@@ -11,7 +11,7 @@ use crate::message::Message;
 ///
 /// Implemented for all functions of the form `async fn(Message<T>) -> Result<(), E>` and `async
 /// fn(Message<T>, S) -> Result<(), E>` whose error converts into a [`Failure`]. `S` is the state
-/// given to the [builder](crate::Builder::state). `Args` distinguishes the two forms and is
+/// given to the [builder](crate::ConsumerBuilder::state). `Args` distinguishes the two forms and is
 /// inferred. Programs do not implement the trait themselves.
 ///
 /// ```

@@ -288,7 +288,7 @@ pub mod exercise;
 pub use baton_telemetry::tracing_layer;
 pub use baton_telemetry::{LogLayer, Service, Telemetry, log_layer};
 pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
-pub use consumer::{Builder, Consumer, Error, run};
+pub use consumer::{Consumer, ConsumerBuilder, Error, run};
 #[cfg(feature = "dead-letter-queue")]
 pub use dead_letter::{DeadLetterQueue, InvalidDeadLetterQueue};
 pub use envelope::{Envelope, EventBridgeMetadata, SnsMetadata, UnknownEnvelope};

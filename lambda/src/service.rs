@@ -14,8 +14,9 @@ use crate::flush::FlushLayer;
 use crate::handler::Handler;
 use crate::invocation::{InvocationError, InvocationHandler};
 
-/// A tower service that handles batches: the core of [`Builder::run`](crate::Builder::run), with
-/// the event and response types of `aws_lambda_events`. Clones share all state.
+/// A tower service that handles batches: the core of
+/// [`ConsumerBuilder::run`](crate::ConsumerBuilder::run), with the event and response types of
+/// `aws_lambda_events`. Clones share all state.
 ///
 /// ```no_run
 /// use baton_lambda::{Consumer, Failure, Message};

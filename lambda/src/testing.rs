@@ -43,7 +43,7 @@ use serde_json::json;
 
 use self::capture::TestRun;
 use self::record::RecordPosition;
-use crate::consumer::{Builder, Consumer};
+use crate::consumer::{Consumer, ConsumerBuilder};
 use crate::handler::Handler;
 
 mod capture;
@@ -179,7 +179,7 @@ impl Batch {
 
     /// Runs the batch through `handler` with the options and the state of `consumer`. Options that
     /// are not set have their defaults, because the environment is not read.
-    pub async fn run_with<H, S, Args>(self, consumer: Builder<S>, handler: H) -> Outcome
+    pub async fn run_with<H, S, Args>(self, consumer: ConsumerBuilder<S>, handler: H) -> Outcome
     where
         H: Handler<S, Args>,
     {
@@ -192,7 +192,7 @@ impl Batch {
     #[cfg(test)]
     pub(crate) async fn run_with_meters<H, S, Args>(
         self,
-        consumer: Builder<S>,
+        consumer: ConsumerBuilder<S>,
         handler: H,
         meters: opentelemetry_sdk::metrics::SdkMeterProvider,
     ) -> Outcome
@@ -208,7 +208,7 @@ impl Batch {
         self,
         run: TestRun,
         telemetry: Telemetry,
-        consumer: Builder<S>,
+        consumer: ConsumerBuilder<S>,
         handler: H,
     ) -> Outcome
     where
@@ -224,7 +224,7 @@ impl Batch {
 
     async fn invoke<H, S, Args>(
         &self,
-        consumer: Builder<S>,
+        consumer: ConsumerBuilder<S>,
         handler: H,
         telemetry: Telemetry,
     ) -> Result<SqsBatchResponse, String>

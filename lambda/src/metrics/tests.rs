@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use self::recorded::{RecordedMetrics, Value, collect, meters};
 use crate::config::AllFailed;
 use crate::testing::{Batch, Record};
-use crate::{Builder, Consumer, Failure, Handler, Message};
+use crate::{Consumer, ConsumerBuilder, Failure, Handler, Message};
 
 mod recorded;
 
@@ -28,7 +28,7 @@ async fn handle(message: Message<String>) -> Result<(), Failure> {
 }
 
 async fn run<H: Handler<S, Args>, S, Args>(
-    consumer: Builder<S>,
+    consumer: ConsumerBuilder<S>,
     handler: H,
     batch: Batch,
 ) -> RecordedMetrics {
