@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+use tower::BoxError;
 
 /// The kind of a [`Failure`]: retryable or permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,13 +9,13 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use baton_telemetry::{FlushGroup, FlushReport, Telemetry, with_request_id};
-use lambda_runtime::{Error as BoxError, LambdaInvocation};
+use lambda_runtime::LambdaInvocation;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
 use tracing::{debug, info, warn};
 
 use crate::config::{ConsumerConfig, FlushPoint};

@@ -7,9 +7,10 @@ use std::io;
 use std::pin::Pin;
 
 use baton_telemetry::Telemetry;
-use lambda_extension::{Error as BoxError, Extension};
+use lambda_extension::Extension;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
+use tower::BoxError;
 use tracing::{info, warn};
 
 use super::{SHUTDOWN_TIME, Shutdown};
