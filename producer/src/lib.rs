@@ -66,7 +66,7 @@ mod sender;
 
 pub use baton_sqs::{
     Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage as Message,
-    QueueUnreachable, QueueUrl, SendError, SendOutput,
+    QueueError, QueueSendError, QueueUrl, SendOutput,
 };
 pub use sender::Sender;
 /// Crates whose types appear in this crate's public API, in matching versions.

@@ -1,7 +1,7 @@
 //! The sender of one queue.
 
 use aws_sdk_sqs::Client;
-use baton_sqs::{OutgoingMessage, QueueClient, QueueUnreachable, QueueUrl, SendError, SendOutput};
+use baton_sqs::{OutgoingMessage, QueueClient, QueueError, QueueSendError, QueueUrl, SendOutput};
 use opentelemetry::metrics::Meter;
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::SdkTracer;
@@ -71,7 +71,7 @@ impl Sender {
     /// Returns an error if the message breaks a rule of SQS (nothing was sent), if it is larger
     /// than the queue accepts without any context, if SQS refuses it for another reason, or if SQS
     /// does not respond within the client's timeouts and retries (it may have been sent).
-    pub async fn send(&self, message: OutgoingMessage) -> Result<SendOutput, SendError> {
+    pub async fn send(&self, message: OutgoingMessage) -> Result<SendOutput, QueueSendError> {
         let parent = Context::current();
         let prepared = global::get_text_map_propagator(|propagator| {
             self.queue
@@ -86,7 +86,7 @@ impl Sender {
     ///
     /// Returns an error if SQS refuses the call, or does not respond within the client's timeouts
     /// and retries.
-    pub async fn check_queue(&self) -> Result<(), QueueUnreachable> {
+    pub async fn check_queue(&self) -> Result<(), QueueError> {
         self.queue.check().await
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
 use aws_sdk_sqs::{Client, Config};
 
 use crate::added_attributes::AddedAttributes;
-use crate::error::SendError;
+use crate::error::QueueSendError;
 use crate::learned_limit::LearnedLimit;
 use crate::refusal::Refusal;
 
@@ -29,7 +29,7 @@ pub(crate) async fn send_message(
     size: usize,
     added: &mut AddedAttributes,
     limit: &LearnedLimit,
-) -> Result<SendMessageOutput, SendError> {
+) -> Result<SendMessageOutput, QueueSendError> {
     let began = Instant::now();
     let timeout = operation_timeout(client);
     // A message that exceeds the limit even without attributes is sent with all of them: the limit
@@ -52,7 +52,7 @@ pub(crate) async fn send_message(
         }
         outcome = call(&request, added, left).await;
     }
-    outcome.map_err(|error| SendError::from_call(error, size))
+    outcome.map_err(|error| QueueSendError::from_call(error, size))
 }
 
 /// Drops attributes for another call. Returns `false` if SQS would refuse another call as well.

@@ -29,13 +29,13 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// A message that SQS did not confirm as accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SendError {
+pub enum QueueSendError {
     /// SQS would refuse the message, so it was not sent.
     #[error("invalid SQS message")]
     Invalid(#[from] InvalidMessage),
     /// SQS refused the call or did not respond to it.
     #[error(transparent)]
-    Queue(#[from] QueueUnreachable),
+    Queue(#[from] QueueError),
     /// SQS refused the message because it is larger than the queue accepts, even without the trace
     /// context.
     #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
@@ -45,7 +45,7 @@ pub enum SendError {
         /// The queue's `MaximumMessageSize`, as SQS stated it.
         limit: usize,
         /// The refusal.
-        source: QueueUnreachable,
+        source: QueueError,
     },
     /// SQS accepted the message, but its response does not contain the message's id.
     #[error("SQS responded without a message id")]
@@ -56,7 +56,7 @@ pub enum SendError {
 /// it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum QueueUnreachable {
+pub enum QueueError {
     /// SQS responded with an error.
     #[error("SQS refused the call: {code} (HTTP {status}, request {})", request_id.as_deref().unwrap_or("unknown"))]
     Refused {
@@ -85,7 +85,7 @@ pub enum QueueUnreachable {
     },
 }
 
-impl SendError {
+impl QueueSendError {
     /// The `error.type` of this error: AWS's error code, if SQS responded with one.
     #[must_use]
     pub fn error_type(&self) -> &str {
@@ -118,7 +118,7 @@ impl SendError {
     /// Converts the error of the last call for a message of this size.
     pub(crate) fn from_call(error: SdkError<SendMessageError>, size: usize) -> Self {
         let limit = Refusal::from_error(&error).and_then(|refusal| refusal.limit);
-        let source = QueueUnreachable::from(error);
+        let source = QueueError::from(error);
         match limit.filter(|limit| *limit < size) {
             Some(limit) => Self::TooLarge {
                 size,
@@ -130,7 +130,7 @@ impl SendError {
     }
 }
 
-impl QueueUnreachable {
+impl QueueError {
     /// The `error.type` of this error: AWS's error code, if SQS responded with one.
     #[must_use]
     pub fn error_type(&self) -> &str {
@@ -162,7 +162,7 @@ impl QueueUnreachable {
     }
 }
 
-impl<E> From<SdkError<E>> for QueueUnreachable
+impl<E> From<SdkError<E>> for QueueError
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_request_that_cannot_be_built_is_not_retryable() {
         let source = BuildError::missing_field("data_type", "it is always given");
-        let error = SendError::from_call(SdkError::construction_failure(source), 1);
+        let error = QueueSendError::from_call(SdkError::construction_failure(source), 1);
         assert_eq!(
             (error.error_type(), error.is_retryable()),
             ("unbuildable", false)

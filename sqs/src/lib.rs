@@ -83,7 +83,7 @@ mod trace_context;
 
 #[cfg(feature = "client-settings")]
 pub use client_settings::{ClientSettings, config_loader, http_client};
-pub use error::{QueueUnreachable, SendError};
+pub use error::{QueueError, QueueSendError};
 pub use limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, is_accepted_character};
 pub use message::{Attribute, AttributeValue, InvalidMessage, OutgoingMessage};
 pub use queue::{InvalidQueueUrl, QueueUrl};

@@ -10,7 +10,7 @@ use opentelemetry::metrics::{
 };
 use opentelemetry_semantic_conventions::{attribute, metric};
 
-use crate::error::SendError;
+use crate::error::QueueSendError;
 use crate::error_type;
 use crate::queue::QueueUrl;
 use crate::span::{OPERATION, SYSTEM};
@@ -89,7 +89,7 @@ impl SendMetrics {
 
 impl SendMeasurement {
     /// Records the send, except for an invalid message, which was not sent.
-    pub(crate) fn finish(mut self, error: Option<&SendError>) {
+    pub(crate) fn finish(mut self, error: Option<&QueueSendError>) {
         self.is_finished = true;
         match error {
             None => {
@@ -97,7 +97,7 @@ impl SendMeasurement {
                 self.instruments.duration_of_success.record(duration);
                 self.instruments.sent_with_success.add(1);
             }
-            Some(SendError::Invalid(_)) => {}
+            Some(QueueSendError::Invalid(_)) => {}
             Some(error) => self.record_failure(error.error_type().to_owned()),
         }
     }

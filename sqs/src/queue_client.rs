@@ -15,7 +15,7 @@ use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer};
 
 use crate::added_attributes::{AddedAttributes, add_trace_header};
 use crate::call;
-use crate::error::{QueueUnreachable, SendError};
+use crate::error::{QueueError, QueueSendError};
 use crate::learned_limit::LearnedLimit;
 use crate::message::OutgoingMessage;
 use crate::metrics::{SendMeasurement, SendMetrics};
@@ -96,7 +96,7 @@ impl QueueClient {
     ///
     /// Returns an error if SQS refuses the call, or does not respond within the client's timeouts
     /// and retries.
-    pub async fn check(&self) -> Result<(), QueueUnreachable> {
+    pub async fn check(&self) -> Result<(), QueueError> {
         let request = self
             .client
             .get_queue_attributes()
@@ -170,7 +170,7 @@ impl PreparedSend<'_> {
     /// Returns an error if the message breaks a rule of SQS (nothing was sent), if it is larger
     /// than the queue accepts without added attributes, if SQS refuses it for another reason, or if
     /// SQS does not respond within the client's timeouts and retries (it may have been sent).
-    pub async fn send(self) -> Result<SendOutput, SendError> {
+    pub async fn send(self) -> Result<SendOutput, QueueSendError> {
         let Self {
             queue_client,
             message,
@@ -203,12 +203,12 @@ async fn send(
     message: &OutgoingMessage,
     mut added: AddedAttributes,
     context: &Context,
-) -> Result<SendOutput, SendError> {
+) -> Result<SendOutput, QueueSendError> {
     message.check()?;
     let size = message.size();
     let request = queue_client.build_request(message).map_err(|error| {
         let error = SdkError::<SendMessageError>::construction_failure(error);
-        QueueUnreachable::from(error)
+        QueueError::from(error)
     })?;
     let QueueClient { client, limit, .. } = queue_client;
     let accepted = call::send_message(client, request, size, &mut added, limit).await;
@@ -218,6 +218,6 @@ async fn send(
     span::record_accepted(&span, accepted.message_id(), accepted.request_id());
     match accepted.message_id {
         Some(message_id) => Ok(SendOutput { message_id }),
-        None => Err(SendError::NoMessageId),
+        None => Err(QueueSendError::NoMessageId),
     }
 }

@@ -7,7 +7,7 @@ use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_semantic_conventions::attribute;
 
 use crate::added_attributes::AddedAttributes;
-use crate::error::SendError;
+use crate::error::QueueSendError;
 use crate::error_type;
 use crate::queue::QueueUrl;
 use crate::trace_context::ContextSource;
@@ -100,7 +100,7 @@ pub(crate) fn record_accepted(
 }
 
 /// Ends the span. On success its status remains unset, as the conventions require.
-pub(crate) fn finish(span: &SpanRef<'_>, error: Option<&SendError>) {
+pub(crate) fn finish(span: &SpanRef<'_>, error: Option<&QueueSendError>) {
     if let Some(error) = error {
         span.set_attribute(KeyValue::new(
             attribute::ERROR_TYPE,

@@ -1,6 +1,6 @@
 //! The errors of the dead-letter queue. No error contains a body or the value of an attribute.
 
-use baton_sqs::{InvalidQueueUrl, SendError};
+use baton_sqs::{InvalidQueueUrl, QueueSendError};
 
 /// A dead-letter queue that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,5 +33,5 @@ pub(crate) enum DeadLetterError {
     InvalidRecord(&'static str),
     /// The message was not sent, or SQS did not confirm it.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(#[from] QueueSendError),
 }

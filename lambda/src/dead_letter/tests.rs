@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::config::{Credentials, Region};
-use baton_sqs::SendError;
+use baton_sqs::QueueSendError;
 use baton_telemetry::Propagator;
 use opentelemetry::trace::{
     SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
@@ -114,7 +114,7 @@ async fn send_in(
 }
 
 /// Returns the error of a send that SQS did not confirm.
-fn send_error(sent: Result<(), DeadLetterError>) -> SendError {
+fn send_error(sent: Result<(), DeadLetterError>) -> QueueSendError {
     match sent {
         Err(DeadLetterError::Send(error)) => error,
         other => panic!("{other:?}"),

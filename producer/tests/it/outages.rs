@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use baton_producer::{Message, QueueUnreachable, SendError};
+use baton_producer::{Message, QueueError, QueueSendError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
@@ -47,7 +47,7 @@ async fn a_refused_connection_fails_quickly_as_connect() {
         ("connect", true)
     );
     assert!(
-        matches!(error, SendError::Queue(QueueUnreachable::NoResponse { .. })),
+        matches!(error, QueueSendError::Queue(QueueError::NoResponse { .. })),
         "{error:?}"
     );
     assert_eq!(

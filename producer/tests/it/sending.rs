@@ -1,4 +1,4 @@
-use baton_producer::{AttributeValue, InvalidMessage, Message, SendError};
+use baton_producer::{AttributeValue, InvalidMessage, Message, QueueSendError};
 use baton_test_support::FakeSqs;
 use opentelemetry::trace::{SpanKind, Status};
 
@@ -128,7 +128,7 @@ async fn a_message_that_breaks_a_rule_is_not_sent() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, SendError::Invalid(InvalidMessage::EmptyBody)),
+        matches!(error, QueueSendError::Invalid(InvalidMessage::EmptyBody)),
         "{error:?}"
     );
     assert!(sqs.calls().is_empty());

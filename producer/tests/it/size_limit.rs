@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use baton_producer::{AttributeValue, Message, SendError};
+use baton_producer::{AttributeValue, Message, QueueSendError};
 use baton_test_support::{FakeSqs, SqsCall, SqsReply};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::FutureExt as _;
@@ -101,7 +101,7 @@ async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
     assert!(
         matches!(
             error,
-            SendError::TooLarge {
+            QueueSendError::TooLarge {
                 size: 262_145,
                 limit: MAXIMUM_MESSAGE_SIZE,
                 ..

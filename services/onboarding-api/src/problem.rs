@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use baton_producer::{QueueUnreachable, SendError};
+use baton_producer::{QueueError, QueueSendError};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
@@ -114,15 +114,15 @@ impl Problem {
     }
 
     /// Returns the problem for a message that was not sent.
-    pub(crate) fn from_send_error(error: &SendError) -> Self {
+    pub(crate) fn from_send_error(error: &QueueSendError) -> Self {
         match error {
             // A valid request cannot produce an invalid message, so this is a bug of the service
             // and not an error of the client.
-            SendError::Invalid(_) => Self::new(
+            QueueSendError::Invalid(_) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the request was converted to an invalid SQS message",
             ),
-            SendError::Queue(QueueUnreachable::Unbuildable { .. }) => Self::new(
+            QueueSendError::Queue(QueueError::Unbuildable { .. }) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot build the call to the queue",
             ),

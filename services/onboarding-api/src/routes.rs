@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use baton_producer::{Message, SendError, Sender};
+use baton_producer::{Message, QueueSendError, Sender};
 use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
@@ -129,7 +129,7 @@ async fn send(
 }
 
 /// Logs a warning if a retry may succeed, and an error if a person must act.
-fn log_send_error(error: &SendError) {
+fn log_send_error(error: &QueueSendError) {
     let cause: &dyn Error = error;
     if error.is_retryable() {
         warn!(
