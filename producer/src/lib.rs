@@ -1,17 +1,17 @@
 //! Sends SQS messages that carry the trace context of the sender.
 //!
-//! A [`Sender`] sends messages to one queue. Each [`Sender::send`] is a span `send {queue}`. The
-//! context of that span is sent in the attributes of the message, so that the consumer continues
-//! the trace from the send.
+//! A [`QueueSender`] sends messages to one queue. Each [`QueueSender::send`] is a span `send
+//! {queue}`. The context of that span is sent in the attributes of the message, so that the
+//! consumer continues the trace from the send.
 //!
 //! ```no_run
 //! # use std::error::Error;
 //! # use opentelemetry_sdk::trace::SdkTracer;
 //! # async fn example(tracer: SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
-//! use baton_producer::{AttributeValue, Message, QueueUrl, Sender};
+//! use baton_producer::{AttributeValue, Message, QueueSender, QueueUrl};
 //!
 //! let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
-//! let sender = Sender::new(sdk, queue, tracer);
+//! let sender = QueueSender::new(sdk, queue, tracer);
 //! let tenant = AttributeValue::String("blue".to_owned());
 //! let message = Message::new(r#"{"customer_id":"c-1"}"#).with_attribute("tenant", tenant);
 //! let sent = sender.send(message).await?;
@@ -22,7 +22,7 @@
 //!
 //! # Layout
 //!
-//! `sender` is the only module. Messages, queue URLs, spans, metrics and errors are those of
+//! `queue_sender` is the only module. Messages, queue URLs, spans, metrics and errors are those of
 //! `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as well.
 //!
 //! # Spans
@@ -44,7 +44,7 @@
 //!
 //! # Metrics
 //!
-//! A [`Sender`] records metrics if it has a meter: see [`Sender::with_meter`].
+//! A [`QueueSender`] records metrics if it has a meter: see [`QueueSender::with_meter`].
 //!
 //! | metric | kind | unit | attributes |
 //! |---|---|---|---|
@@ -55,20 +55,20 @@
 //!
 //! # Versions
 //!
-//! A [`Sender`] reads the active span's context from OpenTelemetry, and each minor version of
+//! A [`QueueSender`] reads the active span's context from OpenTelemetry, and each minor version of
 //! `opentelemetry` has separate contexts and globals. **This crate uses `opentelemetry` 0.33**:
 //! with another version a program compiles, but its sends are not children of its spans.
 //! [`opentelemetry`], [`opentelemetry_sdk`] and [`aws_sdk_sqs`] are re-exported here.
 
 #![forbid(unsafe_code)]
 
-mod sender;
+mod queue_sender;
 
 pub use baton_sqs::{
     Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage as Message,
     QueueError, QueueSendError, QueueUrl, SendOutput,
 };
-pub use sender::Sender;
+pub use queue_sender::QueueSender;
 /// Crates whose types appear in this crate's public API, in matching versions.
 #[doc(no_inline)]
 pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use baton_producer::{Message, Sender};
+use baton_producer::{Message, QueueSender};
 use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
@@ -16,7 +16,7 @@ const SYSTEM: &str = "messaging.system=aws_sqs";
 /// A sender with a meter, its SQS, and the recorded metrics.
 struct MeteredSender {
     sqs: FakeSqs,
-    sender: Sender,
+    sender: QueueSender,
     provider: SdkMeterProvider,
     exporter: InMemoryMetricExporter,
 }

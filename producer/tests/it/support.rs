@@ -7,20 +7,20 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
-use baton_producer::{QueueUrl, Sender};
+use baton_producer::{QueueSender, QueueUrl};
 
 use self::span_recorder::SpanRecorder;
 
 pub(crate) mod span_recorder;
 
 /// Returns a sender whose SQS has this address.
-pub(crate) fn sender(address: SocketAddr, spans: &SpanRecorder) -> Sender {
+pub(crate) fn sender(address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
     sender_through(sqs_client(address), address, spans)
 }
 
-fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> Sender {
+fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
-    Sender::new(client, queue, spans.tracer())
+    QueueSender::new(client, queue, spans.tracer())
 }
 
 fn sqs_client(address: SocketAddr) -> Client {
@@ -45,7 +45,7 @@ pub(crate) fn sender_with_operation_timeout(
     address: SocketAddr,
     spans: &SpanRecorder,
     timeout: Duration,
-) -> Sender {
+) -> QueueSender {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(timeout)
         .operation_timeout(timeout)

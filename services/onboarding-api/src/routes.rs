@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use baton_producer::{Message, QueueSendError, Sender};
+use baton_producer::{Message, QueueSendError, QueueSender};
 use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
@@ -29,7 +29,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns the service's routes. Load balancers call the health checks several times a minute, so
 /// these have neither spans nor measurements.
-pub(crate) fn router(sender: Sender, telemetry: RequestTelemetry) -> Router {
+pub(crate) fn router(sender: QueueSender, telemetry: RequestTelemetry) -> Router {
     let recorded = Router::new()
         .route(ONBOARDING, post(onboard))
         .route(SMOKE_TEST, post(smoke_test))
@@ -49,7 +49,7 @@ pub(crate) fn router(sender: Sender, telemetry: RequestTelemetry) -> Router {
 }
 
 async fn onboard(
-    State(sender): State<Sender>,
+    State(sender): State<QueueSender>,
     JsonObject(fields): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let onboarding = Onboarding::from_fields(&fields).map_err(Problem::invalid_fields)?;
@@ -57,7 +57,7 @@ async fn onboard(
 }
 
 async fn smoke_test(
-    State(sender): State<Sender>,
+    State(sender): State<QueueSender>,
     OptionalJsonObject(fields): OptionalJsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let customer_id = parse_smoke_test(&fields).map_err(Problem::invalid_fields)?;
@@ -69,7 +69,7 @@ async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-async fn readyz(State(sender): State<Sender>) -> Result<Json<Health>, Problem> {
+async fn readyz(State(sender): State<QueueSender>) -> Result<Json<Health>, Problem> {
     match tokio::time::timeout(READY_TIMEOUT, sender.check_queue()).await {
         Ok(Ok(())) => Ok(Json(Health { status: "ready" })),
         Ok(Err(error)) => {
@@ -104,7 +104,7 @@ async fn method_not_allowed() -> Problem {
 
 /// Sends an onboarding to the queue, and responds with the ids of its message and trace.
 async fn send(
-    sender: &Sender,
+    sender: &QueueSender,
     onboarding: &Onboarding,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {

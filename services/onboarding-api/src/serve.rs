@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use baton_producer::Sender;
+use baton_producer::QueueSender;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Sends the onboardings.
-    pub sender: Sender,
+    pub sender: QueueSender,
     /// Creates the SERVER spans.
     pub tracer: SdkTracer,
     /// Creates the instruments.

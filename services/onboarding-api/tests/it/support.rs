@@ -9,7 +9,7 @@ use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region};
 use aws_sdk_sqs::error::BoxError;
-use baton_producer::{QueueUrl, Sender};
+use baton_producer::{QueueSender, QueueUrl};
 use baton_test_support::FakeSqs;
 use onboarding_api::{self, Drain};
 use tokio::net::TcpListener;
@@ -29,9 +29,9 @@ pub(crate) mod span_recorder;
 /// Longer than any accepted request of these tests takes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> Sender {
+fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
-    Sender::new(client, queue, spans.tracer())
+    QueueSender::new(client, queue, spans.tracer())
 }
 
 fn sqs_client(address: SocketAddr) -> Client {

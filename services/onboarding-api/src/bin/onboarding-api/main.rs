@@ -7,7 +7,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use baton_producer::Sender;
+use baton_producer::QueueSender;
 use baton_telemetry::{Service, Telemetry};
 use onboarding_api::Drain;
 use tokio::net::TcpListener;
@@ -70,7 +70,7 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let address = config.listen_addr;
     let tracer = telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
-    let sender = Sender::new(
+    let sender = QueueSender::new(
         aws_sdk_sqs::Client::new(aws),
         config.queue_url,
         tracer.clone(),

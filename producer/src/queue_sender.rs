@@ -12,11 +12,11 @@ use opentelemetry_sdk::trace::SdkTracer;
 /// # use std::error::Error;
 /// # use opentelemetry_sdk::trace::SdkTracer;
 /// # async fn example(tracer: SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
-/// use baton_producer::{Message, QueueUrl, Sender};
+/// use baton_producer::{Message, QueueSender, QueueUrl};
 ///
 /// let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
 /// let meter = opentelemetry::global::meter("onboarding");
-/// let sender = Sender::new(sdk, queue, tracer).with_meter(&meter);
+/// let sender = QueueSender::new(sdk, queue, tracer).with_meter(&meter);
 /// match sender.send(Message::new("order 17")).await {
 ///     Ok(sent) => println!("sent {}", sent.message_id),
 ///     Err(error) if error.is_retryable() => println!("retry later: {error}"),
@@ -26,12 +26,12 @@ use opentelemetry_sdk::trace::SdkTracer;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct QueueSender {
     queue: QueueClient,
     tracer: SdkTracer,
 }
 
-impl Sender {
+impl QueueSender {
     /// Creates a sender for `queue`. The timeouts and retries of `client` apply.
     #[must_use]
     pub fn new(client: Client, queue: QueueUrl, tracer: SdkTracer) -> Self {
