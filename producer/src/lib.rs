@@ -8,12 +8,12 @@
 //! # use std::error::Error;
 //! # use opentelemetry_sdk::trace::SdkTracer;
 //! # async fn example(tracer: SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
-//! use baton_producer::{AttributeValue, Message, QueueSender, QueueUrl};
+//! use baton_producer::{AttributeValue, OutgoingMessage, QueueSender, QueueUrl};
 //!
 //! let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
 //! let sender = QueueSender::new(sdk, queue, tracer);
 //! let tenant = AttributeValue::String("blue".to_owned());
-//! let message = Message::new(r#"{"customer_id":"c-1"}"#).with_attribute("tenant", tenant);
+//! let message = OutgoingMessage::new(r#"{"customer_id":"c-1"}"#).with_attribute("tenant", tenant);
 //! let sent = sender.send(message).await?;
 //! println!("{}", sent.message_id);
 //! # Ok(())
@@ -65,8 +65,8 @@
 mod queue_sender;
 
 pub use baton_sqs::{
-    Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage as Message,
-    QueueError, QueueSendError, QueueUrl, SendOutput,
+    Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage, QueueError,
+    QueueSendError, QueueUrl, SendOutput,
 };
 pub use queue_sender::QueueSender;
 /// Crates whose types appear in this crate's public API, in matching versions.

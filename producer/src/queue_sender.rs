@@ -12,12 +12,12 @@ use opentelemetry_sdk::trace::SdkTracer;
 /// # use std::error::Error;
 /// # use opentelemetry_sdk::trace::SdkTracer;
 /// # async fn example(tracer: SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
-/// use baton_producer::{Message, QueueSender, QueueUrl};
+/// use baton_producer::{OutgoingMessage, QueueSender, QueueUrl};
 ///
 /// let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
 /// let meter = opentelemetry::global::meter("onboarding");
 /// let sender = QueueSender::new(sdk, queue, tracer).with_meter(&meter);
-/// match sender.send(Message::new("order 17")).await {
+/// match sender.send(OutgoingMessage::new("order 17")).await {
 ///     Ok(sent) => println!("sent {}", sent.message_id),
 ///     Err(error) if error.is_retryable() => println!("retry later: {error}"),
 ///     Err(error) => return Err(error.into()),

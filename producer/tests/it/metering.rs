@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use baton_producer::{Message, QueueSender};
+use baton_producer::{OutgoingMessage, QueueSender};
 use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
@@ -93,7 +93,11 @@ fn expected(sends: &[(&str, u64)]) -> (BTreeMap<String, u64>, BTreeMap<String, u
 async fn sends_are_counted_and_measured() {
     let metered = MeteredSender::start().await;
     for _ in 0..2 {
-        metered.sender.send(Message::new("body")).await.unwrap();
+        metered
+            .sender
+            .send(OutgoingMessage::new("body"))
+            .await
+            .unwrap();
     }
     assert_eq!(metered.recorded(), expected(&[("", 2)]));
 }
@@ -103,8 +107,16 @@ async fn a_failed_send_has_its_error_type_and_an_invalid_message_is_not_counted(
     let metered = MeteredSender::start().await;
     let denied = SqsReply::Error(403, "AccessDenied", "AccessDenied");
     metered.sqs.reply_with([denied]);
-    metered.sender.send(Message::new("body")).await.unwrap_err();
-    metered.sender.send(Message::new("")).await.unwrap_err();
+    metered
+        .sender
+        .send(OutgoingMessage::new("body"))
+        .await
+        .unwrap_err();
+    metered
+        .sender
+        .send(OutgoingMessage::new(""))
+        .await
+        .unwrap_err();
     let expected = expected(&[("error.type=AccessDenied,", 1)]);
     assert_eq!(metered.recorded(), expected);
 }
@@ -113,7 +125,7 @@ async fn a_failed_send_has_its_error_type_and_an_invalid_message_is_not_counted(
 async fn a_dropped_send_is_counted_as_cancelled() {
     let metered = MeteredSender::start().await;
     metered.sqs.reply_with([SqsReply::Held]);
-    let sending = metered.sender.send(Message::new("body"));
+    let sending = metered.sender.send(OutgoingMessage::new("body"));
     tokio::select! {
         _ = sending => panic!("it is held"),
         () = metered.sqs.call_arrived() => {}

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use baton_producer::{Message, QueueError, QueueSendError};
+use baton_producer::{OutgoingMessage, QueueError, QueueSendError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
@@ -34,7 +34,7 @@ async fn a_refused_connection_fails_quickly_as_connect() {
     let spans = SpanRecorder::new();
     let started_at = Instant::now();
     let error = sender(refusing_address().await, &spans)
-        .send(Message::new("body"))
+        .send(OutgoingMessage::new("body"))
         .await
         .unwrap_err();
     assert!(
@@ -60,7 +60,7 @@ async fn a_refused_connection_fails_quickly_as_connect() {
 async fn a_closed_connection_fails_as_io_and_not_as_connect() {
     let spans = SpanRecorder::new();
     let error = sender(closing_address().await, &spans)
-        .send(Message::new("body"))
+        .send(OutgoingMessage::new("body"))
         .await
         .unwrap_err();
     assert_eq!((error.error_type(), error.is_retryable()), ("io", true));

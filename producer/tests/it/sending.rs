@@ -1,4 +1,4 @@
-use baton_producer::{AttributeValue, InvalidMessage, Message, QueueSendError};
+use baton_producer::{AttributeValue, InvalidMessage, OutgoingMessage, QueueSendError};
 use baton_test_support::FakeSqs;
 use opentelemetry::trace::{SpanKind, Status};
 
@@ -11,7 +11,7 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::String(value.to_owned())
 }
 
-async fn send(message: Message) -> (FakeSqs, SpanRecorder) {
+async fn send(message: OutgoingMessage) -> (FakeSqs, SpanRecorder) {
     let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
     let sent = sender(sqs.address, &spans).send(message).await.unwrap();
     assert_eq!(sent.message_id, FakeSqs::MESSAGE_ID);
@@ -20,7 +20,8 @@ async fn send(message: Message) -> (FakeSqs, SpanRecorder) {
 
 #[tokio::test]
 async fn the_message_carries_the_context_of_its_own_send_span() {
-    let (sqs, spans) = send(Message::new("body").with_attribute("tenant", text("blue"))).await;
+    let (sqs, spans) =
+        send(OutgoingMessage::new("body").with_attribute("tenant", text("blue"))).await;
     let span = spans.find("send onboarding");
     assert_eq!(sqs.attribute("traceparent"), Some(traceparent(&span)));
     assert_eq!(sqs.attribute("tenant").as_deref(), Some("blue"));
@@ -29,7 +30,7 @@ async fn the_message_carries_the_context_of_its_own_send_span() {
 
 #[tokio::test]
 async fn an_empty_tracestate_is_not_sent() {
-    let (sqs, _spans) = send(Message::new("body")).await;
+    let (sqs, _spans) = send(OutgoingMessage::new("body")).await;
     let attributes = sqs.message()["MessageAttributes"]
         .as_object()
         .unwrap()
@@ -39,7 +40,7 @@ async fn an_empty_tracestate_is_not_sent() {
 
 #[tokio::test]
 async fn the_send_span_follows_the_messaging_conventions() {
-    let (sqs, spans) = send(Message::new("body")).await;
+    let (sqs, spans) = send(OutgoingMessage::new("body")).await;
     let span = spans.find("send onboarding");
     assert_eq!(
         (span.span_kind.clone(), span.status.clone()),
@@ -67,7 +68,7 @@ async fn the_send_span_follows_the_messaging_conventions() {
 
 #[tokio::test]
 async fn a_context_that_does_not_fit_is_recorded_on_the_span() {
-    let full = (0..10).fold(Message::new("body"), |message, index| {
+    let full = (0..10).fold(OutgoingMessage::new("body"), |message, index| {
         message.with_attribute(format!("a{index}"), text("v"))
     });
     let (sqs, spans) = send(full).await;
@@ -88,7 +89,7 @@ async fn a_context_that_does_not_fit_is_recorded_on_the_span() {
 #[tokio::test]
 async fn a_context_in_the_callers_attributes_is_kept_and_linked() {
     let (sqs, spans) =
-        send(Message::new("body").with_attribute("traceparent", text(CALLERS))).await;
+        send(OutgoingMessage::new("body").with_attribute("traceparent", text(CALLERS))).await;
     let span = spans.find("send onboarding");
     assert_eq!(sqs.attribute("traceparent").as_deref(), Some(CALLERS));
     assert_eq!(span.span_kind, SpanKind::Client);
@@ -105,7 +106,7 @@ async fn a_context_in_the_callers_attributes_is_kept_and_linked() {
 
 #[tokio::test]
 async fn number_and_binary_attributes_keep_their_type() {
-    let message = Message::new("body")
+    let message = OutgoingMessage::new("body")
         .with_attribute("attempt", AttributeValue::Number("3".to_owned()))
         .with_attribute("digest", AttributeValue::Binary(vec![1, 2, 3]));
     let (sqs, _spans) = send(message).await;
@@ -124,7 +125,7 @@ async fn number_and_binary_attributes_keep_their_type() {
 async fn a_message_that_breaks_a_rule_is_not_sent() {
     let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
     let error = sender(sqs.address, &spans)
-        .send(Message::new(""))
+        .send(OutgoingMessage::new(""))
         .await
         .unwrap_err();
     assert!(

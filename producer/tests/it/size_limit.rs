@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use baton_producer::{AttributeValue, Message, QueueSendError};
+use baton_producer::{AttributeValue, OutgoingMessage, QueueSendError};
 use baton_test_support::{FakeSqs, SqsCall, SqsReply};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::FutureExt as _;
@@ -20,8 +20,8 @@ async fn limited_queue() -> (FakeSqs, SpanRecorder) {
     (sqs, SpanRecorder::new())
 }
 
-fn message_with_body(bytes: usize) -> Message {
-    Message::new("x".repeat(bytes))
+fn message_with_body(bytes: usize) -> OutgoingMessage {
+    OutgoingMessage::new("x".repeat(bytes))
 }
 
 fn attribute_names(call: &SqsCall) -> Vec<&str> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use baton_producer::{Message, QueueSendError, QueueSender};
+use baton_producer::{OutgoingMessage, QueueSendError, QueueSender};
 use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
@@ -113,10 +113,13 @@ async fn send(
             "cannot encode the message as JSON",
         )
     })?;
-    let sent = sender.send(Message::new(body)).await.map_err(|error| {
-        log_send_error(&error);
-        Problem::from_send_error(&error)
-    })?;
+    let sent = sender
+        .send(OutgoingMessage::new(body))
+        .await
+        .map_err(|error| {
+            log_send_error(&error);
+            Problem::from_send_error(&error)
+        })?;
     // The line contains the trace id, because the request's span is active.
     info!(message_id = sent.message_id, "message accepted");
     Ok((
