@@ -125,7 +125,7 @@ impl QueueClient {
         let context = parent.with_span(span::start(tracer, &self.queue, &source, parent));
         PreparedSend {
             queue_client: self,
-            added: source.fit(message, propagator, &context),
+            added: source.select_attributes(message, propagator, &context),
             message,
             measurement: self.metrics.start_send(),
             span: SpanGuard(context),

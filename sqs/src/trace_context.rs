@@ -98,7 +98,7 @@ impl ContextSource {
     /// Attributes that the message has are never replaced. If the message carries a trace context,
     /// only baggage is added to it, because a `tracestate` belongs to the `traceparent` that it
     /// came with; nothing is added to a received message that carries one.
-    pub(crate) fn fit(
+    pub(crate) fn select_attributes(
         &self,
         message: &OutgoingMessage,
         propagator: &dyn TextMapPropagator,
@@ -112,12 +112,12 @@ impl ContextSource {
         } else if is_from_message {
             fields.retain_baggage();
         }
-        fit(message, fields)
+        fill_free_space(message, fields)
     }
 }
 
-/// Fits context fields and optional attributes into the free slots and bytes of the message.
-fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
+/// Fills the free slots and bytes of the message with context fields, then optional attributes.
+fn fill_free_space(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
     let mut added = AddedAttributes {
         dropped_optional: message.omitted_attributes.clone(),
         ..AddedAttributes::default()

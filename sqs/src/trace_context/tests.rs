@@ -57,7 +57,7 @@ impl TextMapPropagator for FixedPropagator {
 fn detect_and_fit(message: &OutgoingMessage, xray: bool) -> (ContextSource, AddedAttributes) {
     let propagator = FixedPropagator::new(xray);
     let source = ContextSource::detect(message, &propagator);
-    let added = source.fit(message, &propagator, &Context::new());
+    let added = source.select_attributes(message, &propagator, &Context::new());
     (source, added)
 }
 
@@ -94,7 +94,7 @@ fn fields_take_the_free_slots_in_their_order() {
         (10, &[], &[TRACEPARENT, TRACESTATE, BAGGAGE]),
     ];
     for (attributes, sent, dropped) in table {
-        let added = fit(&message_with(attributes), all_three());
+        let added = fill_free_space(&message_with(attributes), all_three());
         assert_eq!(
             names(&added.context),
             sent,
@@ -110,7 +110,7 @@ fn fields_take_the_free_slots_in_their_order() {
 #[test]
 fn an_empty_tracestate_is_neither_sent_nor_recorded_as_dropped() {
     let fields = [(TRACEPARENT, PARENT), (TRACESTATE, ""), (BAGGAGE, "k=v")];
-    let added = fit(&message_with(8), context_fields(&fields));
+    let added = fill_free_space(&message_with(8), context_fields(&fields));
     assert_eq!(names(&added.context), [TRACEPARENT, BAGGAGE]);
     assert_eq!(added.dropped_context, [""; 0]);
 }
@@ -155,7 +155,7 @@ fn baggage_or_tracestate_alone_is_not_a_trace_context_and_is_not_overwritten() {
 fn fields_that_would_exceed_the_size_limit_are_dropped() {
     // `traceparent` + `String` + 55 are 72 bytes; one byte more is free.
     let message = OutgoingMessage::new("x".repeat(MAX_MESSAGE_BYTES - 73));
-    let added = fit(&message, all_three());
+    let added = fill_free_space(&message, all_three());
     assert_eq!(names(&added.context), [TRACEPARENT]);
     assert_eq!(added.dropped_context, [TRACESTATE, BAGGAGE]);
 }
@@ -165,7 +165,7 @@ fn a_tracestate_is_not_sent_without_its_traceparent() {
     // Sixty bytes are enough for `tracestate` (19) and `baggage` (16), and not for `traceparent`
     // (72).
     let message = OutgoingMessage::new("x".repeat(MAX_MESSAGE_BYTES - 60));
-    let added = fit(&message, all_three());
+    let added = fill_free_space(&message, all_three());
     assert_eq!(names(&added.context), [BAGGAGE]);
     assert_eq!(added.dropped_context, [TRACEPARENT, TRACESTATE]);
 }
@@ -188,7 +188,7 @@ fn fields_that_sqs_would_refuse_are_dropped() {
         ("x custom", "v"),
         ("x-trace", "a\u{1}"),
     ];
-    let added = fit(&message_with(0), context_fields(&fields));
+    let added = fill_free_space(&message_with(0), context_fields(&fields));
     assert_eq!(names(&added.context), [TRACEPARENT]);
     assert_eq!(added.dropped_context, ["x custom", "x-trace"]);
 }
@@ -196,11 +196,14 @@ fn fields_that_sqs_would_refuse_are_dropped() {
 #[test]
 fn xrays_header_takes_no_slot_in_any_case_of_its_name() {
     for name in [XRAY_TRACE_ID_HEADER, "x-amzn-trace-id"] {
-        let added = fit(&message_with(10), context_fields(&[(name, XRAY)]));
+        let added = fill_free_space(&message_with(10), context_fields(&[(name, XRAY)]));
         assert_eq!(added.trace_header.as_deref(), Some(XRAY));
         assert!(added.context.is_empty() && added.dropped_context.is_empty());
     }
-    assert_eq!(fit(&message_with(0), all_three()).trace_header, None);
+    assert_eq!(
+        fill_free_space(&message_with(0), all_three()).trace_header,
+        None
+    );
 }
 
 #[test]
@@ -215,7 +218,7 @@ fn an_attribute_with_the_name_of_xrays_header_is_not_a_trace_context() {
 #[test]
 fn with_free_slots_all_attributes_are_added_except_empty_ones() {
     let message = with_optional(message_with(3)).with_optional_attribute("empty", "");
-    let added = fit(&message, all_three());
+    let added = fill_free_space(&message, all_three());
     assert_eq!(names(&added.context), [TRACEPARENT, TRACESTATE, BAGGAGE]);
     assert_eq!(names(&added.optional), OPTIONAL);
     assert!(added.dropped_context.is_empty() && added.dropped_optional.is_empty());
@@ -226,7 +229,7 @@ fn optional_attributes_get_only_the_slots_that_the_context_leaves() {
     let fields = || context_fields(&[(TRACEPARENT, PARENT), (TRACESTATE, "a=b")]);
     let context = [TRACEPARENT, TRACESTATE];
     for slots in 0..=6 {
-        let added = fit(&with_optional(message_with(10 - slots)), fields());
+        let added = fill_free_space(&with_optional(message_with(10 - slots)), fields());
         let in_context = slots.min(context.len());
         let optional = slots - in_context;
         assert_eq!(names(&added.context), context[..in_context]);
@@ -242,7 +245,7 @@ fn a_small_optional_attribute_is_sent_where_the_context_has_no_room() {
     let room = OPTIONAL[0].len() + "Stringv".len();
     let message = OutgoingMessage::new("x".repeat(MAX_MESSAGE_BYTES - room));
     let fields = context_fields(&[(TRACEPARENT, PARENT), (TRACESTATE, "k=v")]);
-    let added = fit(&with_optional(message), fields);
+    let added = fill_free_space(&with_optional(message), fields);
     assert_eq!(names(&added.optional), [OPTIONAL[0]]);
     assert_eq!(added.dropped_context, [TRACEPARENT, TRACESTATE]);
     assert_eq!(added.dropped_optional, OPTIONAL[1..]);
@@ -251,14 +254,14 @@ fn a_small_optional_attribute_is_sent_where_the_context_has_no_room() {
 #[test]
 fn nothing_is_added_to_a_full_message() {
     let full = with_optional(OutgoingMessage::new("x".repeat(MAX_MESSAGE_BYTES)));
-    let added = fit(&full, all_three());
+    let added = fill_free_space(&full, all_three());
     assert!(added.context.is_empty() && added.optional.is_empty());
 }
 
 #[test]
 fn omitted_attributes_are_recorded_before_dropped_ones() {
     let message = with_optional(message_with(10)).with_omitted_attributes(["list".to_owned()]);
-    let added = fit(&message, ContextFields::default());
+    let added = fill_free_space(&message, ContextFields::default());
     assert_eq!(added.dropped_optional[..2], ["list", OPTIONAL[0]]);
 }
 
