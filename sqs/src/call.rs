@@ -10,7 +10,7 @@ use aws_sdk_sqs::{Client, Config};
 
 use crate::added_attributes::AddedAttributes;
 use crate::error::QueueSendError;
-use crate::learned_limit::LearnedLimit;
+use crate::observed_size_limit::ObservedSizeLimit;
 use crate::refusal::Refusal;
 
 /// Sends a message with added attributes, and repeats the call with fewer of them if SQS refuses
@@ -28,7 +28,7 @@ pub(crate) async fn send_message(
     request: SendMessageFluentBuilder,
     size: usize,
     added: &mut AddedAttributes,
-    limit: &LearnedLimit,
+    limit: &ObservedSizeLimit,
 ) -> Result<SendMessageOutput, QueueSendError> {
     let began = Instant::now();
     let timeout = operation_timeout(client);

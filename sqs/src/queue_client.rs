@@ -16,9 +16,9 @@ use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer};
 use crate::added_attributes::{AddedAttributes, add_trace_header};
 use crate::call;
 use crate::error::{QueueError, QueueSendError};
-use crate::learned_limit::LearnedLimit;
 use crate::message::OutgoingMessage;
 use crate::metrics::{SendMeasurement, SendMetrics};
+use crate::observed_size_limit::ObservedSizeLimit;
 use crate::queue::QueueUrl;
 use crate::span::{self, SpanGuard};
 use crate::trace_context::ContextSource;
@@ -43,7 +43,7 @@ pub struct QueueClient {
     client: Client,
     queue: QueueUrl,
     metrics: SendMetrics,
-    limit: LearnedLimit,
+    limit: ObservedSizeLimit,
 }
 
 /// A send whose span has started. If it is dropped, its span ends with `error.type` `cancelled`.
@@ -72,7 +72,7 @@ impl QueueClient {
             metrics: SendMetrics::noop(&queue),
             client,
             queue,
-            limit: LearnedLimit::default(),
+            limit: ObservedSizeLimit::default(),
         }
     }
 
