@@ -47,11 +47,11 @@ const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A client that reads one secret.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct SecretsClient {
     read: Operation<(), Content, Refusal>,
 }
 
-impl Client {
+impl SecretsClient {
     /// Loads the AWS configuration from `AWS_*` and the shared files. The region is the secret's.
     pub(crate) async fn load(reference: &Reference) -> Self {
         let http_client = Builder::new()

@@ -38,7 +38,7 @@ use std::fmt;
 use baton_telemetry::{HeaderSource, HeadersFuture, parse_headers};
 use tokio::sync::OnceCell;
 
-use self::client::Client;
+use self::client::SecretsClient;
 use self::reference::Reference;
 
 mod client;
@@ -68,7 +68,7 @@ pub fn open(arn: &str) -> Result<Box<dyn HeaderSource>, Box<dyn Error + Send + S
 /// A secret that contains headers, and the client that reads it, created by the first fetch.
 struct Secret {
     reference: Reference,
-    client: OnceCell<Client>,
+    client: OnceCell<SecretsClient>,
 }
 
 impl fmt::Debug for Secret {
@@ -82,7 +82,7 @@ impl HeaderSource for Secret {
         Box::pin(async {
             let client = self
                 .client
-                .get_or_init(|| Client::load(&self.reference))
+                .get_or_init(|| SecretsClient::load(&self.reference))
                 .await;
             let content = client.read(&self.reference).await?;
             let headers =

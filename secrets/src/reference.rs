@@ -2,7 +2,7 @@
 
 /// A service that keeps secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
+pub(crate) enum SecretStore {
     SecretsManager,
     ParameterStore,
 }
@@ -18,7 +18,7 @@ pub struct InvalidReference(&'static str);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
     arn: String,
-    pub(crate) service: Service,
+    pub(crate) service: SecretStore,
     pub(crate) partition: String,
     pub(crate) region: String,
 }
@@ -38,8 +38,8 @@ impl Reference {
             return Err(InvalidReference("a text that does not start with arn:"));
         }
         let service = match service {
-            "secretsmanager" => Service::SecretsManager,
-            "ssm" => Service::ParameterStore,
+            "secretsmanager" => SecretStore::SecretsManager,
+            "ssm" => SecretStore::ParameterStore,
             _ => return Err(InvalidReference("an ARN of another service")),
         };
         if !is_host_label(partition) || !is_host_label(region) {
@@ -62,7 +62,7 @@ impl Reference {
     }
 }
 
-impl Service {
+impl SecretStore {
     /// Returns the service name in request signatures, which is also the first label of the
     /// endpoint.
     pub(crate) fn signing_name(self) -> &'static str {
@@ -128,11 +128,11 @@ mod tests {
         for (arn, service) in [
             (
                 "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp/key-AbCdEf",
-                Service::SecretsManager,
+                SecretStore::SecretsManager,
             ),
             (
                 "arn:aws:ssm:eu-west-1:123456789012:parameter/otlp/key",
-                Service::ParameterStore,
+                SecretStore::ParameterStore,
             ),
         ] {
             let reference = Reference::parse(arn).unwrap();

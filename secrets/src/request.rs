@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::error::Refusal;
-use crate::reference::{Reference, Service};
+use crate::reference::{Reference, SecretStore};
 
 /// Maximum length of an error message. AWS's own messages are shorter; longer ones are truncated so
 /// that no response can flood the log.
@@ -31,8 +31,8 @@ impl fmt::Debug for Content {
 pub(crate) fn encode(reference: &Reference) -> String {
     let arn = reference.arn();
     let body = match reference.service {
-        Service::SecretsManager => json!({"SecretId": arn}),
-        Service::ParameterStore => json!({"Name": arn, "WithDecryption": true}),
+        SecretStore::SecretsManager => json!({"SecretId": arn}),
+        SecretStore::ParameterStore => json!({"Name": arn, "WithDecryption": true}),
     };
     body.to_string()
 }
@@ -42,14 +42,14 @@ pub(crate) fn encode(reference: &Reference) -> String {
 /// # Errors
 ///
 /// Returns an error if the secret is binary or the response is in another format.
-pub(crate) fn parse_content(service: Service, body: &[u8]) -> Result<Content, Refusal> {
+pub(crate) fn parse_content(service: SecretStore, body: &[u8]) -> Result<Content, Refusal> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)?;
     let text = match service {
-        Service::SecretsManager if body["SecretBinary"].is_string() => {
+        SecretStore::SecretsManager if body["SecretBinary"].is_string() => {
             return Err(Refusal::Binary);
         }
-        Service::SecretsManager => &body["SecretString"],
-        Service::ParameterStore => &body["Parameter"]["Value"],
+        SecretStore::SecretsManager => &body["SecretString"],
+        SecretStore::ParameterStore => &body["Parameter"]["Value"],
     };
     let text = text.as_str().ok_or(Refusal::Unreadable)?;
     Ok(Content(text.to_owned()))

@@ -60,7 +60,7 @@ async fn read(address: SocketAddr, arn: &str) -> Result<Content, FetchError> {
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .http_client(Builder::new().build_http())
         .build();
-    let client = Client {
+    let client = SecretsClient {
         read: operation(&config, &reference),
     };
     let content = client.read(&reference).await;
