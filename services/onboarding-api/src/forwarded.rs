@@ -27,7 +27,7 @@ const MAX_HOST_BYTES: usize = 253;
 
 /// The scheme of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
+pub(crate) enum UrlScheme {
     Http,
     Https,
 }
@@ -35,7 +35,7 @@ pub(crate) enum Scheme {
 /// The scheme, host and port that the client used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    pub(crate) scheme: Scheme,
+    pub(crate) scheme: UrlScheme,
     /// `None` if the request does not name a host.
     pub(crate) server: Option<Server>,
 }
@@ -67,11 +67,11 @@ impl Target {
         let headers = request.headers();
         let forwarded = Forwarded::from_headers(headers);
         let x_forwarded = |name| first_list_element(headers, name);
-        let scheme = forwarded.proto.as_deref().and_then(Scheme::parse);
+        let scheme = forwarded.proto.as_deref().and_then(UrlScheme::parse);
         // This server speaks HTTP without TLS.
         let scheme = scheme
-            .or_else(|| x_forwarded(X_FORWARDED_PROTO).and_then(Scheme::parse))
-            .unwrap_or(Scheme::Http);
+            .or_else(|| x_forwarded(X_FORWARDED_PROTO).and_then(UrlScheme::parse))
+            .unwrap_or(UrlScheme::Http);
         let original = forwarded.host.as_deref().and_then(HostAndPort::parse);
         let original =
             original.or_else(|| x_forwarded(X_FORWARDED_HOST).and_then(HostAndPort::parse));
@@ -93,7 +93,7 @@ impl Target {
     }
 }
 
-impl Scheme {
+impl UrlScheme {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",

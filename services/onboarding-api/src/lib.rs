@@ -80,4 +80,4 @@ mod server_duration;
 mod server_span;
 mod wire;
 
-pub use serve::{Config, Drain, run};
+pub use serve::{DrainOutcome, ServeConfig, run};

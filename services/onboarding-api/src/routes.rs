@@ -16,7 +16,7 @@ use crate::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use crate::onboarding::{CustomerId, Onboarding, parse_smoke_test};
 use crate::problem::Problem;
 use crate::request_telemetry::{self, RequestTelemetry};
-use crate::wire::{Accepted, Health};
+use crate::wire::{AcceptedMessage, Health};
 
 const ONBOARDING: &str = "/onboarding";
 const SMOKE_TEST: &str = "/telemetry/smoke";
@@ -51,7 +51,7 @@ pub(crate) fn router(sender: QueueSender, telemetry: RequestTelemetry) -> Router
 async fn onboard(
     State(sender): State<QueueSender>,
     JsonObject(fields): JsonObject,
-) -> Result<(StatusCode, Json<Accepted>), Problem> {
+) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
     let onboarding = Onboarding::from_fields(&fields).map_err(Problem::invalid_fields)?;
     send(&sender, &onboarding).await
 }
@@ -59,7 +59,7 @@ async fn onboard(
 async fn smoke_test(
     State(sender): State<QueueSender>,
     OptionalJsonObject(fields): OptionalJsonObject,
-) -> Result<(StatusCode, Json<Accepted>), Problem> {
+) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
     let customer_id = parse_smoke_test(&fields).map_err(Problem::invalid_fields)?;
     let onboarding = Onboarding::smoke_test(customer_id.unwrap_or_else(CustomerId::generate));
     send(&sender, &onboarding).await
@@ -106,7 +106,7 @@ async fn method_not_allowed() -> Problem {
 async fn send(
     sender: &QueueSender,
     onboarding: &Onboarding,
-) -> Result<(StatusCode, Json<Accepted>), Problem> {
+) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
     let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -124,7 +124,7 @@ async fn send(
     info!(message_id = sent.message_id, "message accepted");
     Ok((
         StatusCode::ACCEPTED,
-        Json(Accepted {
+        Json(AcceptedMessage {
             message_id: sent.message_id,
             trace_id: current_trace_id(),
         }),

@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Configuration of the server.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct ServeConfig {
     /// Sends the onboardings.
     pub sender: QueueSender,
     /// Creates the SERVER spans.
@@ -45,7 +45,7 @@ pub struct Config {
 
 /// The result of draining the accepted requests at shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drain {
+pub enum DrainOutcome {
     /// Every accepted request was answered.
     Complete,
     /// The shutdown timeout elapsed first. Unfinished requests were cancelled, and their spans have
@@ -61,10 +61,10 @@ pub enum Drain {
 /// shutdown timeout. If accepting a connection fails, it is retried.
 pub async fn run(
     listener: TcpListener,
-    config: Config,
+    config: ServeConfig,
     shutdown: impl Future<Output = ()>,
-) -> Drain {
-    let Config {
+) -> DrainOutcome {
+    let ServeConfig {
         sender,
         tracer,
         meter,
@@ -85,12 +85,12 @@ pub async fn run(
     drop((listener, shutdown_sender));
     let all_done = async { while connections.join_next().await.is_some() {} };
     match timeout(shutdown_timeout, all_done).await {
-        Ok(()) => Drain::Complete,
+        Ok(()) => DrainOutcome::Complete,
         Err(_) => {
             // Wait for the cancelled requests: dropping them ends their spans, which are exported
             // after this returns.
             connections.shutdown().await;
-            Drain::TimedOut
+            DrainOutcome::TimedOut
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct OnboardingMessage<'a> {
 
 /// The response to an accepted request.
 #[derive(Debug, Serialize)]
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedMessage {
     pub(crate) message_id: String,
     /// `None` if the service does not trace and the request had no trace context.
     pub(crate) trace_id: Option<String>,

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use baton_test_support::{FakeSqs, SqsReply};
 use http::StatusCode;
-use onboarding_api::Drain;
+use onboarding_api::DrainOutcome;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ async fn accepted_requests_are_finished_at_shutdown() {
     wait_until_refused(address).await;
     sqs.release();
     assert_eq!(request.await.unwrap(), 202);
-    assert_eq!(server.await.unwrap(), Drain::Complete);
+    assert_eq!(server.await.unwrap(), DrainOutcome::Complete);
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn shutdown_is_limited_by_its_timeout() {
     api.sqs.reply_with([SqsReply::Held]);
     let request = tokio::spawn(onboard(api.address));
     api.sqs.call_arrived().await;
-    assert_eq!(api.shut_down().await, Drain::TimedOut);
+    assert_eq!(api.shut_down().await, DrainOutcome::TimedOut);
     request.abort();
 }
 
@@ -57,7 +57,7 @@ async fn silent_and_idle_connections_do_not_delay_shutdown() {
     let mut half_a_head = client::connect_and_send(api.address, HEALTH_CHECK).await;
     wait_for_response(&mut half_a_head).await;
     half_a_head.write_all(b"GET /he").await.unwrap();
-    assert_eq!(api.shut_down().await, Drain::Complete);
+    assert_eq!(api.shut_down().await, DrainOutcome::Complete);
     drop((silent, idle, half_a_head));
 }
 
@@ -68,7 +68,7 @@ async fn requests_cancelled_at_shutdown_end_their_spans() {
     let request = tokio::spawn(async move { onboard(api.address).await });
     api.sqs.call_arrived().await;
     let (drain, spans, metrics) = api.shut_down_with_telemetry().await;
-    assert_eq!(drain, Drain::TimedOut);
+    assert_eq!(drain, DrainOutcome::TimedOut);
     for name in ["POST /onboarding", "send onboarding"] {
         let span = spans.find(name);
         assert_eq!(attribute(&span, "error.type"), "cancelled", "{name}");
@@ -90,7 +90,7 @@ async fn an_incomplete_head_delays_shutdown_by_about_a_second() {
     // A response to a later connection shows that this one was accepted.
     assert_eq!(api.get("/healthz").await.status, 200);
     let started_at = Instant::now();
-    assert_eq!(api.shut_down().await, Drain::Complete);
+    assert_eq!(api.shut_down().await, DrainOutcome::Complete);
     let elapsed = started_at.elapsed();
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
     drop(half_a_head);
@@ -111,7 +111,7 @@ async fn a_head_completed_soon_after_shutdown_begins_is_answered() {
     let mut answer = String::new();
     begun.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert_eq!(server.await.unwrap(), Drain::Complete);
+    assert_eq!(server.await.unwrap(), DrainOutcome::Complete);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use aws_sdk_sqs::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Re
 use aws_sdk_sqs::error::BoxError;
 use baton_producer::{QueueSender, QueueUrl};
 use baton_test_support::FakeSqs;
-use onboarding_api::{self, Drain};
+use onboarding_api::{self, DrainOutcome};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -81,7 +81,7 @@ pub(crate) struct TestApi {
     pub(crate) spans: SpanRecorder,
     pub(crate) metrics: MetricRecorder,
     shutdown: oneshot::Sender<()>,
-    server: JoinHandle<Drain>,
+    server: JoinHandle<DrainOutcome>,
 }
 
 impl TestApi {
@@ -104,7 +104,7 @@ impl TestApi {
         let metrics = MetricRecorder::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config = onboarding_api::Config {
+        let config = onboarding_api::ServeConfig {
             sender: sender_through(client(sqs.address), sqs.address, &spans),
             tracer: spans.tracer(),
             meter: metrics.meter(),
@@ -140,19 +140,21 @@ impl TestApi {
     }
 
     /// Shuts the server down.
-    pub(crate) async fn shut_down(self) -> Drain {
+    pub(crate) async fn shut_down(self) -> DrainOutcome {
         drop(self.shutdown);
         self.server.await.unwrap()
     }
 
     /// Shuts the server down. Also returns the recorded spans and metrics.
-    pub(crate) async fn shut_down_with_telemetry(self) -> (Drain, SpanRecorder, MetricRecorder) {
+    pub(crate) async fn shut_down_with_telemetry(
+        self,
+    ) -> (DrainOutcome, SpanRecorder, MetricRecorder) {
         drop(self.shutdown);
         (self.server.await.unwrap(), self.spans, self.metrics)
     }
 
     /// Starts the shutdown without waiting for its end.
-    pub(crate) fn start_shutdown(self) -> JoinHandle<Drain> {
+    pub(crate) fn start_shutdown(self) -> JoinHandle<DrainOutcome> {
         drop(self.shutdown);
         self.server
     }

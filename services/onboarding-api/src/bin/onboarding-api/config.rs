@@ -26,7 +26,7 @@ const MAX_SHUTDOWN_SECONDS: u64 = 3600;
 
 /// The configuration of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Config {
+pub(crate) struct ProcessConfig {
     pub(crate) queue_url: QueueUrl,
     pub(crate) listen_addr: SocketAddr,
     pub(crate) shutdown_timeout: Duration,
@@ -47,14 +47,14 @@ pub(crate) struct InvalidVariable {
 /// # Errors
 ///
 /// Returns an error for each missing or invalid variable.
-pub(crate) fn from_env(region: Option<&str>) -> Result<Config, Vec<InvalidVariable>> {
+pub(crate) fn from_env(region: Option<&str>) -> Result<ProcessConfig, Vec<InvalidVariable>> {
     read(|name| std::env::var_os(name), region)
 }
 
 fn read(
     lookup: impl Fn(&str) -> Option<OsString>,
     region: Option<&str>,
-) -> Result<Config, Vec<InvalidVariable>> {
+) -> Result<ProcessConfig, Vec<InvalidVariable>> {
     let mut invalid = Vec::new();
     let queue_url = ok_or_push(read_queue_url(&lookup), &mut invalid);
     let listen_addr = ok_or_push(read_listen_addr(&lookup), &mut invalid);
@@ -68,7 +68,7 @@ fn read(
     }
     match (queue_url, listen_addr, shutdown_timeout) {
         (Some(queue_url), Some(listen_addr), Some(shutdown_timeout)) if invalid.is_empty() => {
-            Ok(Config {
+            Ok(ProcessConfig {
                 queue_url,
                 listen_addr,
                 shutdown_timeout,
@@ -167,7 +167,7 @@ mod tests {
     fn read_map(
         variables: &[(&str, &str)],
         region: Option<&str>,
-    ) -> Result<Config, Vec<InvalidVariable>> {
+    ) -> Result<ProcessConfig, Vec<InvalidVariable>> {
         let lookup = |name: &str| {
             variables
                 .iter()

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use baton_producer::QueueSender;
 use baton_telemetry::{Service, Telemetry};
-use onboarding_api::Drain;
+use onboarding_api::DrainOutcome;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(
-    config: config::Config,
+    config: config::ProcessConfig,
     aws: &aws_config::SdkConfig,
     telemetry: &Telemetry,
 ) -> Result<(), ServeError> {
@@ -86,7 +86,7 @@ async fn serve(
     info!(address = %bound, "listening");
     let drain = onboarding_api::run(
         listener,
-        onboarding_api::Config {
+        onboarding_api::ServeConfig {
             sender,
             tracer,
             meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
@@ -96,8 +96,8 @@ async fn serve(
     )
     .await;
     match drain {
-        Drain::Complete => info!("stopped"),
-        Drain::TimedOut => warn!("stopped with unfinished requests: shutdown timed out"),
+        DrainOutcome::Complete => info!("stopped"),
+        DrainOutcome::TimedOut => warn!("stopped with unfinished requests: shutdown timed out"),
     }
     Ok(())
 }
