@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Once};
 
+use baton_telemetry::Telemetry;
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use opentelemetry::Context;
@@ -36,21 +37,24 @@ mod deferred;
 mod groups;
 mod record_failure;
 
+/// Instrumentation scope of this crate's spans and metrics.
+const SCOPE: &str = "baton.lambda";
+
 /// Handles batches. One per process, shared by all invocations.
 pub(crate) struct BatchProcessor<H, S, Args> {
-    pub(crate) handler: H,
-    pub(crate) state: S,
+    handler: H,
+    state: S,
     pub(crate) config: ConsumerConfig,
-    pub(crate) spans: InvocationSpans,
+    spans: InvocationSpans,
     pub(crate) metrics: Metrics,
-    pub(crate) extractor: ContextExtractor,
+    extractor: ContextExtractor,
     /// Limits the log line about a message whose only context is `AWSTraceHeader` to one per
     /// process.
-    pub(crate) link_only_logged: Once,
+    link_only_logged: Once,
     /// Destination of permanent failures. Without it, they are reported like other failures.
-    pub(crate) dead_letters: Option<DeadLetterQueue>,
-    pub(crate) panic_hook: PanicHook,
-    pub(crate) arguments: PhantomData<fn() -> Args>,
+    dead_letters: Option<DeadLetterQueue>,
+    panic_hook: PanicHook,
+    arguments: PhantomData<fn() -> Args>,
 }
 
 /// A batch whose records have been handled or skipped.
@@ -107,6 +111,44 @@ const GROUP_BLOCKED: SkipReason = SkipReason {
     error_type: "message_group_blocked",
     description: "an earlier message of the message group failed",
 };
+
+impl<H, S, Args> BatchProcessor<H, S, Args> {
+    /// Creates a processor that emits its spans and metrics through `telemetry`.
+    pub(crate) fn new(
+        handler: H,
+        state: S,
+        config: ConsumerConfig,
+        telemetry: &Telemetry,
+        dead_letters: Option<DeadLetterQueue>,
+    ) -> Self {
+        let meter = telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION"));
+        Self {
+            handler,
+            state,
+            spans: InvocationSpans {
+                tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
+                shape: config.trace_shape,
+                max_receive_count: config.max_receive_count,
+            },
+            metrics: Metrics::new(&meter),
+            extractor: ContextExtractor::new(telemetry.propagator(), {
+                let telemetry = telemetry.clone();
+                move |trace_id| telemetry.samples_root(trace_id)
+            }),
+            link_only_logged: Once::new(),
+            dead_letters: dead_letters.map(|queue| queue.with_meter(&meter)),
+            panic_hook: PanicHook::default(),
+            config,
+            arguments: PhantomData,
+        }
+    }
+
+    /// Reports batches to `hook`, which responds for them if a panic ends the process.
+    pub(crate) fn with_panic_hook(mut self, hook: PanicHook) -> Self {
+        self.panic_hook = hook;
+        self
+    }
+}
 
 impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     /// Handles the records of `batch` until `cancellation` stops it. When this returns, all spans

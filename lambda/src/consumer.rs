@@ -1,9 +1,8 @@
 //! Entry points: the options of a consumer, and the ways to run it.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
@@ -22,16 +21,11 @@ use crate::event_loop;
 use crate::flush::Flusher;
 use crate::handler::Handler;
 use crate::invocation::{InvocationError, InvocationHandler};
-use crate::metrics::Metrics;
 use crate::panic_abort::PanicHook;
 use crate::payload::{self, PayloadLayer};
 use crate::service::ConsumerService;
 use crate::shutdown::{self, Shutdown};
-use crate::spans::InvocationSpans;
-use crate::trace_context::ContextExtractor;
 
-/// Instrumentation scope of this crate's spans and metrics.
-const SCOPE: &str = "baton.lambda";
 /// `service.name` outside Lambda, where the function has no name (resource conventions).
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
@@ -346,8 +340,13 @@ impl<S> ConsumerBuilder<S> {
         H: Handler<S, Args>,
     {
         let config = self.options.apply_to(ConsumerConfig::default());
-        let processor =
-            build_processor(handler, self.state, &config, &telemetry, self.dead_letters);
+        let processor = BatchProcessor::new(
+            handler,
+            self.state,
+            config.clone(),
+            &telemetry,
+            self.dead_letters,
+        );
         let flusher = Flusher {
             telemetry,
             config,
@@ -376,8 +375,15 @@ impl<S> ConsumerBuilder<S> {
         for name in environment.unknown {
             warn!(name, "unknown environment variable ignored");
         }
-        let mut processor = build_processor(handler, self.state, &config, &telemetry, dead_letters);
-        processor.panic_hook = PanicHook::install(&config, &telemetry);
+        let hook = PanicHook::install(&config, &telemetry);
+        let processor = BatchProcessor::new(
+            handler,
+            self.state,
+            config.clone(),
+            &telemetry,
+            dead_letters,
+        )
+        .with_panic_hook(hook);
         let flusher = Flusher {
             telemetry,
             config,
@@ -385,35 +391,6 @@ impl<S> ConsumerBuilder<S> {
             is_concurrent: environment.max_concurrency.get() > 1,
         };
         Ok((processor, Arc::new(flusher), environment.max_concurrency))
-    }
-}
-
-fn build_processor<H, S, Args>(
-    handler: H,
-    state: S,
-    config: &ConsumerConfig,
-    telemetry: &Telemetry,
-    dead_letters: Option<DeadLetterQueue>,
-) -> BatchProcessor<H, S, Args> {
-    let meter = telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION"));
-    BatchProcessor {
-        handler,
-        state,
-        spans: InvocationSpans {
-            tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
-            shape: config.trace_shape,
-            max_receive_count: config.max_receive_count,
-        },
-        extractor: ContextExtractor::new(telemetry.propagator(), {
-            let telemetry = telemetry.clone();
-            move |trace_id| telemetry.samples_root(trace_id)
-        }),
-        metrics: Metrics::new(&meter),
-        link_only_logged: Once::new(),
-        dead_letters: dead_letters.map(|queue| queue.with_meter(&meter)),
-        panic_hook: PanicHook::default(),
-        config: config.clone(),
-        arguments: PhantomData,
     }
 }
 
