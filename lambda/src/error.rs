@@ -1,0 +1,43 @@
+//! The error that ends a consumer.
+
+use std::fmt;
+
+use crate::config::{DEAD_LETTER_QUEUE, InvalidConfig, RuntimeVariableError};
+
+/// Error that prevents a consumer from starting, or stops it.
+#[derive(thiserror::Error)]
+pub enum Error {
+    /// A variable that Lambda sets is missing or empty.
+    #[error("{0} is not set: start this program on Lambda, or with `baton up`")]
+    NotOnLambda(&'static str),
+    /// One or more variables are invalid.
+    #[error("{}", join_errors(.0))]
+    Config(Vec<InvalidConfig>),
+    /// The dead-letter queue is invalid, or its client cannot be created.
+    #[error("{DEAD_LETTER_QUEUE}: {0}")]
+    DeadLetterQueue(Box<dyn std::error::Error + Send + Sync>),
+    /// A request to the Runtime API failed.
+    #[error("request to the Lambda Runtime API failed: {0}")]
+    Runtime(lambda_runtime::Error),
+}
+
+impl From<RuntimeVariableError> for Error {
+    fn from(error: RuntimeVariableError) -> Self {
+        match error {
+            RuntimeVariableError::Missing(name) => Self::NotOnLambda(name),
+            RuntimeVariableError::Invalid(invalid) => Self::Config(vec![invalid]),
+        }
+    }
+}
+
+/// Same text as `Display`, because a `main` that returns the error prints its `Debug` form.
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
+}
+
+fn join_errors(invalid: &[InvalidConfig]) -> String {
+    let lines: Vec<String> = invalid.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
