@@ -248,14 +248,14 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         let context = self.start_record(active, index);
         active.guard.start_record(index, &context);
         let metrics = &active.metrics;
-        let handling = metrics.start_record(&active.context.queues, &record);
+        let timer = metrics.start_record(&active.context.queues, &record);
         let outcome = match self.run_handler(active, index, &context).await {
             Ok(()) => {
-                metrics.finish_record(&handling, None);
+                metrics.finish_record(&timer, None);
                 RecordOutcome::Done
             }
             Err(failure) => {
-                metrics.finish_record(&handling, Some(failure.error_type));
+                metrics.finish_record(&timer, Some(failure.error_type));
                 {
                     let _active = context.clone().attach();
                     failure.report(&context, &record);
@@ -279,17 +279,17 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         index: usize,
         context: &Context,
     ) -> Result<(), RecordFailure> {
-        let handling = AssertUnwindSafe(self.call_handler(&active.batch, index)).catch_unwind();
-        let handling = Box::pin(handling.with_context(context.clone()));
-        match select(handling, pin!(active.cancellation.cancelled())).await {
+        let call = AssertUnwindSafe(self.call_handler(&active.batch, index)).catch_unwind();
+        let call = Box::pin(call.with_context(context.clone()));
+        match select(call, pin!(active.cancellation.cancelled())).await {
             Either::Left((Ok(result), _)) => result,
             Either::Left((Err(panic), _)) => Err(RecordFailure::from_panic(panic)),
-            Either::Right((reason, handling)) => {
+            Either::Right((reason, call)) => {
                 active.metrics.record_stop(reason.error_type());
                 // The future is dropped here and not at the end of the scope, because a destructor
                 // of the handler may panic and belongs to the record's span.
                 let _active = context.clone().attach();
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handling))) {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
                     return Err(RecordFailure::from_panic(panic));
                 }
                 Err(RecordFailure::from_cancellation(reason))

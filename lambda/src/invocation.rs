@@ -66,13 +66,13 @@ impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
             Ok(batch) => batch,
             Err(invalid) => {
                 metrics.finish_invocation(began, false);
-                let flushing = self.flusher.flush_before_response(scope);
-                flushing.with_context(root.clone()).await;
+                let flush = self.flusher.flush_before_response(scope);
+                flush.with_context(root.clone()).await;
                 return Err(invalid.into());
             }
         };
         let (cancellation, handled) = (Cancellation::new(&deadlines), Notify::new());
-        let processing = async {
+        let batch_response = async {
             let process = self
                 .processor
                 .process(batch, info, root.clone(), &cancellation);
@@ -82,14 +82,14 @@ impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
             metrics.finish_invocation(began, response.is_ok());
             response
         };
-        let watching = self.flusher.watch_deadlines(scope, &cancellation, &handled);
-        let answering = async {
-            let (response, ()) = tokio::join!(processing, watching);
+        let deadline_watch = self.flusher.watch_deadlines(scope, &cancellation, &handled);
+        let flushed_response = async {
+            let (response, ()) = tokio::join!(batch_response, deadline_watch);
             self.flusher.flush_before_response(scope).await;
             response
         };
         // All log lines about the invocation carry its request id, not only those of handlers.
-        answering.with_context(root.clone()).await
+        flushed_response.with_context(root.clone()).await
     }
 }
 

@@ -117,10 +117,10 @@ pub(super) async fn send_dead_letter(
         error_type: failure.error_type,
         description: &failure.description,
     };
-    let sending = queue.send(record, context, &reason);
-    let sending = pin!(sending.with_context(context.clone()));
-    let cancelled = pin!(active.cancellation.cancelled());
-    let result = select(sending, cancelled).await;
+    let send = queue.send(record, context, &reason);
+    let send = pin!(send.with_context(context.clone()));
+    let cancellation = pin!(active.cancellation.cancelled());
+    let result = select(send, cancellation).await;
     let _active = context.clone().attach();
     match result {
         Either::Left((Ok(()), _)) => {
