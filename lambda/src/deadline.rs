@@ -114,7 +114,7 @@ impl Cancellation {
     }
 }
 
-/// Times at which an invocation is drained, cancelled and answered.
+/// Times at which an invocation is drained and cancelled, and at which its response is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadlines {
     /// Time from which no record starts.

@@ -72,11 +72,11 @@ pub(crate) async fn wait(
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     announced: watch::Sender<bool>,
-    /// Number of invocations that have not been answered.
+    /// Number of invocations without a response.
     in_flight: watch::Sender<usize>,
 }
 
-/// An invocation that has not been answered. Dropping it marks the invocation as answered.
+/// An invocation without a response. Dropping it marks the response as sent.
 #[derive(Debug)]
 pub(crate) struct InvocationGuard<'a>(&'a Shutdown);
 
@@ -97,7 +97,7 @@ impl Shutdown {
         self.announced.send_replace(true);
     }
 
-    /// Completes when all invocations have been answered.
+    /// Completes when the responses of all invocations have been sent.
     #[cfg(feature = "graceful-shutdown")]
     async fn idle(&self) {
         // Cannot fail, because `self` owns the sender.

@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with `status`. Returns the result of `send` and the received request.
+    /// Responds to one request with `status`. Returns the result of `send` and the request.
     fn send_to_server(status: &'static str) -> (bool, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
