@@ -46,7 +46,7 @@ pub struct ServeConfig {
 /// The result of draining the accepted requests at shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainOutcome {
-    /// Every accepted request was answered.
+    /// Every accepted request got a response.
     Complete,
     /// The shutdown timeout elapsed first. Unfinished requests were cancelled, and their spans have
     /// ended as cancelled.

@@ -18,7 +18,7 @@ use tower::Service as _;
 
 /// Time limit for a request's head, which starts at the previous response. It is longer than the 60
 /// seconds for which load balancers keep idle connections: if the server closed one first, the
-/// balancer could send a request on it at the same moment and would answer its client with 502.
+/// balancer could send a request on it at the same moment and would respond to its client with 502.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Time limit for a request's head that is incomplete when shutdown begins. A head is usually one

@@ -97,7 +97,7 @@ async fn an_incomplete_head_delays_shutdown_by_about_a_second() {
 }
 
 #[tokio::test]
-async fn a_head_completed_soon_after_shutdown_begins_is_answered() {
+async fn a_head_completed_soon_after_shutdown_begins_gets_a_response() {
     let api = TestApi::start().await;
     let address = api.address;
     let mut begun = client::connect_and_send(address, &HEALTH_CHECK[..HALF_A_HEAD]).await;
@@ -108,9 +108,9 @@ async fn a_head_completed_soon_after_shutdown_begins_is_answered() {
         .write_all(&HEALTH_CHECK.as_bytes()[HALF_A_HEAD..])
         .await
         .unwrap();
-    let mut answer = String::new();
-    begun.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let mut response = String::new();
+    begun.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
     assert_eq!(server.await.unwrap(), DrainOutcome::Complete);
 }
 

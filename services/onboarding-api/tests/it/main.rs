@@ -9,7 +9,7 @@
 mod support;
 
 // Responses, messages and spans of requests.
-mod answers;
+mod responses;
 
 // The metric of requests.
 mod measuring;

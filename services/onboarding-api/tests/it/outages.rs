@@ -30,12 +30,12 @@ async fn temporary_errors_are_retried() {
 }
 
 #[tokio::test]
-async fn a_throttled_send_is_answered_with_503_and_retry_after() {
+async fn a_throttled_send_gets_503_and_retry_after() {
     let api = TestApi::start().await;
     api.sqs.reply_with([THROTTLED; 3]);
-    let answer = api.onboard(&[]).await;
-    let problem = answer.problem(503);
-    assert_eq!(answer.header("retry-after"), "1");
+    let response = api.onboard(&[]).await;
+    let problem = response.problem(503);
+    assert_eq!(response.header("retry-after"), "1");
     assert!(
         problem["detail"]
             .as_str()
@@ -47,12 +47,12 @@ async fn a_throttled_send_is_answered_with_503_and_retry_after() {
 }
 
 #[tokio::test]
-async fn a_refused_send_is_answered_with_502_and_both_spans_have_the_error() {
+async fn a_refused_send_gets_502_and_both_spans_have_the_error() {
     let api = TestApi::start().await;
     api.sqs.reply_with([NO_QUEUE]);
-    let answer = api.onboard(&[]).await;
-    answer.problem(502);
-    assert_eq!(answer.header("retry-after"), "");
+    let response = api.onboard(&[]).await;
+    response.problem(502);
+    assert_eq!(response.header("retry-after"), "");
     assert_eq!(api.sqs.calls().len(), 1);
     let (server, send) = (
         api.spans.find("POST /onboarding"),
@@ -79,9 +79,9 @@ async fn a_refused_send_is_answered_with_502_and_both_spans_have_the_error() {
 #[tokio::test]
 async fn a_call_that_cannot_be_built_is_an_internal_error() {
     let api = TestApi::with_client(client_that_fails_to_build).await;
-    let answer = api.onboard(&[]).await;
-    answer.problem(500);
-    assert_eq!(answer.header("retry-after"), "");
+    let response = api.onboard(&[]).await;
+    response.problem(500);
+    assert_eq!(response.header("retry-after"), "");
     assert_eq!(
         attribute(&api.spans.find("send onboarding"), "error.type"),
         "unbuildable"

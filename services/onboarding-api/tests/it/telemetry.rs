@@ -58,7 +58,7 @@ impl Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shutdown_under_load_loses_no_signal_of_an_answered_request() {
+async fn shutdown_under_load_loses_no_signal_of_a_request_with_a_response() {
     const CLIENTS: usize = 4;
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
@@ -71,12 +71,12 @@ async fn shutdown_under_load_loses_no_signal_of_an_answered_request() {
     let clients = (0..CLIENTS).map(|_| {
         tokio::spawn(async move {
             let mut client = Client::connect(address).await;
-            let mut answered = Vec::new();
+            let mut responses = Vec::new();
             // Until the server closes the connection.
             while let Some(response) = client.onboard().await {
-                answered.push(response);
+                responses.push(response);
             }
-            answered
+            responses
         })
     });
     let clients: Vec<_> = clients.collect();
@@ -88,16 +88,16 @@ async fn shutdown_under_load_loses_no_signal_of_an_answered_request() {
     let loaded = tokio::time::timeout(LOAD_TIMEOUT, loaded).await;
     loaded.expect("the clients get responses");
     terminate.await;
-    let mut answered = Vec::new();
+    let mut responses = Vec::new();
     for client in clients {
-        answered.extend(client.await.unwrap());
+        responses.extend(client.await.unwrap());
     }
     let log = process.into_log().await;
-    let accepted: Vec<&String> = answered
+    let accepted: Vec<&String> = responses
         .iter()
         .filter_map(|(_, trace)| trace.as_ref())
         .collect();
-    let refused = answered.len() - accepted.len();
+    let refused = responses.len() - accepted.len();
     assert_eq!(refused, 7);
     let spans = collector.spans().unwrap();
     for trace in &accepted {

@@ -10,18 +10,18 @@ const UPPER_CASE: &str = "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-0
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[tokio::test]
-async fn an_accepted_onboarding_is_answered_with_its_message_and_trace_id() {
+async fn an_accepted_onboarding_returns_its_message_and_trace_id() {
     let api = TestApi::start().await;
-    let answer = api.post_json("/onboarding", VALID).await;
+    let response = api.post_json("/onboarding", VALID).await;
     let trace_id = api
         .spans
         .find("POST /onboarding")
         .span_context
         .trace_id()
         .to_string();
-    assert_eq!(answer.status, 202);
+    assert_eq!(response.status, 202);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({"message_id": FakeSqs::MESSAGE_ID, "trace_id": trace_id})
     );
     assert_eq!(api.sqs.message()["MessageBody"].as_str().unwrap(), VALID);
@@ -43,7 +43,7 @@ async fn the_send_span_is_the_child_of_the_request_and_the_parent_of_the_message
 #[tokio::test]
 async fn the_trace_of_the_caller_is_continued() {
     let api = TestApi::start().await;
-    let answer = api
+    let response = api
         .onboard(&[
             ("traceparent", TRACEPARENT),
             ("tracestate", "a=1"),
@@ -52,7 +52,7 @@ async fn the_trace_of_the_caller_is_continued() {
         ])
         .await;
     let server = api.spans.find("POST /onboarding");
-    assert_eq!(answer.json()["trace_id"], TRACE);
+    assert_eq!(response.json()["trace_id"], TRACE);
     assert_eq!(server.parent_span_id.to_string(), "b7ad6b7169203331");
     assert!(server.parent_span_is_remote);
     assert_eq!(
@@ -71,9 +71,9 @@ async fn a_malformed_or_doubled_traceparent_starts_a_new_trace() {
         vec![("traceparent", UPPER_CASE)],
         vec![("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)],
     ] {
-        let answer = api.onboard(&headers).await;
-        assert_eq!(answer.status, 202);
-        assert_ne!(answer.json()["trace_id"], TRACE, "{headers:?}");
+        let response = api.onboard(&headers).await;
+        assert_eq!(response.status, 202);
+        assert_ne!(response.json()["trace_id"], TRACE, "{headers:?}");
     }
 }
 
@@ -139,11 +139,11 @@ async fn a_compressed_body_is_refused_with_the_accepted_encoding() {
         for encodings in [&["gzip"][..], &["identity, br"], &["identity", "GZIP"]] {
             let mut headers = vec![client::JSON];
             headers.extend(encodings.iter().map(|name| ("content-encoding", *name)));
-            let answer = client::request(api.address, "POST", path, &headers, VALID).await;
-            let problem = answer.problem(415);
+            let response = client::request(api.address, "POST", path, &headers, VALID).await;
+            let problem = response.problem(415);
             let detail = problem["detail"].as_str().unwrap();
             assert!(detail.contains("`content-encoding`"), "{detail}");
-            assert_eq!(answer.header("accept-encoding"), "identity");
+            assert_eq!(response.header("accept-encoding"), "identity");
         }
     }
     assert!(api.sqs.calls().is_empty());
@@ -153,15 +153,15 @@ async fn a_compressed_body_is_refused_with_the_accepted_encoding() {
 async fn the_encoding_identity_is_accepted() {
     let api = TestApi::start().await;
     for encoding in ["identity", "Identity , identity", ""] {
-        let answer = api.onboard(&[("content-encoding", encoding)]).await;
-        assert_eq!(answer.status, 202, "{encoding}");
+        let response = api.onboard(&[("content-encoding", encoding)]).await;
+        assert_eq!(response.status, 202, "{encoding}");
     }
     // The header does not matter if there is no body.
     let headers = [("content-encoding", "gzip")];
-    let answer = client::request(api.address, "POST", "/telemetry/smoke", &headers, "").await;
-    assert_eq!(answer.status, 202);
-    let answer = api.post_json("/onboarding", "no JSON").await;
-    assert_eq!(answer.header("accept-encoding"), "");
+    let response = client::request(api.address, "POST", "/telemetry/smoke", &headers, "").await;
+    assert_eq!(response.status, 202);
+    let response = api.post_json("/onboarding", "no JSON").await;
+    assert_eq!(response.header("accept-encoding"), "");
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn other_content_types_are_refused() {
         "Application/JSON",
         "application/vnd.example+json",
     ] {
-        let answer = client::request(
+        let response = client::request(
             api.address,
             "POST",
             "/onboarding",
@@ -296,7 +296,7 @@ async fn other_content_types_are_refused() {
             VALID,
         )
         .await;
-        assert_eq!(answer.status, 202, "{accepted}");
+        assert_eq!(response.status, 202, "{accepted}");
     }
 }
 
@@ -344,10 +344,10 @@ async fn no_error_response_contains_an_address() {
         r#""ada@example.com""#,
         r#"{"email": ada@example.com}"#,
     ] {
-        let answer = api.post_json("/onboarding", body).await;
+        let response = api.post_json("/onboarding", body).await;
         assert!(
-            answer.status.is_client_error() && !answer.body.contains("ada"),
-            "{answer:?}"
+            response.status.is_client_error() && !response.body.contains("ada"),
+            "{response:?}"
         );
     }
     assert!(!format!("{:?}", api.spans.all()).contains("ada@"));
