@@ -27,12 +27,12 @@ pub enum Envelope {
     EventBridge,
 }
 
-/// Parses the values of `BATON_ENVELOPE`.
+/// Parses the values of `BATON_ENVELOPE`, which are not case-sensitive.
 impl FromStr for Envelope {
     type Err = UnknownEnvelope;
 
     fn from_str(text: &str) -> Result<Self, UnknownEnvelope> {
-        match text {
+        match text.to_ascii_lowercase().as_str() {
             "none" => Ok(Self::None),
             "sns" => Ok(Self::Sns),
             "eventbridge" => Ok(Self::EventBridge),

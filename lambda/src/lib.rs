@@ -73,7 +73,8 @@
 //!
 //! Options of the [builder](Consumer::builder) take precedence over the environment. The function
 //! does not start if a variable is invalid, and reports all invalid variables. It does not start
-//! outside Lambda either.
+//! outside Lambda either. Keywords are not case-sensitive, and white space around a value is
+//! ignored.
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|

@@ -95,19 +95,19 @@ impl Environment {
 fn check_telemetry_variables(reader: &mut VariableReader<'_>) {
     for name in BUFFER_BYTES {
         reader.read(name, "a whole number of bytes from 1", |text| {
-            text.trim().parse::<NonZeroUsize>().ok()
+            text.parse::<NonZeroUsize>().ok()
         });
     }
     reader.read(
         SPILL_LINE_BYTES,
         "a whole number of bytes from 1024 to 262118",
         |text| {
-            let bytes = text.trim().parse().ok();
+            let bytes = text.parse().ok();
             bytes.filter(|bytes| (MIN_LINE_BYTES..=MAX_LINE_BYTES).contains(bytes))
         },
     );
     reader.read(SPILL, "stdout or none", |text| {
-        let is = |word| text.trim().eq_ignore_ascii_case(word);
+        let is = |word| text.eq_ignore_ascii_case(word);
         (is("stdout") || is("none")).then_some(())
     });
 }
@@ -209,7 +209,7 @@ struct VariableReader<'a> {
 }
 
 impl VariableReader<'_> {
-    /// Reads a variable. An empty value counts as unset.
+    /// Reads a variable and trims its value. An empty value counts as unset.
     fn read<T>(
         &mut self,
         variable: &'static str,
@@ -217,7 +217,10 @@ impl VariableReader<'_> {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         self.known.push(variable);
-        let found = (self.lookup)(variable).filter(|text| !text.is_empty())?;
+        let found = (self.lookup)(variable)?.trim().to_owned();
+        if found.is_empty() {
+            return None;
+        }
         let value = parse(&found);
         if value.is_none() {
             self.invalid.push(InvalidConfig {
@@ -237,6 +240,8 @@ impl VariableReader<'_> {
             .collect()
     }
 
+    /// Reads one of several keywords, which are not case-sensitive, as in the variables of
+    /// `baton-telemetry`.
     fn read_choice<T: Copy>(
         &mut self,
         variable: &'static str,
@@ -244,8 +249,8 @@ impl VariableReader<'_> {
         choices: &[(&str, T)],
     ) -> Option<T> {
         self.read(variable, expected, |text| {
-            let chosen = choices.iter().find(|(name, _)| *name == text);
-            chosen.map(|(_, value)| *value)
+            let is_chosen = |(keyword, _): &&(&str, T)| text.eq_ignore_ascii_case(keyword);
+            choices.iter().find(is_chosen).map(|(_, value)| *value)
         })
     }
 

@@ -22,7 +22,8 @@ fn the_names_of_the_variable_are_parsed() {
     assert_eq!("none".parse(), Ok(Envelope::None));
     assert_eq!("sns".parse(), Ok(Envelope::Sns));
     assert_eq!("eventbridge".parse(), Ok(Envelope::EventBridge));
-    for unknown in ["", "SNS", " sns"] {
+    assert_eq!("SNS".parse(), Ok(Envelope::Sns));
+    for unknown in ["", "sqs", " sns"] {
         assert_eq!(unknown.parse::<Envelope>(), Err(UnknownEnvelope));
     }
 }

@@ -49,6 +49,32 @@ fn variables_override_the_defaults() {
 }
 
 #[test]
+fn keywords_are_not_case_sensitive_and_values_are_trimmed() {
+    let set = environment(&[
+        ("BATON_CONCURRENCY", " 3 "),
+        ("BATON_ENVELOPE", "SNS"),
+        ("BATON_TRACE_SHAPE", "Batch"),
+        ("BATON_FLUSH_POINT", "After-Response"),
+        ("BATON_FLUSH_TIMEOUT", "250\n"),
+        ("BATON_PARTIAL_RESPONSE", " OFF"),
+        ("BATON_ALL_FAILED", "Fail-Invocation "),
+        ("BATON_MAX_RECEIVE_COUNT", "  "),
+        ("BATON_GRACEFUL_SHUTDOWN", "Off"),
+    ]);
+    let expected = ConsumerConfig {
+        concurrency: 3.try_into().unwrap(),
+        envelope: Envelope::Sns,
+        trace_shape: TraceShape::Batch,
+        flush_point: FlushPoint::AfterResponse,
+        flush_timeout: Duration::from_millis(250),
+        partial_response: PartialResponse::Off,
+        all_failed: AllFailed::FailInvocation,
+        ..ConsumerConfig::default()
+    };
+    assert_eq!(set.unwrap().config, expected);
+}
+
+#[test]
 fn the_documentation_lists_exactly_the_variables_that_are_read() {
     let asked = RefCell::new(BTreeSet::new());
     let lookup = |name: &str| {
@@ -82,7 +108,7 @@ fn all_invalid_variables_are_reported_together() {
     let invalid = environment(&[
         ("BATON_CONCURRENCY", "0"),
         ("BATON_FLUSH_TIMEOUT", "1s"),
-        ("BATON_TRACE_SHAPE", "Batch"),
+        ("BATON_TRACE_SHAPE", "batches"),
         ("BATON_PARTIAL_RESPONSE", "yes"),
         ("BATON_SPAN_BUFFER_BYTES", "32 MiB"),
         ("BATON_METRIC_BUFFER_BYTES", "0"),
@@ -93,7 +119,7 @@ fn all_invalid_variables_are_reported_together() {
         invalid.unwrap_err(),
         [
             "BATON_CONCURRENCY: expected a whole number from 1, found \"0\"",
-            "BATON_TRACE_SHAPE: expected continue or batch, found \"Batch\"",
+            "BATON_TRACE_SHAPE: expected continue or batch, found \"batches\"",
             "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
             "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
             "BATON_SPAN_BUFFER_BYTES: expected a whole number of bytes from 1, found \"32 MiB\"",
