@@ -9,7 +9,7 @@ mod environment;
 mod runtime;
 
 pub use environment::InvalidConfig;
-pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
+pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment, graceful_shutdown_keyword};
 pub(crate) use runtime::{RuntimeVariableError, check_runtime_variables};
 #[cfg(feature = "panic-abort")]
 pub(crate) use runtime::{SUSPECTS, read_suspects, runtime_api_address};
@@ -74,6 +74,18 @@ pub enum TraceShape {
     Batch,
 }
 
+impl TraceShape {
+    const ALL: &'static [Self] = &[Self::Continue, Self::Batch];
+
+    /// Returns the value of the variable.
+    pub(crate) fn keyword(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Batch => "batch",
+        }
+    }
+}
+
 /// Time at which the spans of an invocation are exported.
 ///
 /// ```
@@ -90,6 +102,18 @@ pub enum FlushPoint {
     /// mapping can delete the messages sooner. Lambda waits and bills until the flush is done. If
     /// the process dies before that, the spans are lost.
     AfterResponse,
+}
+
+impl FlushPoint {
+    const ALL: &'static [Self] = &[Self::BeforeResponse, Self::AfterResponse];
+
+    /// Returns the value of the variable.
+    pub(crate) fn keyword(self) -> &'static str {
+        match self {
+            Self::BeforeResponse => "before-response",
+            Self::AfterResponse => "after-response",
+        }
+    }
 }
 
 /// Support of the event source mapping for partial batch responses: `ReportBatchItemFailures` in
@@ -111,6 +135,18 @@ pub enum PartialResponse {
     Off,
 }
 
+impl PartialResponse {
+    const ALL: &'static [Self] = &[Self::On, Self::Off];
+
+    /// Returns the value of the variable.
+    pub(crate) fn keyword(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Response to a batch of which every message failed.
 ///
 /// ```
@@ -126,6 +162,18 @@ pub enum AllFailed {
     /// Fails the invocation, which counts as an error of the function. SQS redelivers the messages
     /// in both cases, but AWS polls the queue less often while invocations fail.
     FailInvocation,
+}
+
+impl AllFailed {
+    const ALL: &'static [Self] = &[Self::Report, Self::FailInvocation];
+
+    /// Returns the value of the variable.
+    pub(crate) fn keyword(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::FailInvocation => "fail-invocation",
+        }
+    }
 }
 
 /// Options that the program sets. They take precedence over the environment.

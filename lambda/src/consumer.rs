@@ -12,7 +12,7 @@ use tracing::{field, info, warn};
 use crate::batch::BatchProcessor;
 use crate::config::{
     AllFailed, ConsumerConfig, Environment, FlushPoint, Options, PartialResponse, TraceShape,
-    check_runtime_variables,
+    check_runtime_variables, graceful_shutdown_keyword,
 };
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
@@ -413,21 +413,21 @@ async fn open_dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
     queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
 }
 
-/// Logs the effective configuration.
+/// Logs the effective configuration, with keywords as the values that the variables take.
 fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
     info!(
         concurrency = config.concurrency,
-        envelope = ?config.envelope,
-        trace_shape = ?config.trace_shape,
-        flush_point = ?config.flush_point,
+        envelope = config.envelope.keyword(),
+        trace_shape = config.trace_shape.keyword(),
+        flush_point = config.flush_point.keyword(),
         flush_timeout = ?config.flush_timeout,
         drain_before_deadline = config.drain_before_deadline.map(field::debug),
         cancel_before_deadline = config.cancel_before_deadline.map(field::debug),
-        partial_response = ?config.partial_response,
-        all_failed = ?config.all_failed,
+        partial_response = config.partial_response.keyword(),
+        all_failed = config.all_failed.keyword(),
         max_receive_count = config.max_receive_count,
         dead_letter_queue = dead_letters.map(DeadLetterQueue::name),
-        graceful_shutdown = config.graceful_shutdown,
+        graceful_shutdown = graceful_shutdown_keyword(config.graceful_shutdown),
         "consumer started"
     );
 }

@@ -32,12 +32,9 @@ impl FromStr for Envelope {
     type Err = UnknownEnvelope;
 
     fn from_str(text: &str) -> Result<Self, UnknownEnvelope> {
-        match text.to_ascii_lowercase().as_str() {
-            "none" => Ok(Self::None),
-            "sns" => Ok(Self::Sns),
-            "eventbridge" => Ok(Self::EventBridge),
-            _ => Err(UnknownEnvelope),
-        }
+        let is_named = |envelope: &&Self| text.eq_ignore_ascii_case(envelope.keyword());
+        let found = Self::ALL.iter().find(is_named);
+        found.copied().ok_or(UnknownEnvelope)
     }
 }
 
@@ -58,6 +55,17 @@ pub(crate) enum MissingEnvelope {
 }
 
 impl Envelope {
+    const ALL: &'static [Self] = &[Self::None, Self::Sns, Self::EventBridge];
+
+    /// Returns the value of `BATON_ENVELOPE`.
+    pub(crate) fn keyword(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Sns => "sns",
+            Self::EventBridge => "eventbridge",
+        }
+    }
+
     /// Returns the text inside the envelope.
     pub(crate) fn unwrap<'a>(self, body: &'a str) -> Result<Cow<'a, str>, MissingEnvelope> {
         match self {

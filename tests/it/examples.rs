@@ -150,6 +150,17 @@ async fn options_in_the_program_override_the_environment() {
     assert_eq!(started["concurrency"], 20);
     // The program does not set this option, so the environment does.
     assert_eq!(started["max_receive_count"], 7);
+    // Options are logged as the values that their variables take.
+    for (field, value) in [
+        ("envelope", "none"),
+        ("trace_shape", "continue"),
+        ("flush_point", "before-response"),
+        ("partial_response", "off"),
+        ("all_failed", "report"),
+        ("graceful_shutdown", "off"),
+    ] {
+        assert_eq!(started[field], value, "{field}");
+    }
 }
 
 #[tokio::test]

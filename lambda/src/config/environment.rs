@@ -133,13 +133,19 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
             })
             .unwrap_or_default(),
         trace_shape: reader
-            .read_choice("BATON_TRACE_SHAPE", "continue or batch", TRACE_SHAPES)
+            .read_choice(
+                "BATON_TRACE_SHAPE",
+                "continue or batch",
+                TraceShape::ALL,
+                TraceShape::keyword,
+            )
             .unwrap_or_default(),
         flush_point: reader
             .read_choice(
                 "BATON_FLUSH_POINT",
                 "before-response or after-response",
-                FLUSH_POINTS,
+                FlushPoint::ALL,
+                FlushPoint::keyword,
             )
             .unwrap_or_default(),
         flush_timeout: reader
@@ -148,10 +154,20 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
         drain_before_deadline: reader.read_milliseconds("BATON_DRAIN_BEFORE_DEADLINE"),
         cancel_before_deadline: reader.read_milliseconds("BATON_CANCEL_BEFORE_DEADLINE"),
         partial_response: reader
-            .read_choice("BATON_PARTIAL_RESPONSE", "on or off", PARTIAL_RESPONSES)
+            .read_choice(
+                "BATON_PARTIAL_RESPONSE",
+                "on or off",
+                PartialResponse::ALL,
+                PartialResponse::keyword,
+            )
             .unwrap_or_default(),
         all_failed: reader
-            .read_choice("BATON_ALL_FAILED", "report or fail-invocation", ALL_FAILED)
+            .read_choice(
+                "BATON_ALL_FAILED",
+                "report or fail-invocation",
+                AllFailed::ALL,
+                AllFailed::keyword,
+            )
             .unwrap_or_default(),
         max_receive_count: reader.read(
             "BATON_MAX_RECEIVE_COUNT",
@@ -163,31 +179,18 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
                 "BATON_GRACEFUL_SHUTDOWN",
                 GRACEFUL_SHUTDOWN_FORM,
                 GRACEFUL_SHUTDOWN_CHOICES,
+                graceful_shutdown_keyword,
             )
             .unwrap_or_default(),
     }
 }
 
-const TRACE_SHAPES: &[(&str, TraceShape)] = &[
-    ("continue", TraceShape::Continue),
-    ("batch", TraceShape::Batch),
-];
-const FLUSH_POINTS: &[(&str, FlushPoint)] = &[
-    ("before-response", FlushPoint::BeforeResponse),
-    ("after-response", FlushPoint::AfterResponse),
-];
-const PARTIAL_RESPONSES: &[(&str, PartialResponse)] =
-    &[("on", PartialResponse::On), ("off", PartialResponse::Off)];
-const ALL_FAILED: &[(&str, AllFailed)] = &[
-    ("report", AllFailed::Report),
-    ("fail-invocation", AllFailed::FailInvocation),
-];
 /// Values of `BATON_GRACEFUL_SHUTDOWN`. Without the feature, `on` is an error, because ignoring it
 /// would hide that the shutdown is not graceful.
-const GRACEFUL_SHUTDOWN_CHOICES: &[(&str, bool)] = if cfg!(feature = "graceful-shutdown") {
-    &[("on", true), ("off", false)]
+const GRACEFUL_SHUTDOWN_CHOICES: &[bool] = if cfg!(feature = "graceful-shutdown") {
+    &[true, false]
 } else {
-    &[("off", false)]
+    &[false]
 };
 const GRACEFUL_SHUTDOWN_FORM: &str = if cfg!(feature = "graceful-shutdown") {
     "on or off"
@@ -199,6 +202,11 @@ const DEAD_LETTER_QUEUE_FORM: &str = if cfg!(feature = "dead-letter-queue") {
 } else {
     "no value, because baton-lambda is built without the feature dead-letter-queue"
 };
+
+/// Returns the value of `BATON_GRACEFUL_SHUTDOWN`.
+pub(crate) fn graceful_shutdown_keyword(is_enabled: bool) -> &'static str {
+    if is_enabled { "on" } else { "off" }
+}
 
 /// Reads variables, and collects the errors.
 struct VariableReader<'a> {
@@ -246,11 +254,12 @@ impl VariableReader<'_> {
         &mut self,
         variable: &'static str,
         expected: &'static str,
-        choices: &[(&str, T)],
+        choices: &[T],
+        keyword: fn(T) -> &'static str,
     ) -> Option<T> {
         self.read(variable, expected, |text| {
-            let is_chosen = |(keyword, _): &&(&str, T)| text.eq_ignore_ascii_case(keyword);
-            choices.iter().find(is_chosen).map(|(_, value)| *value)
+            let is_chosen = |choice: &&T| text.eq_ignore_ascii_case(keyword(**choice));
+            choices.iter().find(is_chosen).copied()
         })
     }
 
