@@ -10,9 +10,9 @@ mod runtime;
 
 pub use environment::InvalidConfig;
 pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment, graceful_shutdown_keyword};
-pub(crate) use runtime::{RuntimeVariableError, check_runtime_variables};
+pub(crate) use runtime::{RuntimeVariableError, check_runtime_variables, runtime_api_address};
 #[cfg(feature = "panic-abort")]
-pub(crate) use runtime::{SUSPECTS, read_suspects, runtime_api_address};
+pub(crate) use runtime::{SUSPECTS, read_suspects};
 
 /// Number of messages handled at the same time. Enough for the default batch size of ten messages.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(10).unwrap();

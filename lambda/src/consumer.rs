@@ -12,7 +12,7 @@ use tracing::{field, info, warn};
 use crate::batch::BatchProcessor;
 use crate::config::{
     AllFailed, ConsumerConfig, Environment, FlushPoint, Options, PartialResponse, TraceShape,
-    check_runtime_variables, graceful_shutdown_keyword,
+    check_runtime_variables, graceful_shutdown_keyword, runtime_api_address,
 };
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
@@ -305,7 +305,12 @@ impl<S> ConsumerBuilder<S> {
         let signal = shutdown::register(&flusher.config).await;
         let runtime = Runtime::new(service).layer(PayloadLayer).layer(flush_layer);
         tokio::select! {
-            outcome = event_loop::run(runtime, max_concurrency) => outcome.map_err(Error::Runtime),
+            outcome = event_loop::run(runtime, max_concurrency) => {
+                outcome.map_err(|error| Error::Runtime {
+                    address: runtime_api_address().unwrap_or_default(),
+                    error,
+                })
+            }
             () = shutdown::wait(signal, &flusher.shutdown, &flusher.telemetry) => Ok(()),
         }
     }

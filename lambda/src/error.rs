@@ -1,6 +1,9 @@
 //! The error that ends a consumer.
 
-use std::fmt;
+use std::error::Error as StdError;
+use std::{fmt, iter};
+
+use tower::BoxError;
 
 use crate::config::{DEAD_LETTER_QUEUE, InvalidConfig, RuntimeVariableError};
 
@@ -14,11 +17,16 @@ pub enum Error {
     #[error("{}", join_errors(.0))]
     Config(Vec<InvalidConfig>),
     /// The dead-letter queue is invalid, or its client cannot be created.
-    #[error("{DEAD_LETTER_QUEUE}: {0}")]
-    DeadLetterQueue(Box<dyn std::error::Error + Send + Sync>),
+    #[error("{DEAD_LETTER_QUEUE}: {}", describe(.0.as_ref()))]
+    DeadLetterQueue(BoxError),
     /// A request to the Runtime API failed.
-    #[error("request to the Lambda Runtime API failed: {0}")]
-    Runtime(lambda_runtime::Error),
+    #[error("request to the Lambda Runtime API at {address} failed: {}", describe(error.as_ref()))]
+    Runtime {
+        /// Host and port of the Runtime API.
+        address: String,
+        /// The error. The text of this error contains it and its causes.
+        error: lambda_runtime::Error,
+    },
 }
 
 impl From<RuntimeVariableError> for Error {
@@ -35,6 +43,12 @@ impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self}")
     }
+}
+
+/// Returns the text of an error and its causes in one line.
+pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
+    let causes = iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn join_errors(invalid: &[InvalidConfig]) -> String {

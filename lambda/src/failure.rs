@@ -5,6 +5,8 @@ use std::fmt;
 
 use tower::BoxError;
 
+use crate::error::describe;
+
 /// The kind of a [`Failure`]: retryable or permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
@@ -123,12 +125,7 @@ impl From<serde_json::Error> for InvalidJson {
 /// Writes the source and its causes in one line.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.source)?;
-        let causes = std::iter::successors(self.source.source(), |error| (*error).source());
-        for cause in causes {
-            write!(formatter, ": {cause}")?;
-        }
-        Ok(())
+        formatter.write_str(&describe(self.source.as_ref()))
     }
 }
 

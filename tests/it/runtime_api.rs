@@ -65,6 +65,25 @@ async fn an_invalid_response_of_the_runtime_api_stops_the_function_with_the_caus
 }
 
 #[tokio::test]
+async fn an_unreachable_runtime_api_stops_the_function_with_its_address_and_the_cause() {
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let lambda = start_with(SCRIPTED, &collector, |function| {
+        function.variable("AWS_LAMBDA_RUNTIME_API", &address)
+    })
+    .await;
+    let error = lambda.wait_until_ready().await.unwrap_err();
+    let LambdaError::Exited { stderr, .. } = error else {
+        panic!("the function should have ended: {error}");
+    };
+    let text = format!("request to the Lambda Runtime API at {address} failed: ");
+    assert!(stderr.contains(&text), "{stderr}");
+    assert!(stderr.contains("Connection refused"), "{stderr}");
+}
+
+#[tokio::test]
 async fn with_snap_start_the_function_waits_for_the_restore_before_the_first_event() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let runtime_api = RecordingServer::start(StatusCode::OK, Value::Null).await;

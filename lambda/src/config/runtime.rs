@@ -18,7 +18,6 @@ pub(crate) fn check_runtime_variables() -> Result<(), RuntimeVariableError> {
 }
 
 /// Returns the host and port of the Runtime API.
-#[cfg(feature = "panic-abort")]
 pub(crate) fn runtime_api_address() -> Option<String> {
     process_variable(RUNTIME_API)
 }
