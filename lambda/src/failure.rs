@@ -84,7 +84,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
         let error_type = error_type_name::<E>();
         let source: BoxError = Box::new(error);
         match source.downcast::<serde_json::Error>() {
-            Ok(error) => Self::retry(error_type, InvalidJson::from(*error)),
+            Ok(error) => Self::retry(error_type, RedactedJsonError::from(*error)),
             Err(source) => Self::retry(error_type, source),
         }
     }
@@ -100,13 +100,13 @@ fn error_type_name<E>() -> &'static str {
 /// usually part of a message body.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid JSON: {category} error at line {line} column {column}")]
-struct InvalidJson {
+struct RedactedJsonError {
     category: &'static str,
     line: usize,
     column: usize,
 }
 
-impl From<serde_json::Error> for InvalidJson {
+impl From<serde_json::Error> for RedactedJsonError {
     fn from(error: serde_json::Error) -> Self {
         use serde_json::error::Category;
         Self {
