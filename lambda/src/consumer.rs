@@ -377,8 +377,12 @@ impl<S> ConsumerBuilder<S> {
             (queue, _) => queue,
         };
         log_start(&config, dead_letters.as_ref());
-        for name in environment.unknown {
-            warn!(name, "unknown environment variable ignored");
+        for unknown in environment.unknown {
+            warn!(
+                variable = unknown.name,
+                did_you_mean = unknown.similar,
+                "unknown environment variable ignored"
+            );
         }
         let hook = PanicHook::install(&config, &telemetry);
         let processor = BatchProcessor::new(

@@ -47,6 +47,11 @@ const PREFIX: &str = "BATON_";
 /// function.
 const DEMO_PREFIX: &str = "BATON_DEMO_";
 
+/// Maximum number of edits between the name of an unknown variable and the one that the warning
+/// suggests. The shortest name has five characters after the prefix, so more edits would suggest an
+/// unrelated variable.
+const MAX_EDITS: usize = 3;
+
 /// Configuration that the environment contains.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Environment {
@@ -55,7 +60,15 @@ pub(crate) struct Environment {
     /// Number of invocations that Lambda sends to this process at the same time.
     pub(crate) max_concurrency: NonZeroUsize,
     /// Variables with the prefix of this library that it does not know, possibly misspelled.
-    pub(crate) unknown: Vec<String>,
+    pub(crate) unknown: Vec<UnknownVariable>,
+}
+
+/// A variable with the prefix of this library that it does not know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownVariable {
+    pub(crate) name: String,
+    /// The known variable with the most similar name, if one is similar.
+    pub(crate) similar: Option<&'static str>,
 }
 
 impl Environment {
@@ -86,7 +99,7 @@ impl Environment {
             config,
             dead_letter_queue,
             max_concurrency: max_concurrency(lookup),
-            unknown: reader.unknown_names(names),
+            unknown: reader.unknown_variables(names),
         })
     }
 }
@@ -240,12 +253,25 @@ impl VariableReader<'_> {
         value
     }
 
-    /// Returns the names that have the prefix of this library and have not been read.
-    fn unknown_names(&self, names: impl Iterator<Item = String>) -> Vec<String> {
+    /// Returns the variables that have the prefix of this library and have not been read.
+    fn unknown_variables(&self, names: impl Iterator<Item = String>) -> Vec<UnknownVariable> {
         names
             .filter(|name| name.starts_with(PREFIX) && !name.starts_with(DEMO_PREFIX))
             .filter(|name| !self.known.contains(&name.as_str()))
+            .map(|name| UnknownVariable {
+                similar: self.find_similar(&name),
+                name,
+            })
             .collect()
+    }
+
+    fn find_similar(&self, name: &str) -> Option<&'static str> {
+        let distances = self
+            .known
+            .iter()
+            .map(|known| (strsim::levenshtein(known, name), *known));
+        let (distance, known) = distances.min()?;
+        (distance <= MAX_EDITS).then_some(known)
     }
 
     /// Reads one of several keywords, which are not case-sensitive, as in the variables of

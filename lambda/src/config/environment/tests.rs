@@ -96,11 +96,22 @@ fn an_unknown_variable_is_reported_and_not_an_error() {
         ("BATON_CONCURENCY", "3"),
         ("BATON_CONCURRENCY", "4"),
         ("BATONS", "5"),
+        ("BATON_QUEUE", "orders"),
         ("BATON_DEMO_FAULTS", "panic=c-1"),
     ]);
     let environment = environment.unwrap();
     assert_eq!(environment.config.concurrency.get(), 4);
-    assert_eq!(environment.unknown, ["BATON_CONCURENCY"]);
+    let unknown = environment.unknown.iter();
+    let unknown: Vec<_> = unknown
+        .map(|variable| (variable.name.as_str(), variable.similar))
+        .collect();
+    assert_eq!(
+        unknown,
+        [
+            ("BATON_CONCURENCY", Some("BATON_CONCURRENCY")),
+            ("BATON_QUEUE", None)
+        ]
+    );
 }
 
 #[test]
