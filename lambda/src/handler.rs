@@ -30,7 +30,7 @@ use crate::message::Message;
     message = "`{Self}` is not a message handler",
     label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",
     note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`, and implement `Clone`",
-    note = "`T` must implement `DeserializeOwned`; `E` must be `Failure` or implement `std::error::Error` (convert a boxed error with `Failure::retry`)",
+    note = "`T` must implement `DeserializeOwned`, for example with `#[derive(serde::Deserialize)]`; `E` must be `Failure` or implement `std::error::Error` (convert a boxed error with `Failure::retry`)",
     note = "the function, and all values that it holds across an `await`, must be `Send`"
 )]
 pub trait Handler<S, Args>: Send + Sync + 'static {
