@@ -278,6 +278,8 @@ compile_error!(
     "baton-lambda is compiled with `panic = \"abort\"`: the first panic of a handler would end the process and fail the whole batch.\n\
      `cargo lambda build` and `sam build` set it unless the manifest at the root of the workspace says otherwise. Add to that Cargo.toml:\n\
      \n    [profile.release]\n    panic = \"unwind\"\n\n\
+     For another profile, set it in the section of that profile. A variable `CARGO_PROFILE_<NAME>_PANIC`, such as \
+     `CARGO_PROFILE_RELEASE_PANIC`, takes precedence over the manifest: unset it.\n\
      To keep aborting, enable the feature `panic-abort` of baton-lambda and read its documentation."
 );
 

@@ -50,7 +50,7 @@ def refused(checks, package):
     """Without a profile, cargo-lambda sets `panic = "abort"`."""
     code, output, _ = package.build(with_profile=False)
     checks.check("the function does not build without a profile", code != 0, output)
-    for part in ['panic = "abort"', "[profile.release]", 'panic = "unwind"', "panic-abort"]:
+    for part in ['panic = "abort"', "[profile.release]", 'panic = "unwind"', "CARGO_PROFILE_RELEASE_PANIC", "panic-abort"]:
         checks.check(f"the error says {part}", part in output, output)
 
 
