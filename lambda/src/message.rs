@@ -184,7 +184,7 @@ pub(crate) enum BodyError {
     #[error("the body does not match the handler's type: error at line {line} column {column}")]
     TypeMismatch { line: usize, column: usize },
     #[error(
-        "the body does not match the handler's type: {name} is missing before line {line} column {column}"
+        "the body does not match the handler's type: missing field {name} at line {line} column {column}"
     )]
     MissingField {
         name: String,
@@ -303,7 +303,8 @@ mod tests {
             _id: String,
         }
         let error = message::<Order>("{}").unwrap_err().to_string();
-        let expected = "the body does not match the handler's type: order-id is missing before line 1 column 2";
+        let expected =
+            "the body does not match the handler's type: missing field order-id at line 1 column 2";
         assert_eq!(error, expected);
         let error = message::<Order>(r#"{"missing field `SECRET`": 1}"#).unwrap_err();
         assert!(matches!(error, BodyError::TypeMismatch { .. }), "{error}");

@@ -136,7 +136,7 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
     let default = ConsumerConfig::default();
     ConsumerConfig {
         concurrency: reader
-            .read("BATON_CONCURRENCY", "a whole number from 1", |text| {
+            .read("BATON_CONCURRENCY", "a positive integer", |text| {
                 text.parse().ok()
             })
             .unwrap_or(default.concurrency),
@@ -182,11 +182,9 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
                 AllFailed::keyword,
             )
             .unwrap_or_default(),
-        max_receive_count: reader.read(
-            "BATON_MAX_RECEIVE_COUNT",
-            "a whole number from 1",
-            |text| text.parse().ok(),
-        ),
+        max_receive_count: reader.read("BATON_MAX_RECEIVE_COUNT", "a positive integer", |text| {
+            text.parse().ok()
+        }),
         graceful_shutdown: reader
             .read_choice(
                 "BATON_GRACEFUL_SHUTDOWN",

@@ -238,7 +238,7 @@ fn records_must_be_one_array() {
     let null = error(r#"{"Records":null}"#);
     assert_eq!(null, "Records is null, expected an array of SQS messages");
     let twice = error(r#"{"Records":[],"Records":[]}"#);
-    assert_eq!(twice, "Records appears twice");
+    assert_eq!(twice, "Records is a duplicate key");
 }
 
 #[test]
@@ -273,11 +273,11 @@ fn an_invalid_field_of_a_record_is_named_without_its_value() {
         (r#","body":{"a":"SECRET"}"#, "body is not a string"),
         (
             r#","messageId":"a","message\u0049d":"b""#,
-            "messageId appears twice",
+            "messageId is a duplicate key",
         ),
         (
             r#","attributes":{},"attributes":{}"#,
-            "attributes appears twice",
+            "attributes is a duplicate key",
         ),
     ] {
         assert_eq!(error(&record(fields)), format!("Records[0].{expected}"));

@@ -129,7 +129,7 @@ fn all_invalid_variables_are_reported_together() {
     assert_eq!(
         invalid.unwrap_err(),
         [
-            "BATON_CONCURRENCY: expected a whole number from 1, found \"0\"",
+            "BATON_CONCURRENCY: expected a positive integer, found \"0\"",
             "BATON_TRACE_SHAPE: expected continue or batch, found \"batches\"",
             "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
             "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
