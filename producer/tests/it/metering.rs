@@ -7,8 +7,7 @@ use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
-use crate::support::sender;
-use crate::support::span_recorder::SpanRecorder;
+use crate::support::{sender, span_recorder};
 
 const QUEUE: &str = "messaging.destination.name=onboarding,messaging.operation.name=send";
 const SYSTEM: &str = "messaging.system=aws_sqs";
@@ -28,7 +27,7 @@ impl MeteredSender {
             .with_periodic_exporter(exporter.clone())
             .build();
         let sqs = FakeSqs::start().await.unwrap();
-        let sender = sender(sqs.address, &SpanRecorder::new()).with_meter(&provider.meter("test"));
+        let sender = sender(sqs.address, &span_recorder()).with_meter(&provider.meter("test"));
         Self {
             sqs,
             sender,

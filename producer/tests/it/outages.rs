@@ -2,11 +2,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use baton_producer::{OutgoingMessage, QueueError, QueueSendError};
+use baton_test_support::span_recorder::attribute;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-use crate::support::sender;
-use crate::support::span_recorder::{SpanRecorder, attribute};
+use crate::support::{sender, span_recorder};
 
 /// Returns an address that refuses connections.
 async fn refusing_address() -> SocketAddr {
@@ -31,7 +31,7 @@ async fn closing_address() -> SocketAddr {
 
 #[tokio::test]
 async fn a_refused_connection_fails_quickly_as_connect() {
-    let spans = SpanRecorder::new();
+    let spans = span_recorder();
     let started_at = Instant::now();
     let error = sender(refusing_address().await, &spans)
         .send(OutgoingMessage::new("body"))
@@ -58,7 +58,7 @@ async fn a_refused_connection_fails_quickly_as_connect() {
 
 #[tokio::test]
 async fn a_closed_connection_fails_as_io_and_not_as_connect() {
-    let spans = SpanRecorder::new();
+    let spans = span_recorder();
     let error = sender(closing_address().await, &spans)
         .send(OutgoingMessage::new("body"))
         .await

@@ -1,9 +1,9 @@
 use baton_producer::{AttributeValue, InvalidMessage, OutgoingMessage, QueueSendError};
 use baton_test_support::FakeSqs;
+use baton_test_support::span_recorder::{SpanRecorder, attribute, list, traceparent};
 use opentelemetry::trace::{SpanKind, Status};
 
-use crate::support::sender;
-use crate::support::span_recorder::{SpanRecorder, attribute, list, traceparent};
+use crate::support::{sender, span_recorder};
 
 const CALLERS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -12,7 +12,7 @@ fn text(value: &str) -> AttributeValue {
 }
 
 async fn send(message: OutgoingMessage) -> (FakeSqs, SpanRecorder) {
-    let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
     let sent = sender(sqs.address, &spans).send(message).await.unwrap();
     assert_eq!(sent.message_id, FakeSqs::MESSAGE_ID);
     (sqs, spans)
@@ -123,7 +123,7 @@ async fn number_and_binary_attributes_keep_their_type() {
 
 #[tokio::test]
 async fn a_message_that_breaks_a_rule_is_not_sent() {
-    let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
     let error = sender(sqs.address, &spans)
         .send(OutgoingMessage::new(""))
         .await

@@ -1,13 +1,13 @@
 use std::time::{Duration, Instant};
 
 use baton_producer::{AttributeValue, OutgoingMessage, QueueSendError};
+use baton_test_support::span_recorder::{SpanRecorder, attribute, list, traceparent};
 use baton_test_support::{FakeSqs, SqsCall, SqsReply};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::FutureExt as _;
 use opentelemetry::{Context, KeyValue};
 
-use crate::support::span_recorder::{SpanRecorder, attribute, list, traceparent};
-use crate::support::{sender, sender_with_operation_timeout};
+use crate::support::{sender, sender_with_operation_timeout, span_recorder};
 
 /// `MaximumMessageSize` of a queue created by Terraform with its default.
 const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
@@ -17,7 +17,7 @@ const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
 async fn limited_queue() -> (FakeSqs, SpanRecorder) {
     let sqs = FakeSqs::start().await.unwrap();
     sqs.set_maximum_message_size(MAXIMUM_MESSAGE_SIZE);
-    (sqs, SpanRecorder::new())
+    (sqs, span_recorder())
 }
 
 fn message_with_body(bytes: usize) -> OutgoingMessage {
@@ -115,7 +115,7 @@ async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
 
 #[tokio::test]
 async fn a_refusal_without_a_limit_removes_the_fields_one_by_one() {
-    let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
     sqs.reply_with([SqsReply::InvalidValue; 2]);
     let sender = sender(sqs.address, &spans);
     let sent = sender

@@ -8,10 +8,13 @@ use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use baton_producer::{QueueSender, QueueUrl};
+use baton_telemetry::Propagator;
+use baton_test_support::span_recorder::SpanRecorder;
 
-use self::span_recorder::SpanRecorder;
-
-pub(crate) mod span_recorder;
+/// Returns a recorder. Propagation is that of the services.
+pub(crate) fn span_recorder() -> SpanRecorder {
+    SpanRecorder::new(Propagator::default())
+}
 
 /// Returns a sender whose SQS has this address.
 pub(crate) fn sender(address: SocketAddr, spans: &SpanRecorder) -> QueueSender {

@@ -30,6 +30,8 @@ mod event;
 mod lambda;
 mod output;
 mod server;
+#[cfg(feature = "span-recorder")]
+pub mod span_recorder;
 mod sqs;
 
 pub use bytes::Bytes;

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use baton_test_support::span_recorder::attribute;
 use baton_test_support::{FakeSqs, SqsReply};
 use http::StatusCode;
 use onboarding_api::DrainOutcome;
@@ -9,7 +10,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::process::{self, ApiProcess};
-use crate::support::span_recorder::attribute;
 use crate::support::{TestApi, VALID, client};
 
 const HEALTH_CHECK: &str = "GET /healthz HTTP/1.1\r\nhost: api.example.com\r\n\r\n";

@@ -1,7 +1,7 @@
+use baton_test_support::span_recorder::{attribute, traceparent};
 use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::trace::Status;
 
-use crate::support::span_recorder::{attribute, traceparent};
 use crate::support::{TestApi, client_that_fails_to_build};
 
 const THROTTLED: SqsReply = SqsReply::Error(400, "RequestThrottled", "RequestThrottled");

@@ -1,8 +1,8 @@
+use baton_test_support::span_recorder::{attribute, traceparent};
 use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use serde_json::json;
 
-use crate::support::span_recorder::{attribute, traceparent};
 use crate::support::{TestApi, VALID, client};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";

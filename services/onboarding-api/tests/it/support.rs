@@ -10,7 +10,9 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region};
 use aws_sdk_sqs::error::BoxError;
 use baton_producer::{QueueSender, QueueUrl};
+use baton_telemetry::Propagator;
 use baton_test_support::FakeSqs;
+use baton_test_support::span_recorder::SpanRecorder;
 use onboarding_api::{self, DrainOutcome};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -18,13 +20,11 @@ use tokio::task::JoinHandle;
 
 use self::client::TestResponse;
 use self::metric_recorder::MetricRecorder;
-use self::span_recorder::SpanRecorder;
 
 pub(crate) mod client;
 pub(crate) mod collector;
 pub(crate) mod metric_recorder;
 pub(crate) mod process;
-pub(crate) mod span_recorder;
 
 /// Longer than any accepted request of these tests takes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,7 +100,7 @@ impl TestApi {
 
     async fn serve(client: fn(SocketAddr) -> Client, shutdown_timeout: Duration) -> Self {
         let sqs = FakeSqs::start().await.unwrap();
-        let spans = SpanRecorder::new();
+        let spans = SpanRecorder::new(Propagator::default());
         let metrics = MetricRecorder::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
