@@ -26,7 +26,7 @@ pub(crate) use certificates::Certificates;
 #[cfg(test)]
 pub(crate) use certificates::ClientIdentity;
 pub(crate) use endpoint::{DefaultScheme, Endpoint};
-pub(crate) use metrics::Temporality;
+pub(crate) use metrics::TemporalityPreference;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol, header_list};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use proxy::Proxy;
@@ -71,14 +71,14 @@ pub(crate) struct Config {
     pub(crate) spill_line_bytes: usize,
     pub(crate) sampler: SamplerChoice,
     pub(crate) propagator: Propagator,
-    pub(crate) limits: SpanLimits,
+    pub(crate) limits: SpanCountLimits,
     /// Bounds of the buffer for spans.
     pub(crate) bounds: Bounds,
     /// Bounds of the buffer for log records.
     pub(crate) log_bounds: Bounds,
     /// Maximum number of bytes of metrics that are kept from one export to the next.
     pub(crate) metric_buffer_bytes: usize,
-    pub(crate) temporality: Temporality,
+    pub(crate) temporality: TemporalityPreference,
     /// Interval of exports of metrics in the background.
     pub(crate) metric_interval: Duration,
     /// Reference to headers outside the environment. Its form depends on the
@@ -98,7 +98,7 @@ pub(crate) struct Config {
 
 /// `OTEL_SPAN_*_COUNT_LIMIT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SpanLimits {
+pub(crate) struct SpanCountLimits {
     pub(crate) attributes: u32,
     pub(crate) events: u32,
     /// Unlimited by default: with the SDK's limit of 128, a batch span would lack the links to most
@@ -264,10 +264,10 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
     propagator
 }
 
-fn limits(reader: &mut Reader<'_>) -> SpanLimits {
+fn limits(reader: &mut Reader<'_>) -> SpanCountLimits {
     let form = "a whole number from 0 to 4294967295";
     let mut limit = |name, default| reader.number(name, form).unwrap_or(default);
-    SpanLimits {
+    SpanCountLimits {
         attributes: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
         events: limit("OTEL_SPAN_EVENT_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
         links: limit("OTEL_SPAN_LINK_COUNT_LIMIT", u32::MAX),

@@ -19,7 +19,7 @@ use tracing::warn;
 
 use self::self_metrics::SelfMetrics;
 use self::shared_export::SharedExport;
-use crate::config::Temporality;
+use crate::config::TemporalityPreference;
 use crate::export::collector::Destination;
 use crate::export::{CollectorMessages, ExportError, FailureLog, run_until};
 use crate::otlp::encode::metrics::MetricsRequest;
@@ -48,7 +48,7 @@ pub(crate) struct Metrics {
     failures: FailureLog,
     messages: CollectorMessages,
     resource: ResourceFrame,
-    temporality: Temporality,
+    temporality: TemporalityPreference,
     self_metrics: SelfMetrics,
     /// Locked by the running export.
     pending: Mutex<PendingRequests>,
@@ -82,7 +82,7 @@ impl Metrics {
     pub(crate) fn new(
         destination: Destination,
         resource: &Resource,
-        temporality: Temporality,
+        temporality: TemporalityPreference,
         max_bytes: usize,
     ) -> Self {
         let meters = Meters::new(temporality);
@@ -173,7 +173,7 @@ impl Metrics {
         deadline: Instant,
     ) -> Result<(), ExportError> {
         let outcome = self.send_all(pending, read_counts, deadline).await;
-        if self.temporality == Temporality::Cumulative {
+        if self.temporality == TemporalityPreference::Cumulative {
             // The next collection repeats these values.
             pending.requests.clear();
         }
@@ -252,7 +252,9 @@ impl Metrics {
             return;
         };
         let mut discarded = mem::take(&mut pending.requests);
-        if self.temporality != Temporality::Cumulative && !self.destination.accepts_requests() {
+        if self.temporality != TemporalityPreference::Cumulative
+            && !self.destination.accepts_requests()
+        {
             discarded.extend(self.collect());
         }
         let points = discarded.iter().map(|request| request.points).sum();

@@ -11,7 +11,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: the start of the interval that a sum or a
 /// histogram covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Temporality {
+pub(crate) enum TemporalityPreference {
     /// The last export, except for up-down counters. This is the default, although the
     /// specification's is `cumulative`. A function runs in many short-lived processes. With
     /// cumulative sums each of them would be a series that repeats all values with every flush, and
@@ -26,7 +26,7 @@ pub(crate) enum Temporality {
 }
 
 /// The value of the variable.
-impl std::fmt::Display for Temporality {
+impl std::fmt::Display for TemporalityPreference {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Delta => "delta",
@@ -36,11 +36,11 @@ impl std::fmt::Display for Temporality {
     }
 }
 
-pub(super) fn temporality(reader: &mut Reader<'_>) -> Temporality {
+pub(super) fn temporality(reader: &mut Reader<'_>) -> TemporalityPreference {
     let choices = [
-        ("delta", Temporality::Delta),
-        ("cumulative", Temporality::Cumulative),
-        ("lowmemory", Temporality::LowMemory),
+        ("delta", TemporalityPreference::Delta),
+        ("cumulative", TemporalityPreference::Cumulative),
+        ("lowmemory", TemporalityPreference::LowMemory),
     ];
     reader
         .choice(
@@ -48,7 +48,7 @@ pub(super) fn temporality(reader: &mut Reader<'_>) -> Temporality {
             "delta, cumulative or lowmemory",
             choices,
         )
-        .unwrap_or(Temporality::Delta)
+        .unwrap_or(TemporalityPreference::Delta)
 }
 
 pub(super) fn interval(reader: &mut Reader<'_>) -> Duration {

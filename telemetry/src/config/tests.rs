@@ -26,7 +26,7 @@ fn the_defaults_match_the_documentation() {
     assert_eq!(config.sampler.name, "parentbased_always_on");
     assert!(config.propagator.trace_context && config.propagator.baggage);
     assert_eq!(config.limits.links, u32::MAX);
-    assert_eq!(config.temporality, Temporality::Delta);
+    assert_eq!(config.temporality, TemporalityPreference::Delta);
     assert_eq!(config.metric_interval, Duration::from_secs(60));
     let bounds = [config.bounds, config.log_bounds].map(|bounds| (bounds.records, bounds.bytes));
     assert_eq!(bounds, [(50_000, 32 << 20), (20_000, 8 << 20)]);
@@ -62,7 +62,7 @@ fn variables_override_the_defaults() {
         config.headers_secret.as_deref(),
         Some("headers-of-collector")
     );
-    assert_eq!(config.temporality, Temporality::LowMemory);
+    assert_eq!(config.temporality, TemporalityPreference::LowMemory);
     assert_eq!(config.metric_interval, Duration::from_millis(1500));
     assert_eq!(config.schedule_delay, Duration::from_millis(10));
     let log_bounds = config.log_bounds;

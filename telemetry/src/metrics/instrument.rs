@@ -10,9 +10,9 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
 use tracing::warn;
 
-use super::series::{Aggregation, Point, Series, SeriesState};
+use super::series::{AggregationKind, Point, Series, SeriesState};
 use crate::otlp::encode::metrics::{
-    AggregationTemporality, Kind, Metric, Number, TimeRange, Writer,
+    AggregationTemporality, MetricDescriptor, MetricKind, MetricsEncoder, NumberValue, TimeRange,
 };
 
 /// Maximum number of sets of attributes of an instrument (metrics SDK specification, "Cardinality
@@ -21,15 +21,15 @@ const MAX_SERIES: usize = 2000;
 /// Attribute of the series that holds all measurements beyond that limit.
 const OVERFLOW: &str = "otel.metric.overflow";
 
-/// The description of an instrument. Instruments with equal descriptions are the same.
+/// Descriptor of an instrument. Instruments with equal descriptors are the same.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Description {
+pub(super) struct InstrumentDescriptor {
     pub(super) name: Cow<'static, str>,
     pub(super) description: Cow<'static, str>,
     pub(super) unit: Cow<'static, str>,
-    pub(super) aggregation: Aggregation,
+    pub(super) aggregation: AggregationKind,
     /// A zero of the instrument's type of number.
-    pub(super) zero: Number,
+    pub(super) zero: NumberValue,
     pub(super) is_monotonic: bool,
     /// The instrument is measured by callbacks, during a collection.
     pub(super) is_observable: bool,
@@ -38,39 +38,39 @@ pub(super) struct Description {
 }
 
 /// The callback of an observable instrument.
-pub(super) type Callback = Arc<dyn Fn(&Instrument) + Send + Sync>;
+pub(super) type InstrumentCallback = Arc<dyn Fn(&MetricInstrument) + Send + Sync>;
 
-pub(super) struct Instrument {
-    description: Description,
+pub(super) struct MetricInstrument {
+    descriptor: InstrumentDescriptor,
     /// Keyed by attributes, which are sorted by name.
     series: Mutex<HashMap<Box<[KeyValue]>, Arc<Series>>>,
-    callbacks: Mutex<Vec<Callback>>,
-    /// An instrument with an invalid description records nothing.
+    callbacks: Mutex<Vec<InstrumentCallback>>,
+    /// An instrument with an invalid descriptor records nothing.
     is_valid: bool,
 }
 
-impl fmt::Debug for Instrument {
+impl fmt::Debug for MetricInstrument {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.description.fmt(formatter)
+        self.descriptor.fmt(formatter)
     }
 }
 
-impl Instrument {
-    pub(super) fn new(description: Description, is_valid: bool) -> Self {
+impl MetricInstrument {
+    pub(super) fn new(descriptor: InstrumentDescriptor, is_valid: bool) -> Self {
         Self {
-            description,
+            descriptor,
             series: Mutex::default(),
             callbacks: Mutex::default(),
             is_valid,
         }
     }
 
-    /// Returns `true` if an instrument with this description is the same as this one.
-    pub(super) fn has_description(&self, other: &Description) -> bool {
-        self.description == *other
+    /// Returns `true` if an instrument with this descriptor is the same as this one.
+    pub(super) fn has_descriptor(&self, other: &InstrumentDescriptor) -> bool {
+        self.descriptor == *other
     }
 
-    pub(super) fn add_callback(&self, callback: Callback) {
+    pub(super) fn add_callback(&self, callback: InstrumentCallback) {
         let mut callbacks = self
             .callbacks
             .lock()
@@ -78,10 +78,10 @@ impl Instrument {
         callbacks.push(callback);
     }
 
-    fn record(&self, number: Number, attributes: &[KeyValue]) {
+    fn record(&self, number: NumberValue, attributes: &[KeyValue]) {
         if self.is_valid && number.is_finite() {
             self.with_series(attributes, |series| {
-                series.record(number, &self.description.bounds);
+                series.record(number, &self.descriptor.bounds);
             });
         }
     }
@@ -98,12 +98,12 @@ impl Instrument {
             attributes = Box::new([KeyValue::new(OVERFLOW, true)]);
         }
         let new = || {
-            let Description {
+            let InstrumentDescriptor {
                 aggregation,
                 zero,
                 bounds,
                 ..
-            } = &self.description;
+            } = &self.descriptor;
             Arc::new(Series::new(*aggregation, *zero, bounds))
         };
         then(map.entry(attributes).or_insert_with(new))
@@ -111,7 +111,7 @@ impl Instrument {
 
     /// Calls the callbacks of an observable instrument.
     pub(super) fn observe(&self) {
-        if !self.description.is_observable {
+        if !self.descriptor.is_observable {
             return;
         }
         let callbacks = self
@@ -121,7 +121,7 @@ impl Instrument {
             .clone();
         for callback in &callbacks {
             if catch_unwind(AssertUnwindSafe(|| callback(self))).is_err() {
-                let instrument = &*self.description.name;
+                let instrument = &*self.descriptor.name;
                 warn!(
                     instrument,
                     "the callback of an observable instrument panicked"
@@ -133,24 +133,24 @@ impl Instrument {
     /// Writes the new data points, and removes series that are no longer used.
     pub(super) fn collect(
         &self,
-        writer: &mut Writer<'_>,
+        encoder: &mut MetricsEncoder<'_>,
         since_last: TimeRange,
         since_start: TimeRange,
     ) {
-        let Description {
+        let InstrumentDescriptor {
             is_observable,
             temporality,
             bounds,
             ..
-        } = &self.description;
+        } = &self.descriptor;
         let is_delta = *temporality == AggregationTemporality::Delta;
         let times = if is_delta { since_last } else { since_start };
         let metric = self.metric();
         let mut write = |attributes: &[KeyValue], state: &SeriesState| match state
             .point(is_delta, bounds)
         {
-            Point::Number(number) => writer.add_number(metric, times, number, attributes),
-            Point::Distribution(point) => writer.add_histogram(metric, times, point, attributes),
+            Point::Number(number) => encoder.add_number(metric, times, number, attributes),
+            Point::Distribution(point) => encoder.add_histogram(metric, times, point, attributes),
         };
         // The callbacks of an observable instrument measure everything that exists. A series that
         // they no longer measure is gone.
@@ -168,11 +168,11 @@ impl Instrument {
             // A bound instrument holds its series and may record to it again.
             is_reported || Arc::strong_count(series) > 1
         });
-        writer.close_metric(metric);
+        encoder.close_metric(metric);
     }
 
-    fn metric(&self) -> Metric<'_> {
-        let Description {
+    fn metric(&self) -> MetricDescriptor<'_> {
+        let InstrumentDescriptor {
             name,
             description,
             unit,
@@ -180,17 +180,17 @@ impl Instrument {
             is_monotonic,
             temporality,
             ..
-        } = &self.description;
-        Metric {
+        } = &self.descriptor;
+        MetricDescriptor {
             name,
             description,
             unit,
             kind: match aggregation {
-                Aggregation::Last => Kind::Gauge,
-                Aggregation::Histogram => Kind::Histogram {
+                AggregationKind::Last => MetricKind::Gauge,
+                AggregationKind::Histogram => MetricKind::Histogram {
                     temporality: *temporality,
                 },
-                Aggregation::Sum | Aggregation::Observed => Kind::Sum {
+                AggregationKind::Sum | AggregationKind::Observed => MetricKind::Sum {
                     temporality: *temporality,
                     is_monotonic: *is_monotonic,
                 },
@@ -213,42 +213,42 @@ fn sorted_attributes(attributes: &[KeyValue]) -> Box<[KeyValue]> {
 
 /// A type of number that instruments measure.
 pub(super) trait InstrumentValue: Copy + 'static {
-    const ZERO: Number;
+    const ZERO: NumberValue;
 
-    fn number(self) -> Number;
+    fn number(self) -> NumberValue;
 }
 
 impl InstrumentValue for u64 {
-    const ZERO: Number = Number::Integer(0);
+    const ZERO: NumberValue = NumberValue::Integer(0);
 
-    fn number(self) -> Number {
-        Number::Integer(i64::try_from(self).unwrap_or(i64::MAX))
+    fn number(self) -> NumberValue {
+        NumberValue::Integer(i64::try_from(self).unwrap_or(i64::MAX))
     }
 }
 
 impl InstrumentValue for i64 {
-    const ZERO: Number = Number::Integer(0);
+    const ZERO: NumberValue = NumberValue::Integer(0);
 
-    fn number(self) -> Number {
-        Number::Integer(self)
+    fn number(self) -> NumberValue {
+        NumberValue::Integer(self)
     }
 }
 
 impl InstrumentValue for f64 {
-    const ZERO: Number = Number::Double(0.0);
+    const ZERO: NumberValue = NumberValue::Double(0.0);
 
-    fn number(self) -> Number {
-        Number::Double(self)
+    fn number(self) -> NumberValue {
+        NumberValue::Double(self)
     }
 }
 
 /// The implementation behind the API's instruments.
 #[derive(Debug)]
-pub(super) struct InstrumentHandle(pub(super) Arc<Instrument>);
+pub(super) struct InstrumentHandle(pub(super) Arc<MetricInstrument>);
 
 /// An instrument with fixed attributes, whose series is looked up once.
 struct BoundInstrument {
-    instrument: Arc<Instrument>,
+    instrument: Arc<MetricInstrument>,
     series: Arc<Series>,
 }
 
@@ -270,12 +270,12 @@ impl<T: InstrumentValue> BoundSyncInstrument<T> for BoundInstrument {
         let instrument = &self.instrument;
         let number = measurement.number();
         if instrument.is_valid && number.is_finite() {
-            self.series.record(number, &instrument.description.bounds);
+            self.series.record(number, &instrument.descriptor.bounds);
         }
     }
 }
 
-impl<T: InstrumentValue> AsyncInstrument<T> for Instrument {
+impl<T: InstrumentValue> AsyncInstrument<T> for MetricInstrument {
     fn observe(&self, measurement: T, attributes: &[KeyValue]) {
         self.record(measurement.number(), attributes);
     }

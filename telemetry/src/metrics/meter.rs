@@ -21,11 +21,13 @@ use opentelemetry::metrics::{
 use opentelemetry_sdk::metrics::InstrumentKind;
 use tracing::warn;
 
-use super::instrument::{Description, Instrument, InstrumentHandle, InstrumentValue as _};
-use super::series::Aggregation;
-use crate::config::Temporality;
+use super::instrument::{
+    InstrumentDescriptor, InstrumentHandle, InstrumentValue as _, MetricInstrument,
+};
+use super::series::AggregationKind;
+use crate::config::TemporalityPreference;
 use crate::otlp::encode::metrics::{
-    AggregationTemporality, MetricsRequest, Number, TimeRange, Writer,
+    AggregationTemporality, MetricsEncoder, MetricsRequest, NumberValue, TimeRange,
 };
 use crate::otlp::encode::{ResourceFrame, nanos};
 
@@ -45,27 +47,27 @@ pub(crate) struct Meters(Arc<MetersInner>);
 
 #[derive(Debug)]
 struct MetersInner {
-    temporality: Temporality,
+    temporality: TemporalityPreference,
     start: u64,
     last_collection: Mutex<u64>,
-    scopes: Mutex<Vec<Arc<Scope>>>,
+    meters: Mutex<Vec<Arc<MeterState>>>,
 }
 
 #[derive(Debug)]
-struct Scope {
+struct MeterState {
     scope: InstrumentationScope,
-    temporality: Temporality,
-    instruments: Mutex<Vec<Arc<Instrument>>>,
+    temporality: TemporalityPreference,
+    instruments: Mutex<Vec<Arc<MetricInstrument>>>,
 }
 
 impl Meters {
-    pub(crate) fn new(temporality: Temporality) -> Self {
+    pub(crate) fn new(temporality: TemporalityPreference) -> Self {
         let now = nanos(SystemTime::now());
         Self(Arc::new(MetersInner {
             temporality,
             start: now,
             last_collection: Mutex::new(now),
-            scopes: Mutex::default(),
+            meters: Mutex::default(),
         }))
     }
 
@@ -88,19 +90,19 @@ impl Meters {
             start: self.0.start,
             end,
         };
-        let mut writer = Writer::new(resource, limit);
+        let mut encoder = MetricsEncoder::new(resource, limit);
         // Without the lock, because callbacks of the program may create instruments.
-        let scopes = lock(&self.0.scopes).clone();
-        for scope in scopes {
-            let instruments = lock(&scope.instruments).clone();
-            writer.open_scope(&scope.scope);
+        let meters = lock(&self.0.meters).clone();
+        for meter in meters {
+            let instruments = lock(&meter.instruments).clone();
+            encoder.open_scope(&meter.scope);
             for instrument in instruments {
                 instrument.observe();
-                instrument.collect(&mut writer, since_last, since_start);
+                instrument.collect(&mut encoder, since_last, since_start);
             }
-            writer.close_scope();
+            encoder.close_scope();
         }
-        writer.finish()
+        encoder.finish()
     }
 }
 
@@ -110,63 +112,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl MeterProvider for Meters {
     fn meter_with_scope(&self, scope: InstrumentationScope) -> Meter {
-        let mut scopes = lock(&self.0.scopes);
-        let known = scopes.iter().find(|known| known.scope == scope).cloned();
-        let scope = known.unwrap_or_else(|| {
-            let new = Arc::new(Scope {
+        let mut meters = lock(&self.0.meters);
+        let known = meters.iter().find(|known| known.scope == scope).cloned();
+        let meter = known.unwrap_or_else(|| {
+            let new = Arc::new(MeterState {
                 scope,
                 temporality: self.0.temporality,
                 instruments: Mutex::default(),
             });
-            scopes.push(Arc::clone(&new));
+            meters.push(Arc::clone(&new));
             new
         });
-        Meter::new(Arc::new(ScopeMeter(scope)))
+        Meter::new(Arc::new(MeterHandle(meter)))
     }
 }
 
 /// The implementation behind the API's meter.
 #[derive(Debug)]
-struct ScopeMeter(Arc<Scope>);
+struct MeterHandle(Arc<MeterState>);
 
-impl Scope {
-    fn instrument(&self, description: Description) -> Arc<Instrument> {
-        if let Err(problem) = check(&description) {
-            let name = &*description.name;
+impl MeterState {
+    fn instrument(&self, descriptor: InstrumentDescriptor) -> Arc<MetricInstrument> {
+        if let Err(problem) = check(&descriptor) {
+            let name = &*descriptor.name;
             warn!(name, "invalid instrument records nothing: {problem}");
-            return Arc::new(Instrument::new(description, false));
+            return Arc::new(MetricInstrument::new(descriptor, false));
         }
         let mut instruments = lock(&self.instruments);
         let known = instruments
             .iter()
-            .find(|known| known.has_description(&description));
+            .find(|known| known.has_descriptor(&descriptor));
         if let Some(known) = known {
             return Arc::clone(known);
         }
-        let new = Arc::new(Instrument::new(description, true));
+        let new = Arc::new(MetricInstrument::new(descriptor, true));
         instruments.push(Arc::clone(&new));
         new
     }
 
-    fn describe(
+    fn descriptor(
         &self,
         kind: InstrumentKind,
-        zero: Number,
-        (name, description, unit): Identity,
-    ) -> Description {
+        zero: NumberValue,
+        (name, description, unit): InstrumentIdentity,
+    ) -> InstrumentDescriptor {
         use InstrumentKind::{
             Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
             UpDownCounter,
         };
-        Description {
+        InstrumentDescriptor {
             name,
             description: description.unwrap_or_default(),
             unit: unit.unwrap_or_default(),
             aggregation: match kind {
-                Counter | UpDownCounter => Aggregation::Sum,
-                ObservableCounter | ObservableUpDownCounter => Aggregation::Observed,
-                Gauge | ObservableGauge => Aggregation::Last,
-                Histogram => Aggregation::Histogram,
+                Counter | UpDownCounter => AggregationKind::Sum,
+                ObservableCounter | ObservableUpDownCounter => AggregationKind::Observed,
+                Gauge | ObservableGauge => AggregationKind::Last,
+                Histogram => AggregationKind::Histogram,
             },
             is_observable: matches!(
                 kind,
@@ -181,7 +183,7 @@ impl Scope {
 }
 
 /// Name, description and unit.
-type Identity = (
+type InstrumentIdentity = (
     Cow<'static, str>,
     Option<Cow<'static, str>>,
     Option<Cow<'static, str>>,
@@ -191,25 +193,24 @@ type Identity = (
 /// exporter, "Additional Configuration").
 fn aggregation_temporality(
     kind: InstrumentKind,
-    preference: Temporality,
+    preference: TemporalityPreference,
 ) -> AggregationTemporality {
     use InstrumentKind::{Counter, Histogram, ObservableUpDownCounter, UpDownCounter};
     match (preference, kind) {
-        (Temporality::Delta, UpDownCounter | ObservableUpDownCounter) => {
+        (TemporalityPreference::Delta, UpDownCounter | ObservableUpDownCounter) => {
             AggregationTemporality::Cumulative
         }
-        (Temporality::Delta, _) | (Temporality::LowMemory, Counter | Histogram) => {
-            AggregationTemporality::Delta
-        }
+        (TemporalityPreference::Delta, _)
+        | (TemporalityPreference::LowMemory, Counter | Histogram) => AggregationTemporality::Delta,
         _ => AggregationTemporality::Cumulative,
     }
 }
 
-/// Checks a description (metrics API specification, "Instrument").
-fn check(description: &Description) -> Result<(), &'static str> {
-    let Description {
+/// Checks a descriptor (metrics API specification, "Instrument").
+fn check(descriptor: &InstrumentDescriptor) -> Result<(), &'static str> {
+    let InstrumentDescriptor {
         name, unit, bounds, ..
-    } = description;
+    } = descriptor;
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
     if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
         return Err("its name must start with an ASCII letter");
@@ -233,8 +234,8 @@ macro_rules! instruments {
         $(fn $name(&self, builder: InstrumentBuilder<'_, $kind<$number>>) -> $kind<$number> {
             let identity = (builder.name, builder.description, builder.unit);
             let zero = <$number>::ZERO;
-            let description = self.0.describe(InstrumentKind::$kind, zero, identity);
-            $kind::new(Arc::new(InstrumentHandle(self.0.instrument(description))))
+            let descriptor = self.0.descriptor(InstrumentKind::$kind, zero, identity);
+            $kind::new(Arc::new(InstrumentHandle(self.0.instrument(descriptor))))
         })*
     };
 }
@@ -244,10 +245,10 @@ macro_rules! histograms {
         $(fn $name(&self, builder: HistogramBuilder<'_, Histogram<$number>>) -> Histogram<$number> {
             let identity = (builder.name, builder.description, builder.unit);
             let zero = <$number>::ZERO;
-            let mut description = self.0.describe(InstrumentKind::Histogram, zero, identity);
+            let mut descriptor = self.0.descriptor(InstrumentKind::Histogram, zero, identity);
             let bounds = builder.boundaries.map(Vec::into_boxed_slice);
-            description.bounds = bounds.unwrap_or_else(|| DEFAULT_BOUNDS.into());
-            Histogram::new(Arc::new(InstrumentHandle(self.0.instrument(description))))
+            descriptor.bounds = bounds.unwrap_or_else(|| DEFAULT_BOUNDS.into());
+            Histogram::new(Arc::new(InstrumentHandle(self.0.instrument(descriptor))))
         })*
     };
 }
@@ -260,8 +261,8 @@ macro_rules! observables {
         ) -> $kind<$number> {
             let identity = (builder.name, builder.description, builder.unit);
             let zero = <$number>::ZERO;
-            let description = self.0.describe(InstrumentKind::$kind, zero, identity);
-            let instrument = self.0.instrument(description);
+            let descriptor = self.0.descriptor(InstrumentKind::$kind, zero, identity);
+            let instrument = self.0.instrument(descriptor);
             for callback in builder.callbacks {
                 instrument.add_callback(Arc::new(move |instrument| callback(instrument)));
             }
@@ -270,7 +271,7 @@ macro_rules! observables {
     };
 }
 
-impl InstrumentProvider for ScopeMeter {
+impl InstrumentProvider for MeterHandle {
     instruments! {
         u64_counter: Counter<u64>,
         f64_counter: Counter<f64>,

@@ -2,11 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::otlp::encode::metrics::{Distribution, Number};
+use crate::otlp::encode::metrics::{Distribution, NumberValue};
 
 /// Aggregation of measurements to one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aggregation {
+pub(super) enum AggregationKind {
     /// Adds the measurements.
     Sum,
     /// Keeps the last measurement.
@@ -29,9 +29,12 @@ pub(super) struct SeriesState {
 
 #[derive(Debug)]
 enum Aggregate {
-    Sum(Number),
-    Last(Number),
-    Observed { sum: Number, reported: Number },
+    Sum(NumberValue),
+    Last(NumberValue),
+    Observed {
+        sum: NumberValue,
+        reported: NumberValue,
+    },
     Histogram(Buckets),
 }
 
@@ -47,27 +50,27 @@ struct Buckets {
 /// The value of a data point.
 #[derive(Debug)]
 pub(super) enum Point<'a> {
-    Number(Number),
+    Number(NumberValue),
     Distribution(Distribution<'a>),
 }
 
 impl Series {
     /// `zero` has the instrument's type of number.
-    pub(super) fn new(aggregation: Aggregation, zero: Number, bounds: &[f64]) -> Self {
+    pub(super) fn new(aggregation: AggregationKind, zero: NumberValue, bounds: &[f64]) -> Self {
         let value = match aggregation {
-            Aggregation::Sum => Aggregate::Sum(zero),
-            Aggregation::Last => Aggregate::Last(zero),
-            Aggregation::Observed => Aggregate::Observed {
+            AggregationKind::Sum => Aggregate::Sum(zero),
+            AggregationKind::Last => Aggregate::Last(zero),
+            AggregationKind::Observed => Aggregate::Observed {
                 sum: zero,
                 reported: zero,
             },
-            Aggregation::Histogram => Aggregate::Histogram(Buckets::new(bounds)),
+            AggregationKind::Histogram => Aggregate::Histogram(Buckets::new(bounds)),
         };
         let is_new = false;
         Self(Mutex::new(SeriesState { is_new, value }))
     }
 
-    pub(super) fn record(&self, number: Number, bounds: &[f64]) {
+    pub(super) fn record(&self, number: NumberValue, bounds: &[f64]) {
         let mut state = self.lock();
         state.is_new = true;
         match &mut state.value {
@@ -107,8 +110,8 @@ impl SeriesState {
     /// Starts the next delta at zero.
     pub(super) fn reset(&mut self) {
         match &mut self.value {
-            Aggregate::Sum(Number::Integer(sum)) => *sum = 0,
-            Aggregate::Sum(Number::Double(sum)) => *sum = 0.0,
+            Aggregate::Sum(NumberValue::Integer(sum)) => *sum = 0,
+            Aggregate::Sum(NumberValue::Double(sum)) => *sum = 0.0,
             Aggregate::Last(_) => {}
             Aggregate::Observed { sum, reported } => *reported = *sum,
             Aggregate::Histogram(buckets) => buckets.reset(),
@@ -152,21 +155,21 @@ impl Buckets {
 }
 
 /// Adds two numbers of one instrument, which have the same type.
-fn add(one: Number, other: Number) -> Number {
+fn add(one: NumberValue, other: NumberValue) -> NumberValue {
     match (one, other) {
-        (Number::Integer(one), Number::Integer(other)) => {
-            Number::Integer(one.saturating_add(other))
+        (NumberValue::Integer(one), NumberValue::Integer(other)) => {
+            NumberValue::Integer(one.saturating_add(other))
         }
-        _ => Number::Double(one.as_double() + other.as_double()),
+        _ => NumberValue::Double(one.as_double() + other.as_double()),
     }
 }
 
 /// Subtracts two numbers of one instrument, which have the same type.
-fn subtract(from: Number, number: Number) -> Number {
+fn subtract(from: NumberValue, number: NumberValue) -> NumberValue {
     match (from, number) {
-        (Number::Integer(from), Number::Integer(number)) => {
-            Number::Integer(from.saturating_sub(number))
+        (NumberValue::Integer(from), NumberValue::Integer(number)) => {
+            NumberValue::Integer(from.saturating_sub(number))
         }
-        _ => Number::Double(from.as_double() - number.as_double()),
+        _ => NumberValue::Double(from.as_double() - number.as_double()),
     }
 }

@@ -151,11 +151,11 @@ fn record_all(provider: &dyn MeterProvider, measurements: &[Measurement]) {
     }
 }
 
-fn temporality() -> impl Strategy<Value = Temporality> {
+fn temporality() -> impl Strategy<Value = TemporalityPreference> {
     prop_oneof![
-        Just(Temporality::Delta),
-        Just(Temporality::Cumulative),
-        Just(Temporality::LowMemory)
+        Just(TemporalityPreference::Delta),
+        Just(TemporalityPreference::Cumulative),
+        Just(TemporalityPreference::LowMemory)
     ]
 }
 
@@ -201,7 +201,7 @@ proptest! {
 
 #[test]
 fn a_metric_is_split_across_requests_at_the_size_limit() {
-    let meters = Meters::new(Temporality::Delta);
+    let meters = Meters::new(TemporalityPreference::Delta);
     let counter = meters.meter("test").u64_counter("orders").build();
     for number in 0..1000 {
         counter.add(1, &[KeyValue::new("key", number)]);
@@ -216,7 +216,7 @@ fn a_metric_is_split_across_requests_at_the_size_limit() {
 
 #[test]
 fn no_data_point_ends_before_it_starts_if_the_clock_is_set_back() {
-    let meters = Meters::new(Temporality::Delta);
+    let meters = Meters::new(TemporalityPreference::Delta);
     let counter = meters.meter("test").u64_counter("orders").build();
     let now = SystemTime::now();
     // `normalize` checks the start and end of each data point.

@@ -21,7 +21,7 @@ fn metrics() -> (Metrics, Output) {
     let metrics = Metrics::new(
         destination.unwrap(),
         &resource,
-        Temporality::Delta,
+        TemporalityPreference::Delta,
         usize::MAX,
     );
     (metrics, output)

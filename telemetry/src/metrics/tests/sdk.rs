@@ -13,11 +13,11 @@ use opentelemetry_sdk::metrics::{
 };
 
 /// Converts the temporality to the SDK's type.
-pub(super) fn temporality(ours: crate::config::Temporality) -> Temporality {
+pub(super) fn temporality(ours: crate::config::TemporalityPreference) -> Temporality {
     match ours {
-        crate::config::Temporality::Delta => Temporality::Delta,
-        crate::config::Temporality::Cumulative => Temporality::Cumulative,
-        crate::config::Temporality::LowMemory => Temporality::LowMemory,
+        crate::config::TemporalityPreference::Delta => Temporality::Delta,
+        crate::config::TemporalityPreference::Cumulative => Temporality::Cumulative,
+        crate::config::TemporalityPreference::LowMemory => Temporality::LowMemory,
     }
 }
 

@@ -50,15 +50,15 @@ pub(crate) struct MetricsRequest {
 
 /// The description of a metric.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Metric<'a> {
+pub(crate) struct MetricDescriptor<'a> {
     pub(crate) name: &'a str,
     pub(crate) description: &'a str,
     pub(crate) unit: &'a str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MetricKind,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum MetricKind {
     Gauge,
     Sum {
         temporality: AggregationTemporality,
@@ -80,12 +80,12 @@ pub(crate) enum AggregationTemporality {
 
 /// A measured number. OTLP has no unsigned numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Number {
+pub(crate) enum NumberValue {
     Integer(i64),
     Double(f64),
 }
 
-impl Number {
+impl NumberValue {
     /// Returns the number as a floating-point one, which histograms require.
     pub(crate) fn as_double(self) -> f64 {
         match self {
@@ -124,7 +124,7 @@ pub(crate) struct Distribution<'a> {
 /// Lengths precede messages, so each enclosing message has a buffer. The buffers are listed from
 /// the innermost to the outermost.
 #[derive(Debug)]
-pub(crate) struct Writer<'a> {
+pub(crate) struct MetricsEncoder<'a> {
     resource: &'a ResourceFrame,
     limit: usize,
     /// Data points of the current metric.
@@ -140,7 +140,7 @@ pub(crate) struct Writer<'a> {
     requests: Vec<MetricsRequest>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> MetricsEncoder<'a> {
     pub(crate) fn new(resource: &'a ResourceFrame, limit: usize) -> Self {
         Self {
             resource,
@@ -186,18 +186,18 @@ impl<'a> Writer<'a> {
     /// Adds a data point to a sum or a gauge.
     pub(crate) fn add_number(
         &mut self,
-        metric: Metric<'_>,
+        metric: MetricDescriptor<'_>,
         time_range: TimeRange,
-        value: Number,
+        value: NumberValue,
         attributes: &[KeyValue],
     ) {
         self.add_point(metric, |out| {
             put_time_range(out, time_range);
             match value {
-                Number::Integer(value) => {
+                NumberValue::Integer(value) => {
                     wire::fixed64_always(out, field::NUMBER_INT, value.cast_unsigned());
                 }
-                Number::Double(value) => double(out, field::NUMBER_DOUBLE, value),
+                NumberValue::Double(value) => double(out, field::NUMBER_DOUBLE, value),
             }
             super::attributes(out, field::NUMBER_ATTRIBUTES, attributes);
         });
@@ -206,7 +206,7 @@ impl<'a> Writer<'a> {
     /// Adds a data point to a histogram.
     pub(crate) fn add_histogram(
         &mut self,
-        metric: Metric<'_>,
+        metric: MetricDescriptor<'_>,
         time_range: TimeRange,
         point: Distribution<'_>,
         attributes: &[KeyValue],
@@ -231,7 +231,7 @@ impl<'a> Writer<'a> {
         self.requests
     }
 
-    fn add_point(&mut self, metric: Metric<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+    fn add_point(&mut self, metric: MetricDescriptor<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         wire::nested(&mut self.points, field::DATA_POINTS, write);
         self.count += 1;
         if self.scopes.len() + self.scope.len() + self.points.len() >= self.limit {
@@ -242,18 +242,20 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the metric with the data points that have been added.
-    pub(crate) fn close_metric(&mut self, metric: Metric<'_>) {
+    pub(crate) fn close_metric(&mut self, metric: MetricDescriptor<'_>) {
         if self.points.is_empty() {
             return;
         }
         let points = &self.points;
         let (field, temporality, is_monotonic) = match metric.kind {
-            Kind::Gauge => (field::METRIC_GAUGE, 0, false),
-            Kind::Sum {
+            MetricKind::Gauge => (field::METRIC_GAUGE, 0, false),
+            MetricKind::Sum {
                 temporality,
                 is_monotonic,
             } => (field::METRIC_SUM, temporality as u64, is_monotonic),
-            Kind::Histogram { temporality } => (field::METRIC_HISTOGRAM, temporality as u64, false),
+            MetricKind::Histogram { temporality } => {
+                (field::METRIC_HISTOGRAM, temporality as u64, false)
+            }
         };
         wire::nested(&mut self.scope, field::SCOPE_METRICS_METRICS, |out| {
             wire::string(out, field::METRIC_NAME, metric.name);
