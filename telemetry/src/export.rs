@@ -45,7 +45,7 @@ const RETURN_TIMEOUT: Duration = Duration::from_millis(20);
 /// The reason why records were not exported. They are still in the buffer, unless the error is
 /// [permanent](Self::is_permanent).
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ExportError {
+pub(crate) enum ExporterError {
     #[error("timed out waiting for the collector")]
     Timeout,
     #[error("cancelled by the shutdown of the process")]
@@ -54,7 +54,7 @@ pub(crate) enum ExportError {
     Destination(#[from] DestinationError),
 }
 
-impl ExportError {
+impl ExporterError {
     pub(crate) fn is_permanent(&self) -> bool {
         matches!(self, Self::Destination(error) if error.is_permanent())
     }
@@ -63,7 +63,7 @@ impl ExportError {
 /// Spans, requests and bytes that one flush sent itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Sent {
+pub struct ExportCounts {
     /// Spans that the collector acknowledged.
     pub spans: u64,
     /// Requests, including those that failed.
@@ -127,12 +127,12 @@ impl Exporter {
         buffer: &Buffer,
         selection: Selection<'_>,
         deadline: Instant,
-        sent: &mut Sent,
-    ) -> Result<(), ExportError> {
+        sent: &mut ExportCounts,
+    ) -> Result<(), ExporterError> {
         tokio::select! {
             biased;
             // Dropping the other future returns its records to the buffer.
-            () = self.wait_for_shutdown() => Err(ExportError::Shutdown),
+            () = self.wait_for_shutdown() => Err(ExporterError::Shutdown),
             outcome = self.export_selection(buffer, selection, deadline, sent) => outcome,
         }
     }
@@ -142,8 +142,8 @@ impl Exporter {
         buffer: &Buffer,
         selection: Selection<'_>,
         deadline: Instant,
-        sent: &mut Sent,
-    ) -> Result<(), ExportError> {
+        sent: &mut ExportCounts,
+    ) -> Result<(), ExporterError> {
         let _lock = match selection {
             Selection::All => Some(run_until(deadline, self.export_all_lock.lock()).await?),
             Selection::Group(_) | Selection::Ungrouped => None,
@@ -169,8 +169,8 @@ impl Exporter {
         &self,
         mut in_flight: InFlight,
         deadline: Instant,
-        sent: &mut Sent,
-    ) -> Result<(), ExportError> {
+        sent: &mut ExportCounts,
+    ) -> Result<(), ExporterError> {
         let mut limit = MAX_REQUEST_BYTES;
         let mut outcome = Ok(());
         loop {
@@ -326,14 +326,14 @@ impl Exporter {
 pub(crate) async fn run_until<F: Future>(
     deadline: Instant,
     future: F,
-) -> Result<F::Output, ExportError> {
+) -> Result<F::Output, ExporterError> {
     let mut future = pin!(future);
     let first_poll = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
     if let Poll::Ready(output) = first_poll {
         return Ok(output);
     }
     let outcome = timeout_at(deadline, future).await;
-    outcome.map_err(|_| ExportError::Timeout)
+    outcome.map_err(|_| ExporterError::Timeout)
 }
 
 fn request_body(resource: &ResourceFrame, chunks: &[Chunk]) -> BufList {

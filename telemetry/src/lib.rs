@@ -204,7 +204,8 @@ pub use buffer::FlushGroup;
 #[cfg(feature = "replay")]
 pub use export::replay;
 pub use export::{
-    HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, Sent, parse_headers, spill,
+    ExportCounts, HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, parse_headers,
+    spill,
 };
 #[cfg(feature = "tracing")]
 pub use logs::tracing_layer;

@@ -21,7 +21,7 @@ use self::self_metrics::SelfMetrics;
 use self::shared_export::SharedExport;
 use crate::config::TemporalityPreference;
 use crate::export::collector::Destination;
-use crate::export::{CollectorMessages, ExportError, FailureLog, run_until};
+use crate::export::{CollectorMessages, ExporterError, FailureLog, run_until};
 use crate::otlp::encode::metrics::MetricsRequest;
 use crate::otlp::encode::{self, ResourceFrame};
 use crate::otlp::{PartialSuccess, Signal};
@@ -74,7 +74,7 @@ struct PendingRequests {
 /// because counts that another export has reported must not be reported again.
 type ReadCounts<'a> = dyn Fn() -> RecordCounts + Sync + 'a;
 
-type ExportFuture<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>>;
+type ExportFuture<'a> = Pin<Box<dyn Future<Output = Result<(), ExporterError>> + Send + 'a>>;
 
 impl Metrics {
     /// Creates the meters and their exporter, which keeps at most `max_bytes` of unaccepted
@@ -141,10 +141,10 @@ impl Metrics {
 
     async fn export_in_turn(
         &self,
-        turn: Result<MutexGuard<'_, PendingRequests>, ExportError>,
+        turn: Result<MutexGuard<'_, PendingRequests>, ExporterError>,
         read_counts: &ReadCounts<'_>,
         deadline: Instant,
-    ) -> Result<(), ExportError> {
+    ) -> Result<(), ExporterError> {
         let mut pending = turn.inspect_err(|error| self.log_failure(error))?;
         // Declared after `pending` and therefore dropped before it: an export that is cancelled
         // must stop accepting requests before the next one gets the lock.
@@ -157,7 +157,7 @@ impl Metrics {
         // After any other failure it would most likely fail as well.
         let collector_accepts = outcome
             .as_ref()
-            .map_or_else(ExportError::is_permanent, |()| true);
+            .map_or_else(ExporterError::is_permanent, |()| true);
         if is_requested && collector_accepts && Instant::now() < deadline {
             let second = self.export_once(&mut pending, read_counts, deadline).await;
             return outcome.and(second);
@@ -171,7 +171,7 @@ impl Metrics {
         pending: &mut PendingRequests,
         read_counts: &ReadCounts<'_>,
         deadline: Instant,
-    ) -> Result<(), ExportError> {
+    ) -> Result<(), ExporterError> {
         let outcome = self.send_all(pending, read_counts, deadline).await;
         if self.temporality == TemporalityPreference::Cumulative {
             // The next collection repeats these values.
@@ -189,7 +189,7 @@ impl Metrics {
         pending: &mut PendingRequests,
         read_counts: &ReadCounts<'_>,
         deadline: Instant,
-    ) -> Result<(), ExportError> {
+    ) -> Result<(), ExporterError> {
         self.send_pending(pending, deadline).await?;
         // While the circuit breaker is open, measurements stay in the instruments, which add them
         // up. Collected, they would only take up memory.
@@ -204,7 +204,7 @@ impl Metrics {
         if let Some(console) = self.destination.additional_console() {
             for request in &collected {
                 let written = console.write(request_body(request)).map(drop);
-                let written = written.map_err(ExportError::from);
+                let written = written.map_err(ExporterError::from);
                 written.unwrap_or_else(|error| self.log_failure(&error));
             }
         }
@@ -223,12 +223,12 @@ impl Metrics {
         &self,
         pending: &mut PendingRequests,
         deadline: Instant,
-    ) -> Result<(), ExportError> {
+    ) -> Result<(), ExporterError> {
         let mut outcome = Ok(());
         while let Some(request) = pending.requests.front() {
             let (points, body) = (request.points, request_body(request));
             let response = self.destination.send(body, deadline).await;
-            match response.map_err(ExportError::from) {
+            match response.map_err(ExporterError::from) {
                 Ok(partial) => self.count_accepted(points, &partial),
                 Err(rejection) if rejection.is_permanent() => {
                     self.drop_points(points);
@@ -283,7 +283,7 @@ impl Metrics {
         self.counts.exported.fetch_add(points - rejected, Relaxed);
     }
 
-    fn log_failure(&self, error: &ExportError) {
+    fn log_failure(&self, error: &ExporterError) {
         self.failures.log(error, self.counts.exported.load(Relaxed));
     }
 

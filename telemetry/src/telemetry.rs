@@ -24,7 +24,7 @@ use crate::buffer::{Buffer, Counts, FlushGroup, Group, Selection, SpanBuffer};
 use crate::config::Config;
 use crate::export::collector::Destination;
 use crate::export::headers::{self, FetchedHeaders, OpenHeaderSource};
-use crate::export::{Exporter, LossReporter, Sent};
+use crate::export::{ExportCounts, Exporter, LossReporter};
 #[cfg(feature = "tracing")]
 use crate::logs::{FilterCheck, SubscriberWarnings};
 use crate::metrics::Metrics;
@@ -64,7 +64,7 @@ pub struct FlushReport {
     /// [`FlushGroup`](crate::FlushGroup) was over.
     pub late: u64,
     /// Spans, requests and bytes that this flush sent itself.
-    pub sent: Sent,
+    pub sent: ExportCounts,
 }
 
 /// The telemetry of a process. Clones share it.
@@ -419,7 +419,7 @@ impl From<Counts> for FlushReport {
             dropped: counts.dropped,
             pending: counts.pending,
             late: counts.late,
-            sent: Sent::default(),
+            sent: ExportCounts::default(),
         }
     }
 }

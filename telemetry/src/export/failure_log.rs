@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::ExportError;
+use super::ExporterError;
 use crate::error_chain::ErrorChain;
 use crate::otlp::Signal;
 
@@ -47,7 +47,7 @@ impl FailureLog {
 
     /// Logs a failure if it differs from the last one, is the first after a success, or has lasted
     /// for [`REPEAT_INTERVAL`]. `exported` is the number of records exported so far.
-    pub(crate) fn log(&self, error: &ExportError, exported: u64) {
+    pub(crate) fn log(&self, error: &ExporterError, exported: u64) {
         if let Some(suppressed) = self.should_log(ErrorChain(error).to_text(), exported) {
             warn!(
                 endpoint = self.endpoint,
@@ -93,7 +93,11 @@ mod tests {
     use crate::transport::TransportError;
 
     /// Logs the failure and returns the lines that were written.
-    fn lines(failures: &FailureLog, error: &ExportError, exported: u64) -> Vec<serde_json::Value> {
+    fn lines(
+        failures: &FailureLog,
+        error: &ExporterError,
+        exported: u64,
+    ) -> Vec<serde_json::Value> {
         logs::captured(|| failures.log(error, exported))
     }
 
@@ -104,36 +108,36 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_logged_with_its_endpoint_once_a_minute() {
         let failures = failures();
-        let line = lines(&failures, &ExportError::Timeout, 0).remove(0);
+        let line = lines(&failures, &ExporterError::Timeout, 0).remove(0);
         assert_eq!(line["message"], "spans not exported");
         assert_eq!(line["level"], "WARN");
         assert_eq!(line["endpoint"], "http://collector:4318/v1/traces");
         assert_eq!(line["error"], "timed out waiting for the collector");
         assert!(line.get("suppressed_failures").is_none());
         for _ in 0..3 {
-            assert!(lines(&failures, &ExportError::Timeout, 0).is_empty());
+            assert!(lines(&failures, &ExporterError::Timeout, 0).is_empty());
         }
         advance(REPEAT_INTERVAL).await;
-        let line = lines(&failures, &ExportError::Timeout, 0).remove(0);
+        let line = lines(&failures, &ExporterError::Timeout, 0).remove(0);
         assert_eq!(line["suppressed_failures"], 3);
-        assert!(lines(&failures, &ExportError::Timeout, 0).is_empty());
+        assert!(lines(&failures, &ExporterError::Timeout, 0).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_failure_and_one_after_a_success_are_logged_immediately() {
         let failures = failures();
         let busy =
-            ExportError::Destination(DestinationError::Transport(TransportError::Retryable {
+            ExporterError::Destination(DestinationError::Transport(TransportError::Retryable {
                 status: StatusCode::SERVICE_UNAVAILABLE.into(),
                 retry_after: None,
             }));
         for (error, exported, logged) in [
-            (&ExportError::Timeout, 0, 1),
+            (&ExporterError::Timeout, 0, 1),
             (&busy, 0, 1),
             (&busy, 0, 0),
             (&busy, 1, 1),
             (&busy, 1, 0),
-            (&ExportError::Timeout, 1, 1),
+            (&ExporterError::Timeout, 1, 1),
         ] {
             let found = lines(&failures, error, exported).len();
             assert_eq!(found, logged, "{error} after {exported}");

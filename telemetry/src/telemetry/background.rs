@@ -12,7 +12,7 @@ use super::logs;
 use super::pipeline::Pipeline;
 use crate::buffer::Selection;
 use crate::config::Config;
-use crate::export::{ExportError, Sent};
+use crate::export::{ExportCounts, ExporterError};
 
 /// Minimum time for one export in the background, even if the schedule delay is shorter.
 const MIN_EXPORT_TIME: Duration = Duration::from_secs(1);
@@ -121,9 +121,9 @@ async fn export_metrics_until(
 }
 
 /// Exports spans and log records.
-async fn export_records(pipeline: &Pipeline, interval: Duration) -> Result<(), ExportError> {
+async fn export_records(pipeline: &Pipeline, interval: Duration) -> Result<(), ExporterError> {
     let deadline = export_deadline(interval);
-    let (selection, mut sent) = (Selection::All, Sent::default());
+    let (selection, mut sent) = (Selection::All, ExportCounts::default());
     let (outcome, ()) = tokio::join!(
         pipeline.export(selection, deadline, &mut sent),
         pipeline.export_logs(selection, deadline),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::buffer::{Buffer, Counts, Selection};
 use crate::export::collector::Destination;
-use crate::export::{Exporter, Sent};
+use crate::export::{ExportCounts, Exporter};
 use crate::otlp::Signal;
 
 /// The buffer of log records and its exporter.
@@ -47,7 +47,7 @@ impl LogExport {
         deadline: Instant,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
-            let (buffer, mut sent) = (&self.buffer, Sent::default());
+            let (buffer, mut sent) = (&self.buffer, ExportCounts::default());
             let outcome = self.exporter.export(buffer, selection, deadline, &mut sent);
             if let Err(error) = outcome.await {
                 let exported = buffer.counts().exported;

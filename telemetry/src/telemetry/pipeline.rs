@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::logs::LogExport;
 use super::{FlushReport, lock};
 use crate::buffer::{Counts, Selection, SpanBuffer};
-use crate::export::{ExportError, Exporter, LossReporter, Losses, Sent};
+use crate::export::{ExportCounts, Exporter, ExporterError, LossReporter, Losses};
 use crate::logs::DROPPED_RECORDS_TARGET;
 #[cfg(feature = "tracing")]
 use crate::logs::FilterCheck;
@@ -46,7 +46,7 @@ impl Pipeline {
         selection: Selection<'_>,
         deadline: Instant,
     ) -> FlushReport {
-        let mut sent = Sent::default();
+        let mut sent = ExportCounts::default();
         let until = self.export_deadline(deadline);
         // The error has been logged, and the report counts its spans.
         let outcome = self.export_all(selection, until, &mut sent).await;
@@ -81,7 +81,7 @@ impl Pipeline {
         Box::pin(async move {
             // Wait for a running export: if it were cancelled, its spans would be sent twice. The
             // flush below waits for it, signal by signal.
-            let (mut sent, until) = (Sent::default(), self.export_deadline(deadline));
+            let (mut sent, until) = (ExportCounts::default(), self.export_deadline(deadline));
             self.export_remaining(until, &mut sent).await;
             if let Some(mut task) = stopping
                 && timeout_at(until, &mut task).await.is_err()
@@ -100,7 +100,7 @@ impl Pipeline {
     }
 
     /// Exports everything, including spans that end meanwhile.
-    async fn export_remaining(&self, until: Instant, sent: &mut Sent) {
+    async fn export_remaining(&self, until: Instant, sent: &mut ExportCounts) {
         let all = Selection::All;
         let mut outcome = self.export_all(all, until, sent).await;
         while outcome.is_ok() && self.buffer.counts().pending > 0 && Instant::now() < until {
@@ -131,7 +131,7 @@ impl Pipeline {
     }
 
     /// Logs the counts and returns the report of a flush.
-    pub(super) fn report(&self, sent: Sent, keeps_spans: bool) -> FlushReport {
+    pub(super) fn report(&self, sent: ExportCounts, keeps_spans: bool) -> FlushReport {
         FlushReport {
             sent,
             ..self.report_counts(keeps_spans).into()
@@ -210,7 +210,7 @@ impl Pipeline {
     }
 
     async fn flush_ungrouped_spans(&self, selection: Selection<'_>, deadline: Instant) {
-        let (mut sent, until) = (Sent::default(), self.export_deadline(deadline));
+        let (mut sent, until) = (ExportCounts::default(), self.export_deadline(deadline));
         if self.export(selection, until, &mut sent).await.is_err() {
             self.spill(selection, deadline);
         }
@@ -258,8 +258,8 @@ impl Pipeline {
         &self,
         selection: Selection<'_>,
         deadline: Instant,
-        sent: &mut Sent,
-    ) -> Result<(), ExportError> {
+        sent: &mut ExportCounts,
+    ) -> Result<(), ExporterError> {
         let (outcome, (), ()) = tokio::join!(
             self.export(selection, deadline, sent),
             self.export_metrics(selection, deadline),
@@ -274,8 +274,8 @@ impl Pipeline {
         &'a self,
         selection: Selection<'a>,
         deadline: Instant,
-        sent: &'a mut Sent,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>> {
+        sent: &'a mut ExportCounts,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ExporterError>> + Send + 'a>> {
         Box::pin(async move {
             let Self {
                 buffer, exporter, ..
