@@ -11,7 +11,7 @@ use opentelemetry::InstrumentationScope;
 use tokio::sync::Notify;
 
 use self::chunk::OpenChunk;
-use self::in_flight::Flights;
+use self::in_flight::InFlightExports;
 
 mod chunk;
 mod group;
@@ -21,7 +21,7 @@ mod spans;
 pub(crate) use chunk::Chunk;
 pub use group::FlushGroup;
 pub(crate) use group::{Group, SpanGroups};
-pub(crate) use in_flight::{FlightId, InFlight, Selection};
+pub(crate) use in_flight::{ExportId, InFlightChunks, Selection};
 pub(crate) use spans::SpanBuffer;
 
 /// An element of the buffer.
@@ -62,7 +62,7 @@ pub(crate) struct Counts {
 struct State {
     open: Vec<OpenChunk>,
     closed: Vec<Chunk>,
-    flights: Flights,
+    exports: InFlightExports,
     counts: Counts,
     /// Bytes of the pending records, without their scopes.
     bytes: usize,
@@ -147,24 +147,24 @@ impl Buffer {
     }
 
     /// Takes the selected records. Those that the caller does not settle return to the buffer when
-    /// the [`InFlight`] is dropped.
-    pub(crate) fn take(&self, selection: Selection<'_>) -> InFlight {
+    /// the [`InFlightChunks`] is dropped.
+    pub(crate) fn take(&self, selection: Selection<'_>) -> InFlightChunks {
         let mut state = self.lock();
-        // The flight starts under the same lock. Otherwise another flush could find the records
+        // The export starts under the same lock. Otherwise another flush could find the records
         // neither in the buffer nor in flight, and conclude that they were sent.
         let chunks = state.take(selection);
-        self.start_flight(&mut state, chunks)
+        self.start_export(&mut state, chunks)
     }
 
-    /// Waits for selected records in earlier flights. Returns `None` when all are settled, or takes
+    /// Waits for selected records in earlier exports. Returns `None` when all are settled, or takes
     /// those that have been returned.
     pub(crate) async fn take_returned(
         &self,
         selection: Selection<'_>,
-        before: FlightId,
-    ) -> Option<InFlight> {
+        before: ExportId,
+    ) -> Option<InFlightChunks> {
         loop {
-            // Created before the flights are checked, so that no notification is missed.
+            // Created before the exports are checked, so that no notification is missed.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
@@ -172,9 +172,9 @@ impl Buffer {
                 // one took them too, it would not end while spans keep ending.
                 let returned = state.take_returned(selection);
                 if !returned.is_empty() {
-                    return Some(self.start_flight(&mut state, returned));
+                    return Some(self.start_export(&mut state, returned));
                 }
-                if !state.flights.contains(selection, before) {
+                if !state.exports.contains(selection, before) {
                     return None;
                 }
             }
@@ -183,25 +183,25 @@ impl Buffer {
     }
 
     /// Takes all records as soon as none is in flight.
-    pub(crate) async fn take_all_settled(&self) -> InFlight {
+    pub(crate) async fn take_all_settled(&self) -> InFlightChunks {
         loop {
-            // Created before the flights are checked, so that no notification is missed.
+            // Created before the exports are checked, so that no notification is missed.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
-                if state.flights.is_empty() {
+                if state.exports.is_empty() {
                     let chunks = state.take(Selection::All);
-                    return self.start_flight(&mut state, chunks);
+                    return self.start_export(&mut state, chunks);
                 }
             }
             settled.await;
         }
     }
 
-    fn start_flight(&self, state: &mut State, chunks: Vec<Chunk>) -> InFlight {
-        InFlight {
+    fn start_export(&self, state: &mut State, chunks: Vec<Chunk>) -> InFlightChunks {
+        InFlightChunks {
             buffer: self.clone(),
-            id: state.flights.start(&chunks),
+            id: state.exports.start(&chunks),
             chunks,
         }
     }

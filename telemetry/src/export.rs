@@ -14,7 +14,7 @@ use tracing::warn;
 
 use self::collector::{Destination, DestinationError};
 use self::spill::Spill;
-use crate::buffer::{Buffer, Chunk, InFlight, Selection};
+use crate::buffer::{Buffer, Chunk, InFlightChunks, Selection};
 use crate::otlp::encode::{self, ResourceFrame};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::output::Output;
@@ -167,7 +167,7 @@ impl Exporter {
     /// Sends all chunks that were taken.
     async fn send_all(
         &self,
-        mut in_flight: InFlight,
+        mut in_flight: InFlightChunks,
         deadline: Instant,
         sent: &mut ExportCounts,
     ) -> Result<(), ExporterError> {
@@ -204,7 +204,7 @@ impl Exporter {
 
     /// Writes the first `chunks` to the console exporter, except those that were written before an
     /// earlier attempt.
-    fn write_to_console(&self, in_flight: &mut InFlight, chunks: usize) {
+    fn write_to_console(&self, in_flight: &mut InFlightChunks, chunks: usize) {
         let Some(console) = self.destination.additional_console() else {
             return;
         };
@@ -261,7 +261,7 @@ impl Exporter {
     }
 
     /// Cancels running exports and takes all records, including those that they return.
-    async fn take_from_exports(&self, buffer: &Buffer, deadline: Instant) -> InFlight {
+    async fn take_from_exports(&self, buffer: &Buffer, deadline: Instant) -> InFlightChunks {
         self.shutdowns.send_modify(|count| *count += 1);
         let until = deadline.max(Instant::now() + RETURN_TIMEOUT);
         let settled = timeout_at(until, buffer.take_all_settled()).await;
@@ -279,7 +279,7 @@ impl Exporter {
             .await;
     }
 
-    fn spill_in_flight(&self, mut in_flight: InFlight, deadline: Instant) {
+    fn spill_in_flight(&self, mut in_flight: InFlightChunks, deadline: Instant) {
         // The first chunk is written even after the deadline. Otherwise flushes that have no time
         // left would never get rid of their records.
         while !in_flight.chunks().is_empty() && self.spill_first(&mut in_flight, 1) {
@@ -290,7 +290,7 @@ impl Exporter {
     }
 
     /// Spills the first `chunks`. Returns false if nothing was written.
-    fn spill_first(&self, in_flight: &mut InFlight, chunks: usize) -> bool {
+    fn spill_first(&self, in_flight: &mut InFlightChunks, chunks: usize) -> bool {
         let Some((spill, output)) = &self.spill else {
             return false;
         };
@@ -306,7 +306,12 @@ impl Exporter {
 
     /// Counts the records that the collector rejected in an accepted request as dropped. They must
     /// not be sent again, and the response does not identify them.
-    fn drop_rejected(&self, in_flight: &mut InFlight, chunks: usize, partial: &PartialSuccess) {
+    fn drop_rejected(
+        &self,
+        in_flight: &mut InFlightChunks,
+        chunks: usize,
+        partial: &PartialSuccess,
+    ) {
         if partial.rejected == 0 {
             return self.messages.log(&partial.message);
         }

@@ -27,60 +27,60 @@ impl Selection<'_> {
     }
 }
 
-/// Sequence number of an [`InFlight`] in this process.
-pub(crate) type FlightId = u64;
+/// Sequence number of an export in this process.
+pub(crate) type ExportId = u64;
 
-/// The flights that are not settled.
+/// Exports whose records are not all settled.
 #[derive(Debug, Default)]
-pub(super) struct Flights {
-    flights: Vec<Flight>,
-    next_id: FlightId,
+pub(super) struct InFlightExports {
+    exports: Vec<InFlightExport>,
+    next_id: ExportId,
 }
 
 #[derive(Debug)]
-struct Flight {
-    id: FlightId,
+struct InFlightExport {
+    id: ExportId,
     /// Groups of the records that are not settled. Ungrouped records are left out, because only
     /// flushes of all records wait for them.
     groups: Vec<Arc<Group>>,
 }
 
-impl Flights {
-    pub(super) fn start(&mut self, chunks: &[Chunk]) -> FlightId {
+impl InFlightExports {
+    pub(super) fn start(&mut self, chunks: &[Chunk]) -> ExportId {
         let id = self.next_id;
         self.next_id += 1;
         if !chunks.is_empty() {
             let groups = groups(chunks);
-            self.flights.push(Flight { id, groups });
+            self.exports.push(InFlightExport { id, groups });
         }
         id
     }
 
-    /// Updates a flight to its remaining chunks. A flight without chunks ends.
-    pub(super) fn update(&mut self, id: FlightId, chunks: &[Chunk]) {
-        let mut flights = self.flights.iter();
-        let Some(index) = flights.position(|flight| flight.id == id) else {
+    /// Updates an export to its remaining chunks. An export without chunks ends.
+    pub(super) fn update(&mut self, id: ExportId, chunks: &[Chunk]) {
+        let mut exports = self.exports.iter();
+        let Some(index) = exports.position(|export| export.id == id) else {
             return;
         };
         match chunks {
-            [] => drop(self.flights.swap_remove(index)),
-            remaining => self.flights[index].groups = groups(remaining),
+            [] => drop(self.exports.swap_remove(index)),
+            remaining => self.exports[index].groups = groups(remaining),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.flights.is_empty()
+        self.exports.is_empty()
     }
 
-    /// Returns true if a flight before `before` contains selected records.
-    pub(super) fn contains(&self, selection: Selection<'_>, before: FlightId) -> bool {
-        // A flush does not wait for flights that started after its own. Otherwise a steady sequence
+    /// Returns true if an export before `before` contains selected records.
+    pub(super) fn contains(&self, selection: Selection<'_>, before: ExportId) -> bool {
+        // A flush does not wait for exports that started after its own. Otherwise a steady sequence
         // of other flushes could keep it waiting until its deadline.
-        let mut flights = self.flights.iter().filter(|flight| flight.id < before);
+        let mut exports = self.exports.iter().filter(|export| export.id < before);
         match selection {
-            Selection::All => flights.next().is_some(),
-            Selection::Group(group) => flights
-                .flat_map(|flight| &flight.groups)
+            Selection::All => exports.next().is_some(),
+            Selection::Group(group) => exports
+                .flat_map(|export| &export.groups)
                 .any(|known| Arc::ptr_eq(known, group)),
             Selection::Ungrouped => false,
         }
@@ -97,18 +97,18 @@ fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
 /// Chunks in flight to the collector. Those that are not marked as settled return to the buffer on
 /// drop.
 #[derive(Debug)]
-pub(crate) struct InFlight {
+pub(crate) struct InFlightChunks {
     pub(super) buffer: Buffer,
-    pub(super) id: FlightId,
+    pub(super) id: ExportId,
     pub(super) chunks: Vec<Chunk>,
 }
 
-impl InFlight {
+impl InFlightChunks {
     pub(crate) fn chunks(&self) -> &[Chunk] {
         &self.chunks
     }
 
-    pub(crate) fn id(&self) -> FlightId {
+    pub(crate) fn id(&self) -> ExportId {
         self.id
     }
 
@@ -189,19 +189,19 @@ impl InFlight {
             state.counts.pending -= chunk.records;
             state.bytes -= chunk.records_bytes().len();
         }
-        state.flights.update(self.id, &self.chunks);
+        state.exports.update(self.id, &self.chunks);
         drop(state);
-        // Notified after each request and not only when the flight ends, because the flush of a
+        // Notified after each request and not only when the export ends, because the flush of a
         // group waits only for the chunks of that group.
         self.buffer.0.settled.notify_waiters();
         records
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlightChunks {
     /// Returns unsettled chunks to the buffer. The next flush sends them before newer records.
     fn drop(&mut self) {
-        // No task waits for an empty flight: it was never added to the list, or it ended when its
+        // No task waits for an empty export: it was never added to the list, or it ended when its
         // last chunk was settled.
         if self.chunks.is_empty() {
             return;
@@ -210,7 +210,7 @@ impl Drop for InFlight {
         // Both changes happen under one lock, so that a waiting flush finds these records either in
         // flight or returned, and never concludes that they were sent.
         state.return_chunks(std::mem::take(&mut self.chunks));
-        state.flights.update(self.id, &[]);
+        state.exports.update(self.id, &[]);
         drop(state);
         self.buffer.0.settled.notify_waiters();
     }

@@ -83,9 +83,9 @@ fn end_span(tracer: &SdkTracer, group: Option<&FlushGroup>, length: usize) {
 }
 
 /// Returns the spans and bytes in the buffer and in flight.
-fn contents(buffer: &SpanBuffer, flights: &VecDeque<InFlight>) -> (u64, usize) {
+fn contents(buffer: &SpanBuffer, exports: &VecDeque<InFlightChunks>) -> (u64, usize) {
     let state = buffer.lock();
-    let in_flight = flights.iter().flat_map(|flight| &flight.chunks);
+    let in_flight = exports.iter().flat_map(|flight| &flight.chunks);
     let chunks = state.closed.iter().chain(in_flight);
     let closed = chunks.map(|chunk| (chunk.records, chunk.records_bytes().len()));
     let open = state
@@ -103,7 +103,7 @@ struct Run {
     tracers: [SdkTracer; 2],
     groups: [FlushGroup; GROUPS],
     running: VecDeque<Span>,
-    flights: VecDeque<InFlight>,
+    exports: VecDeque<InFlightChunks>,
     ended: u64,
 }
 
@@ -124,18 +124,18 @@ impl Run {
                 self.running.push_back(span);
             }
             Step::EndOldest => self.ended += u64::from(self.running.pop_front().is_some()),
-            Step::Take { group } => self.flights.push_back(self.take(group)),
+            Step::Take { group } => self.exports.push_back(self.take(group)),
             Step::TakeUngrouped => self
-                .flights
+                .exports
                 .push_back(self.buffer.take(Selection::Ungrouped)),
-            Step::Export => self.settle(InFlight::mark_exported),
-            Step::Drop => self.settle(InFlight::mark_dropped),
-            Step::ReturnAll => drop(self.flights.pop_front()),
+            Step::Export => self.settle(InFlightChunks::mark_exported),
+            Step::Drop => self.settle(InFlightChunks::mark_dropped),
+            Step::ReturnAll => drop(self.exports.pop_front()),
             Step::Finish { group } => self.groups[group] = FlushGroup::new(),
         }
     }
 
-    fn take(&self, group: Option<usize>) -> InFlight {
+    fn take(&self, group: Option<usize>) -> InFlightChunks {
         let selection = group.map_or(Selection::All, |group| {
             Selection::Group(self.groups[group].group())
         });
@@ -155,10 +155,10 @@ impl Run {
         in_flight
     }
 
-    fn settle(&mut self, settle: fn(&mut InFlight, usize) -> u64) {
-        if let Some(in_flight) = self.flights.front_mut() {
+    fn settle(&mut self, settle: fn(&mut InFlightChunks, usize) -> u64) {
+        if let Some(in_flight) = self.exports.front_mut() {
             if in_flight.chunks.is_empty() {
-                self.flights.pop_front();
+                self.exports.pop_front();
             } else {
                 settle(in_flight, 1);
             }
@@ -172,8 +172,8 @@ proptest! {
         let buffer = SpanBuffer::new(BOUNDS);
         let (_provider, tracers) = tracers(&buffer);
         let groups = [FlushGroup::new(), FlushGroup::new()];
-        let (running, flights) = (VecDeque::new(), VecDeque::new());
-        let mut run = Run { buffer: buffer.clone(), tracers, groups, running, flights, ended: 0 };
+        let (running, exports) = (VecDeque::new(), VecDeque::new());
+        let mut run = Run { buffer: buffer.clone(), tracers, groups, running, exports, ended: 0 };
         for step in steps {
             run.perform(step);
             let counts = buffer.counts();
@@ -183,10 +183,10 @@ proptest! {
             prop_assert!(counts.late <= counts.finished);
             let bytes = buffer.lock().bytes;
             prop_assert!(bytes < BOUNDS.bytes + LARGEST_SPAN);
-            prop_assert_eq!(contents(&buffer, &run.flights), (counts.pending, bytes));
+            prop_assert_eq!(contents(&buffer, &run.exports), (counts.pending, bytes));
             prop_assert_eq!(buffer.groups.len(), run.running.len());
         }
-        run.flights.clear();
+        run.exports.clear();
         let everything = buffer.take(Selection::All);
         let spans: u64 = everything.chunks.iter().map(|chunk| chunk.records).sum();
         prop_assert_eq!(spans, buffer.counts().pending);
