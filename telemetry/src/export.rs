@@ -243,12 +243,17 @@ impl Exporter {
     }
 
     /// Spills all records for the shutdown of the process, including those that other exports have
-    /// in flight and must return at `until`.
+    /// in flight and must return at `export_deadline`.
     ///
     /// Records that are not written are lost with the process, so this may exceed `deadline` by the
     /// time that writing them takes.
-    pub(crate) async fn spill_all(&self, buffer: &Buffer, until: Instant, deadline: Instant) {
-        let settled = timeout_at(until, buffer.take_all_settled()).await;
+    pub(crate) async fn spill_all(
+        &self,
+        buffer: &Buffer,
+        export_deadline: Instant,
+        deadline: Instant,
+    ) {
+        let settled = timeout_at(export_deadline, buffer.take_all_settled()).await;
         if self.spill.is_none() {
             return;
         }
@@ -263,8 +268,8 @@ impl Exporter {
     /// Cancels running exports and takes all records, including those that they return.
     async fn take_from_exports(&self, buffer: &Buffer, deadline: Instant) -> InFlightChunks {
         self.shutdowns.send_modify(|count| *count += 1);
-        let until = deadline.max(Instant::now() + RETURN_TIMEOUT);
-        let settled = timeout_at(until, buffer.take_all_settled()).await;
+        let return_deadline = deadline.max(Instant::now() + RETURN_TIMEOUT);
+        let settled = timeout_at(return_deadline, buffer.take_all_settled()).await;
         self.shutdowns.send_modify(|count| *count -= 1);
         settled.unwrap_or_else(|_| buffer.take(Selection::All))
     }

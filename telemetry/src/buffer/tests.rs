@@ -85,7 +85,7 @@ fn end_span(tracer: &SdkTracer, group: Option<&FlushGroup>, length: usize) {
 /// Returns the spans and bytes in the buffer and in flight.
 fn contents(buffer: &SpanBuffer, exports: &VecDeque<InFlightChunks>) -> (u64, usize) {
     let state = buffer.lock();
-    let in_flight = exports.iter().flat_map(|flight| &flight.chunks);
+    let in_flight = exports.iter().flat_map(|in_flight| &in_flight.chunks);
     let chunks = state.closed.iter().chain(in_flight);
     let closed = chunks.map(|chunk| (chunk.records, chunk.records_bytes().len()));
     let open = state

@@ -204,15 +204,15 @@ impl Collector {
     /// request would count as slow.
     async fn attempt(&self, permit: &Permit<'_>, request: BufList, deadline: Instant) -> Attempt {
         let (began, bytes) = (Instant::now(), request.remaining());
-        let until = if permit.is_probe() {
+        let request_deadline = if permit.is_probe() {
             deadline.min(began + slow_after(bytes))
         } else {
             deadline
         };
-        let outcome = self.transport.send(request, until).await;
+        let outcome = self.transport.send(request, request_deadline).await;
         let cost = Cost {
             time: began.elapsed(),
-            limit: until.duration_since(began),
+            limit: request_deadline.duration_since(began),
             bytes,
         };
         Attempt { outcome, cost }

@@ -47,9 +47,9 @@ impl Pipeline {
         deadline: Instant,
     ) -> FlushReport {
         let mut sent = ExportCounts::default();
-        let until = self.export_deadline(deadline);
+        let export_deadline = self.export_deadline(deadline);
         // The error has been logged, and the report counts its spans.
-        let outcome = self.export_all(selection, until, &mut sent).await;
+        let outcome = self.export_all(selection, export_deadline, &mut sent).await;
         // After a permanent rejection nothing is left: the rejected spans have been spilled or
         // dropped, and the others were sent.
         let is_incomplete = matches!(&outcome, Err(error) if !error.is_permanent());
@@ -81,10 +81,11 @@ impl Pipeline {
         Box::pin(async move {
             // Wait for a running export: if it were cancelled, its spans would be sent twice. The
             // flush below waits for it, signal by signal.
-            let (mut sent, until) = (ExportCounts::default(), self.export_deadline(deadline));
-            self.export_remaining(until, &mut sent).await;
+            let (mut sent, export_deadline) =
+                (ExportCounts::default(), self.export_deadline(deadline));
+            self.export_remaining(export_deadline, &mut sent).await;
             if let Some(mut task) = stopping
-                && timeout_at(until, &mut task).await.is_err()
+                && timeout_at(export_deadline, &mut task).await.is_err()
             {
                 task.abort();
                 // The task's spans are back in the buffer only when it has ended.
@@ -92,7 +93,7 @@ impl Pipeline {
             }
             if let Some(exporter) = &self.exporter {
                 let buffer = &self.buffer;
-                exporter.spill_all(buffer, until, deadline).await;
+                exporter.spill_all(buffer, export_deadline, deadline).await;
             }
             self.discard_pending();
             self.report(sent, false)
@@ -100,11 +101,14 @@ impl Pipeline {
     }
 
     /// Exports everything, including spans that end meanwhile.
-    async fn export_remaining(&self, until: Instant, sent: &mut ExportCounts) {
+    async fn export_remaining(&self, export_deadline: Instant, sent: &mut ExportCounts) {
         let all = Selection::All;
-        let mut outcome = self.export_all(all, until, sent).await;
-        while outcome.is_ok() && self.buffer.counts().pending > 0 && Instant::now() < until {
-            outcome = self.export(all, until, sent).await;
+        let mut outcome = self.export_all(all, export_deadline, sent).await;
+        while outcome.is_ok()
+            && self.buffer.counts().pending > 0
+            && Instant::now() < export_deadline
+        {
+            outcome = self.export(all, export_deadline, sent).await;
         }
     }
 
@@ -210,8 +214,12 @@ impl Pipeline {
     }
 
     async fn flush_ungrouped_spans(&self, selection: Selection<'_>, deadline: Instant) {
-        let (mut sent, until) = (ExportCounts::default(), self.export_deadline(deadline));
-        if self.export(selection, until, &mut sent).await.is_err() {
+        let (mut sent, export_deadline) = (ExportCounts::default(), self.export_deadline(deadline));
+        if self
+            .export(selection, export_deadline, &mut sent)
+            .await
+            .is_err()
+        {
             self.spill(selection, deadline);
         }
     }
