@@ -59,7 +59,7 @@ pub(crate) struct Counts {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BufferState {
     open: Vec<OpenChunk>,
     closed: Vec<Chunk>,
     exports: InFlightExports,
@@ -70,12 +70,12 @@ struct State {
 
 /// A bounded buffer of encoded records. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Buffer(Arc<Shared>);
+pub(crate) struct Buffer(Arc<BufferInner>);
 
 #[derive(Debug)]
-struct Shared {
+struct BufferInner {
     bounds: Bounds,
-    state: Mutex<State>,
+    state: Mutex<BufferState>,
     half_full: Notify,
     /// Notified when records in flight are settled or returned.
     settled: Notify,
@@ -83,7 +83,7 @@ struct Shared {
 
 impl Buffer {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(BufferInner {
             bounds,
             state: Mutex::default(),
             half_full: Notify::new(),
@@ -198,7 +198,7 @@ impl Buffer {
         }
     }
 
-    fn start_export(&self, state: &mut State, chunks: Vec<Chunk>) -> InFlightChunks {
+    fn start_export(&self, state: &mut BufferState, chunks: Vec<Chunk>) -> InFlightChunks {
         InFlightChunks {
             buffer: self.clone(),
             id: state.exports.start(&chunks),
@@ -206,12 +206,12 @@ impl Buffer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl BufferState {
     fn take(&mut self, selection: Selection<'_>) -> Vec<Chunk> {
         let closed = self
             .closed

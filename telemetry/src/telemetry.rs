@@ -16,10 +16,10 @@ use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use self::background::{Background, Intervals};
+use self::background::{BackgroundExport, Intervals};
 use self::logs::LogExport;
 use self::meters::AnyMeterProvider;
-use self::pipeline::Pipeline;
+use self::pipeline::ExportPipeline;
 use crate::buffer::{Buffer, Counts, FlushGroup, Group, Selection, SpanBuffer};
 use crate::config::Config;
 use crate::export::collector::Destination;
@@ -85,18 +85,18 @@ pub struct FlushReport {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Telemetry {
-    shared: Arc<Shared>,
+    inner: Arc<TelemetryInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct TelemetryInner {
     provider: SdkTracerProvider,
     meters: AnyMeterProvider,
     propagator: Propagator,
     sampler: Sampler,
-    pipeline: Arc<Pipeline>,
+    pipeline: Arc<ExportPipeline>,
     intervals: Intervals,
-    background: Mutex<Option<Background>>,
+    background: Mutex<Option<BackgroundExport>>,
 }
 
 impl Telemetry {
@@ -141,8 +141,8 @@ impl Telemetry {
             Output::default(),
         );
         global::set_text_map_propagator(config.propagator);
-        global::set_tracer_provider(telemetry.shared.provider.clone());
-        if let Some(metrics) = &telemetry.shared.pipeline.metrics {
+        global::set_tracer_provider(telemetry.inner.provider.clone());
+        if let Some(metrics) = &telemetry.inner.pipeline.metrics {
             global::set_meter_provider(metrics.meters().clone());
         }
         telemetry
@@ -184,12 +184,12 @@ impl Telemetry {
         if exporter.is_some() {
             provider = provider.with_span_processor(buffer.clone());
         }
-        let shared = Shared {
+        let inner = TelemetryInner {
             provider: provider.build(),
             meters: AnyMeterProvider::from_metrics(metrics.as_ref()),
             propagator: config.propagator,
             sampler: config.sampler.sampler.clone(),
-            pipeline: Arc::new(Pipeline {
+            pipeline: Arc::new(ExportPipeline {
                 buffer,
                 exporter,
                 metrics,
@@ -203,7 +203,7 @@ impl Telemetry {
             background: Mutex::default(),
         };
         Self {
-            shared: Arc::new(shared),
+            inner: Arc::new(inner),
         }
     }
 
@@ -222,7 +222,7 @@ impl Telemetry {
         meters: impl MeterProvider + Send + Sync + 'static,
     ) -> Self {
         let (config, _) = Config::from_lookup(&|_| None);
-        let pipeline = Pipeline {
+        let pipeline = ExportPipeline {
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
             metrics: None,
@@ -235,7 +235,7 @@ impl Telemetry {
                 Output::default(),
             )),
         };
-        let shared = Shared {
+        let inner = TelemetryInner {
             provider,
             meters: AnyMeterProvider::new(meters),
             intervals: Intervals::new(&config),
@@ -245,7 +245,7 @@ impl Telemetry {
             background: Mutex::default(),
         };
         Self {
-            shared: Arc::new(shared),
+            inner: Arc::new(inner),
         }
     }
 
@@ -253,21 +253,21 @@ impl Telemetry {
     /// the crate that creates the spans.
     #[must_use]
     pub fn tracer(&self, name: &'static str, version: &'static str) -> SdkTracer {
-        self.shared.provider.tracer_with_scope(scope(name, version))
+        self.inner.provider.tracer_with_scope(scope(name, version))
     }
 
     /// Returns a meter for the instrumentation scope with this name and version. Flushes export its
     /// metrics. If metrics are not exported, its instruments do nothing.
     #[must_use]
     pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
-        self.shared.meters.meter_with_scope(scope(name, version))
+        self.inner.meters.meter_with_scope(scope(name, version))
     }
 
     /// Returns the propagator that `OTEL_PROPAGATORS` selects, which is also OpenTelemetry's global
     /// propagator.
     #[must_use]
     pub fn propagator(&self) -> Propagator {
-        self.shared.propagator
+        self.inner.propagator
     }
 
     /// Returns `true` if the sampler of `OTEL_TRACES_SAMPLER` would sample a consumer span that
@@ -277,7 +277,7 @@ impl Telemetry {
     /// [`XrayContext::into_parent`](crate::XrayContext::into_parent).
     #[must_use]
     pub fn samples_root(&self, trace_id: TraceId) -> bool {
-        let sampler = &self.shared.sampler;
+        let sampler = &self.inner.sampler;
         let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
@@ -293,7 +293,7 @@ impl Telemetry {
     /// warning. A flush that starts while another one runs waits until the other's spans are
     /// exported, spilled, dropped or returned to the buffer.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
-        self.shared.pipeline.flush(Selection::All, deadline).await
+        self.inner.pipeline.flush(Selection::All, deadline).await
     }
 
     /// Creates a group for the spans of one invocation, for processes that run several at the same
@@ -315,18 +315,18 @@ impl Telemetry {
     pub async fn flush_context_group(&self, context: &Context, deadline: Instant) -> FlushReport {
         let group = Group::from_context(context);
         let selection = group.map_or(Selection::All, Selection::Group);
-        self.shared.pipeline.flush(selection, deadline).await
+        self.inner.pipeline.flush(selection, deadline).await
     }
 
     /// Completes when spans should be exported although more are to come: `OTEL_BSP_SCHEDULE_DELAY`
     /// (5 s) after the call, or when a buffer has become half full. Never completes if nothing is
     /// exported.
     pub async fn export_due(&self) {
-        let Shared {
+        let TelemetryInner {
             pipeline,
             intervals,
             ..
-        } = &*self.shared;
+        } = &*self.inner;
         if !pipeline.exports_anything() {
             return std::future::pending().await;
         }
@@ -345,15 +345,15 @@ impl Telemetry {
     /// collector does not accept stay in the buffer for the next export, and are written to stdout
     /// only when they fill half of it.
     pub fn export_in_background(&self) {
-        let Shared {
+        let TelemetryInner {
             pipeline,
             intervals,
             background,
             ..
-        } = &*self.shared;
+        } = &*self.inner;
         let mut background = lock(background);
         if background.is_none() && pipeline.exports_anything() {
-            *background = Some(Background::start(Arc::clone(pipeline), *intervals));
+            *background = Some(BackgroundExport::start(Arc::clone(pipeline), *intervals));
         }
     }
 
@@ -366,15 +366,17 @@ impl Telemetry {
     /// dropped and counted. Writing may exceed the deadline a little, because the process has no
     /// second chance.
     pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
-        let stopping = lock(&self.shared.background).take().map(Background::stop);
-        self.shared.pipeline.shutdown(stopping, deadline).await
+        let stopping = lock(&self.inner.background)
+            .take()
+            .map(BackgroundExport::stop);
+        self.inner.pipeline.shutdown(stopping, deadline).await
     }
 
     /// Writes ended spans that are not exported to stdout, for a process that is about to abort and
     /// cannot await anything. Does nothing if `BATON_SPILL` is `none`. In all other cases use
     /// [`shutdown`](Self::shutdown).
     pub fn spill_pending(&self) {
-        let pipeline = &self.shared.pipeline;
+        let pipeline = &self.inner.pipeline;
         pipeline.spill(Selection::All, Instant::now() + SPILL_BEFORE_ABORT);
         pipeline.report_counts(false);
     }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::logs;
-use super::pipeline::Pipeline;
+use super::pipeline::ExportPipeline;
 use crate::buffer::Selection;
 use crate::config::Config;
 use crate::export::{ExportCounts, ExporterError};
@@ -37,15 +37,15 @@ impl Intervals {
 
 /// The task that exports in the background.
 #[derive(Debug)]
-pub(super) struct Background {
+pub(super) struct BackgroundExport {
     task: JoinHandle<()>,
     /// Dropped to stop the task.
     stop: watch::Sender<()>,
 }
 
-impl Background {
+impl BackgroundExport {
     /// Starts the task.
-    pub(super) fn start(pipeline: Arc<Pipeline>, intervals: Intervals) -> Self {
+    pub(super) fn start(pipeline: Arc<ExportPipeline>, intervals: Intervals) -> Self {
         let (stop, stopped) = watch::channel(());
         let task = tokio::spawn(run(pipeline, intervals, stopped));
         Self { task, stop }
@@ -65,7 +65,7 @@ async fn closed(mut receiver: watch::Receiver<()>) {
 
 /// Exports until `stopped` completes. Metrics have a separate loop, so that a collector of metrics
 /// that hangs does not delay spans and log records.
-async fn run(pipeline: Arc<Pipeline>, intervals: Intervals, stopped: watch::Receiver<()>) {
+async fn run(pipeline: Arc<ExportPipeline>, intervals: Intervals, stopped: watch::Receiver<()>) {
     tokio::join!(
         export_records_until(&pipeline, intervals.records, closed(stopped.clone())),
         export_metrics_until(&pipeline, intervals.metrics, closed(stopped)),
@@ -73,11 +73,11 @@ async fn run(pipeline: Arc<Pipeline>, intervals: Intervals, stopped: watch::Rece
 }
 
 async fn export_records_until(
-    pipeline: &Pipeline,
+    pipeline: &ExportPipeline,
     interval: Duration,
     stopped: impl Future<Output = ()>,
 ) {
-    let Pipeline { buffer, logs, .. } = pipeline;
+    let ExportPipeline { buffer, logs, .. } = pipeline;
     let mut stopped = pin!(stopped);
     let mut failed = false;
     let mut due = Instant::now() + interval;
@@ -104,7 +104,7 @@ async fn export_records_until(
 }
 
 async fn export_metrics_until(
-    pipeline: &Pipeline,
+    pipeline: &ExportPipeline,
     interval: Duration,
     stopped: impl Future<Output = ()>,
 ) {
@@ -121,7 +121,10 @@ async fn export_metrics_until(
 }
 
 /// Exports spans and log records.
-async fn export_records(pipeline: &Pipeline, interval: Duration) -> Result<(), ExporterError> {
+async fn export_records(
+    pipeline: &ExportPipeline,
+    interval: Duration,
+) -> Result<(), ExporterError> {
     let deadline = export_deadline(interval);
     let (selection, mut sent) = (Selection::All, ExportCounts::default());
     let (outcome, ()) = tokio::join!(
@@ -136,7 +139,7 @@ async fn export_records(pipeline: &Pipeline, interval: Duration) -> Result<(), E
 }
 
 /// Spills the buffered spans if they fill half of the buffer.
-fn make_room(pipeline: &Pipeline, interval: Duration) {
+fn make_room(pipeline: &ExportPipeline, interval: Duration) {
     if pipeline.buffer.is_half_full() {
         pipeline.spill(Selection::All, export_deadline(interval));
     }

@@ -19,7 +19,7 @@ use crate::metrics::{Metrics, RecordCounts};
 
 /// Buffers and exporters of all signals.
 #[derive(Debug)]
-pub(super) struct Pipeline {
+pub(super) struct ExportPipeline {
     pub(super) buffer: SpanBuffer,
     /// `None` if spans are not exported; they are not even buffered then.
     pub(super) exporter: Option<Exporter>,
@@ -34,7 +34,7 @@ pub(super) struct Pipeline {
     pub(super) filter_check: FilterCheck,
 }
 
-impl Pipeline {
+impl ExportPipeline {
     pub(super) fn exports_anything(&self) -> bool {
         self.exporter.is_some() || self.metrics.is_some() || self.logs.is_some()
     }

@@ -57,7 +57,7 @@ pub(super) async fn wait_for_requests(collector: &TestCollector, count: usize) {
 
 /// Waits for the flush of ungrouped spans that the last flush started.
 pub(super) async fn wait_for_ungrouped_flush(telemetry: &Telemetry) {
-    let ungrouped_flush = lock(&telemetry.shared.pipeline.ungrouped_flush).take();
+    let ungrouped_flush = lock(&telemetry.inner.pipeline.ungrouped_flush).take();
     if let Some(ungrouped_flush) = ungrouped_flush {
         ungrouped_flush.await.unwrap();
     }

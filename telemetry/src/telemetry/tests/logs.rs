@@ -21,7 +21,7 @@ async fn telemetry_with_logs(
 ) -> (Telemetry, Capture) {
     let telemetry = telemetry(collector, &[&[OTLP], more].concat()).await;
     let buffer = telemetry
-        .shared
+        .inner
         .pipeline
         .logs
         .as_ref()
@@ -69,7 +69,7 @@ fn attribute(record: &LogRecord, key: &str) -> Option<any_value::Value> {
 
 fn counts(telemetry: &Telemetry) -> Counts {
     telemetry
-        .shared
+        .inner
         .pipeline
         .logs
         .as_ref()
@@ -300,7 +300,7 @@ async fn no_lock_is_held_while_a_debug_implementation_runs() {
             assert!(
                 !self
                     .0
-                    .shared
+                    .inner
                     .pipeline
                     .logs
                     .as_ref()
@@ -386,6 +386,6 @@ async fn log_records_are_not_created_unless_otlp_is_configured() {
     for exporter in [None, Some("none"), Some("console")] {
         let variable = exporter.map(|exporter| ("OTEL_LOGS_EXPORTER", exporter));
         let telemetry = telemetry(&collector, variable.as_slice()).await;
-        assert!(telemetry.shared.pipeline.logs.is_none(), "{exporter:?}");
+        assert!(telemetry.inner.pipeline.logs.is_none(), "{exporter:?}");
     }
 }

@@ -156,13 +156,7 @@ fn generous_deadline() -> Instant {
 }
 
 fn dropped(telemetry: &Telemetry) -> u64 {
-    telemetry
-        .shared
-        .pipeline
-        .metrics
-        .as_ref()
-        .unwrap()
-        .dropped()
+    telemetry.inner.pipeline.metrics.as_ref().unwrap().dropped()
 }
 
 #[tokio::test]
@@ -315,7 +309,7 @@ async fn flushes_of_groups_on_several_threads_export_all_metrics() {
     }
     end_span(&telemetry, "last");
     telemetry
-        .shared
+        .inner
         .pipeline
         .export_metrics(Selection::All, generous_deadline())
         .await;

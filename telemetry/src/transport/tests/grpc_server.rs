@@ -40,7 +40,7 @@ pub(in crate::transport) struct ReceivedCall {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::transport) struct Shared {
+pub(in crate::transport) struct ServerState {
     script: VecDeque<Reply>,
     pub(in crate::transport) calls_received: Vec<ReceivedCall>,
     pub(in crate::transport) connections: usize,
@@ -49,7 +49,7 @@ pub(in crate::transport) struct Shared {
 
 pub(in crate::transport) struct GrpcServer {
     pub(in crate::transport) address: SocketAddr,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<ServerState>>,
     _tasks: JoinSet<()>,
 }
 
@@ -58,9 +58,9 @@ impl GrpcServer {
     pub(in crate::transport) async fn start(script: &[Reply]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Mutex::new(Shared {
+        let shared = Arc::new(Mutex::new(ServerState {
             script: script.iter().cloned().collect(),
-            ..Shared::default()
+            ..ServerState::default()
         }));
         let mut tasks = JoinSet::new();
         let accepting = Arc::clone(&shared);
@@ -89,13 +89,13 @@ impl GrpcServer {
         }
     }
 
-    pub(in crate::transport) fn shared(&self) -> MutexGuard<'_, Shared> {
+    pub(in crate::transport) fn shared(&self) -> MutexGuard<'_, ServerState> {
         self.shared.lock().unwrap()
     }
 }
 
 /// Serves one connection until it ends or the task is aborted.
-pub(in crate::transport) async fn serve<S>(stream: S, shared: Arc<Mutex<Shared>>)
+pub(in crate::transport) async fn serve<S>(stream: S, shared: Arc<Mutex<ServerState>>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -117,7 +117,7 @@ where
 async fn respond_to(
     request: Request<RecvStream>,
     mut response: SendResponse<Bytes>,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<ServerState>>,
 ) {
     let (head, mut incoming) = request.into_parts();
     let mut body = Vec::new();
