@@ -10,7 +10,7 @@ use self::wrong_endpoint::{EndpointHint, UnexpectedResponse};
 use crate::config::{Compression, Otlp, Protocol};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::transport::client::{
-    ApplicationProtocol, BufList, Client, Dialer, IncompleteBody, SendError, Tls,
+    ApplicationProtocol, BufList, Dialer, HttpClient, IncompleteBody, RequestError, Tls,
 };
 
 pub(crate) mod client;
@@ -39,7 +39,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
     #[error("the request failed")]
-    Send(#[from] SendError),
+    Send(#[from] RequestError),
     /// The collector does not accept the request now. The same request may succeed later.
     #[error("collector temporarily unavailable: {status}")]
     Retryable {
@@ -96,7 +96,7 @@ pub(crate) struct Transport {
 
 #[derive(Debug)]
 enum ProtocolClient {
-    Http(Client),
+    Http(HttpClient),
     #[cfg(feature = "grpc")]
     Grpc(grpc::GrpcClient),
 }
@@ -113,7 +113,7 @@ impl Transport {
         let client = match otlp.protocol {
             Protocol::HttpProtobuf => {
                 let dialer = dialer(ApplicationProtocol::Http1);
-                ProtocolClient::Http(Client::from_dialer(dialer, HeaderMap::new()))
+                ProtocolClient::Http(HttpClient::from_dialer(dialer, HeaderMap::new()))
             }
             #[cfg(feature = "grpc")]
             Protocol::Grpc => {
@@ -173,8 +173,8 @@ impl Transport {
         let is_compressed = self.compression == Compression::Gzip;
         if is_compressed {
             let compressed = timeout_at(deadline, gzip::compress(request)).await;
-            let compressed = compressed.map_err(|_| SendError::Timeout)?;
-            request = compressed.map_err(SendError::Compress)?;
+            let compressed = compressed.map_err(|_| RequestError::Timeout)?;
+            request = compressed.map_err(RequestError::Compress)?;
         }
         let hint = self.hint;
         let outcome = match &self.client {

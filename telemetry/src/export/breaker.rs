@@ -62,7 +62,7 @@ const CLOSED: BreakerState = BreakerState::Closed {
 /// Permission to send one request, whose outcome is to be [reported](Self::report). A permit that
 /// is dropped without a report, because the request was cancelled, does not count.
 #[derive(Debug)]
-pub(crate) struct Permit<'a> {
+pub(crate) struct BreakerPermit<'a> {
     breaker: &'a Breaker,
     began: SystemTime,
     is_probe: bool,
@@ -133,7 +133,7 @@ impl Breaker {
 
     /// Returns a permit to send a request now, or `None` while the breaker is open. After the pause
     /// one request is permitted as a probe.
-    pub(crate) fn acquire(&self, now: SystemTime) -> Option<Permit<'_>> {
+    pub(crate) fn acquire(&self, now: SystemTime) -> Option<BreakerPermit<'_>> {
         let is_probe = match &mut *self.state() {
             BreakerState::Closed { .. } => false,
             BreakerState::Open {
@@ -151,7 +151,7 @@ impl Breaker {
                 true
             }
         };
-        Some(Permit {
+        Some(BreakerPermit {
             breaker: self,
             began: now,
             is_probe,
@@ -191,7 +191,7 @@ impl Breaker {
         }
     }
 
-    fn fail(&self, permit: &Permit<'_>, health: Health, weight: u32, now: SystemTime) {
+    fn fail(&self, permit: &BreakerPermit<'_>, health: Health, weight: u32, now: SystemTime) {
         // The guard is dropped at the end of this statement, before `open` locks again.
         let pause = match &mut *self.state() {
             // With a clock that was set back, `last` may be in the future. It must not make all
@@ -221,7 +221,7 @@ impl Breaker {
     }
 
     /// Opens the breaker for a pause that the collector asked for.
-    fn open_for(&self, permit: &Permit<'_>, pause: Duration, now: SystemTime) {
+    fn open_for(&self, permit: &BreakerPermit<'_>, pause: Duration, now: SystemTime) {
         let is_known = match &*self.state() {
             BreakerState::Closed { .. } => false,
             // The response to an older request must not shorten the current pause.
@@ -255,7 +255,7 @@ impl Breaker {
     }
 }
 
-impl Permit<'_> {
+impl BreakerPermit<'_> {
     /// Returns true for the one request that checks whether the collector works again.
     pub(crate) fn is_probe(&self) -> bool {
         self.is_probe
@@ -285,7 +285,7 @@ impl Permit<'_> {
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for BreakerPermit<'_> {
     /// Lets another request be the probe if this one was cancelled.
     fn drop(&mut self) {
         if self.is_probe

@@ -7,13 +7,13 @@ use std::{fmt, io};
 use bytes::Buf as _;
 use tokio::time::{Instant, sleep};
 
-use super::breaker::{Breaker, Cost, Health, Permit, slow_after};
+use super::breaker::{Breaker, BreakerPermit, Cost, Health, slow_after};
 use super::headers::{FetchedHeaders, TransportHeaders};
 use crate::config::{Endpoint, Export, Otlp};
 use crate::otlp::protobuf::Malformed;
 use crate::otlp::{PartialSuccess, Signal, json};
 use crate::output::Output;
-use crate::transport::client::{BufList, SendError};
+use crate::transport::client::{BufList, RequestError};
 use crate::transport::{Transport, TransportError};
 
 /// The reason why a request was not accepted.
@@ -183,7 +183,7 @@ impl Collector {
 
     async fn send_twice(
         &self,
-        permit: &Permit<'_>,
+        permit: &BreakerPermit<'_>,
         request: BufList,
         deadline: Instant,
     ) -> Attempt {
@@ -202,7 +202,12 @@ impl Collector {
 
     /// Sends the request once. A probe must not use up the time of a flush, so it ends when its
     /// request would count as slow.
-    async fn attempt(&self, permit: &Permit<'_>, request: BufList, deadline: Instant) -> Attempt {
+    async fn attempt(
+        &self,
+        permit: &BreakerPermit<'_>,
+        request: BufList,
+        deadline: Instant,
+    ) -> Attempt {
         let (began, bytes) = (Instant::now(), request.remaining());
         let request_deadline = if permit.is_probe() {
             deadline.min(began + slow_after(bytes))
@@ -237,7 +242,7 @@ fn retry_delay(error: &TransportError) -> Option<Duration> {
         // The same key will not be accepted a moment later.
         error if error.is_unauthorized() => None,
         TransportError::Retryable { retry_after, .. } => Some(retry_after.unwrap_or_default()),
-        TransportError::Send(SendError::Broken(_)) => Some(Duration::ZERO),
+        TransportError::Send(RequestError::Broken(_)) => Some(Duration::ZERO),
         TransportError::Send(_)
         | TransportError::NonRetryable(_)
         | TransportError::WrongEndpoint(_)

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::{AWS, AWS_ECS, put, put_list, put_optional};
 use crate::config::{DefaultScheme, Endpoint};
-use crate::transport::client::{BufList, Client};
+use crate::transport::client::{BufList, HttpClient};
 
 /// Time limit for both requests. The endpoint is on the same machine, and a task without these
 /// attributes is better than a task that starts late.
@@ -86,7 +86,7 @@ async fn get<T: DeserializeOwned>(
     deadline: Instant,
 ) -> Option<T> {
     let endpoint = Endpoint::parse(metadata_uri, DefaultScheme::Http).ok()?;
-    let client = Client::new(endpoint.join(suffix), HeaderMap::new());
+    let client = HttpClient::new(endpoint.join(suffix), HeaderMap::new());
     let response = client
         .send(Method::GET, &[], BufList::default(), deadline)
         .await

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::connection::Connection;
+use self::connection::HttpConnection;
 use self::head::{RequestHead, put_header};
 use self::response::{EndOfStream, ParsedResponse};
 use crate::config::{Certificates, Endpoint};
@@ -34,7 +34,7 @@ pub(crate) use dial::Dialer;
 pub(crate) use dial::RawConnection;
 #[cfg(feature = "grpc")]
 pub(crate) use response::MAX_RESPONSE;
-pub(crate) use response::{IncompleteBody, Response};
+pub(crate) use response::{HttpResponse, IncompleteBody};
 pub(crate) use tls::{ApplicationProtocol, Tls};
 
 /// Maximum number of idle connections. Sequential invocations need one, and concurrent ones a few
@@ -46,7 +46,7 @@ const IDLE_WAIT: Duration = Duration::from_millis(20);
 
 /// The reason why a request has no response.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SendError {
+pub(crate) enum RequestError {
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
     /// The connection to the proxy with this host and port failed.
@@ -75,7 +75,7 @@ pub(crate) enum SendError {
     Timeout,
 }
 
-impl SendError {
+impl RequestError {
     /// Returns true if the response is in a different protocol from the request.
     pub(crate) fn is_protocol_mismatch(&self) -> bool {
         match self {
@@ -90,16 +90,16 @@ impl SendError {
 /// Sends requests to one endpoint. Cheap to create: the connection and the TLS configuration are
 /// set up by the first request.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct HttpClient {
     dialer: Dialer,
     head: Mutex<RequestHead>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<HttpConnection>>,
     /// One permit for each connection that can be kept.
     slots: Semaphore,
     idle_wait: Duration,
 }
 
-impl Client {
+impl HttpClient {
     /// Creates a client without a proxy. `headers` are sent with every request, except those that
     /// the client itself sets.
     pub(crate) fn new(endpoint: Endpoint, headers: HeaderMap) -> Self {
@@ -144,7 +144,7 @@ impl Client {
         headers: &[(HeaderName, HeaderValue)],
         body: BufList,
         deadline: Instant,
-    ) -> Result<Response, SendError> {
+    ) -> Result<HttpResponse, RequestError> {
         let request = self.build_request(&method, headers, body);
         let mut received = Vec::new();
         let response = timeout_at(deadline, self.send_retrying(request, &mut received));
@@ -157,7 +157,7 @@ impl Client {
         let partial = response::parse(&received, Some(EndOfStream::TimedOut))?;
         partial
             .map(|parsed| parsed.response)
-            .ok_or(SendError::Timeout)
+            .ok_or(RequestError::Timeout)
     }
 
     /// Sends a request on an idle connection, and if that one is broken, once more on a new one. A
@@ -166,11 +166,11 @@ impl Client {
         &self,
         request: BufList,
         received: &mut Vec<u8>,
-    ) -> Result<Response, SendError> {
+    ) -> Result<HttpResponse, RequestError> {
         let _slot = self.acquire_slot().await;
         if let Some(idle) = self.pop_open().await {
             match self.send_on(idle, request.clone(), received).await {
-                Err(SendError::Broken(_)) => {}
+                Err(RequestError::Broken(_)) => {}
                 // The peer timed out the idle connection while the request was in transit (RFC
                 // 9110, section 15.5.9).
                 Ok(response) if response.status == StatusCode::REQUEST_TIMEOUT => {}
@@ -180,7 +180,7 @@ impl Client {
             self.idle().clear();
             received.clear();
         }
-        let new = Connection::open(&self.dialer).await?;
+        let new = HttpConnection::open(&self.dialer).await?;
         self.send_on(new, request, received).await
     }
 
@@ -198,10 +198,10 @@ impl Client {
 
     async fn send_on(
         &self,
-        mut connection: Connection,
+        mut connection: HttpConnection,
         request: BufList,
         received: &mut Vec<u8>,
-    ) -> Result<Response, SendError> {
+    ) -> Result<HttpResponse, RequestError> {
         let ParsedResponse {
             response,
             is_reusable,
@@ -214,7 +214,7 @@ impl Client {
     }
 
     /// Removes and returns an idle connection that the peer has not closed, as far as is known.
-    async fn pop_open(&self) -> Option<Connection> {
+    async fn pop_open(&self) -> Option<HttpConnection> {
         loop {
             let mut connection = self.idle().pop()?;
             if connection.is_open().await {
@@ -223,7 +223,7 @@ impl Client {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<HttpConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

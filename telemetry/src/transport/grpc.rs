@@ -18,12 +18,12 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
-use self::message::Message;
+use self::message::LengthPrefixedMessage;
 use self::response::GrpcResponse;
 use super::SendFuture;
 use super::wrong_endpoint::EndpointHint;
 use crate::otlp::Signal;
-use crate::transport::client::{BufList, Dialer, RawConnection, SendError};
+use crate::transport::client::{BufList, Dialer, RawConnection, RequestError};
 
 mod message;
 mod response;
@@ -73,7 +73,7 @@ pub(super) struct GrpcClient {
     uri: Uri,
     headers: Mutex<HeaderMap>,
     /// Current connection. It is shared by concurrent calls.
-    connection: Mutex<Option<SendRequest<Message>>>,
+    connection: Mutex<Option<SendRequest<LengthPrefixedMessage>>>,
     keep_alive: KeepAlive,
 }
 
@@ -147,7 +147,7 @@ impl GrpcClient {
                     // If the network drops packets silently, further calls on this connection would
                     // time out too.
                     *self.connection() = None;
-                    Err(SendError::Timeout.into())
+                    Err(RequestError::Timeout.into())
                 }
             }
         })
@@ -155,11 +155,11 @@ impl GrpcClient {
 
     /// Sends a request on the current connection, and if that one is broken, once more on a new
     /// one. A connection may die while the process is frozen, which only its next use shows.
-    async fn send_retrying(&self, request: &GrpcRequest) -> Result<GrpcResponse, SendError> {
+    async fn send_retrying(&self, request: &GrpcRequest) -> Result<GrpcResponse, RequestError> {
         let current = self.connection().clone();
         if let Some(current) = current.filter(|current| !current.is_closed()) {
             match self.send_on(current, request).await {
-                Err(SendError::Broken(_)) => {}
+                Err(RequestError::Broken(_)) => {}
                 outcome => return outcome,
             }
         }
@@ -168,7 +168,7 @@ impl GrpcClient {
         self.send_on(new, request).await
     }
 
-    async fn connect(&self) -> Result<SendRequest<Message>, SendError> {
+    async fn connect(&self) -> Result<SendRequest<LengthPrefixedMessage>, RequestError> {
         let RawConnection { stream, .. } = self.dialer.dial().await?;
         let mut http2 = Builder::new(TokioExecutor::new());
         http2
@@ -187,9 +187,9 @@ impl GrpcClient {
 
     async fn send_on(
         &self,
-        mut connection: SendRequest<Message>,
+        mut connection: SendRequest<LengthPrefixedMessage>,
         request: &GrpcRequest,
-    ) -> Result<GrpcResponse, SendError> {
+    ) -> Result<GrpcResponse, RequestError> {
         let request = self.http_request(request);
         connection.ready().await.map_err(connection_error)?;
         let response = connection
@@ -199,8 +199,11 @@ impl GrpcClient {
         GrpcResponse::read(response).await
     }
 
-    fn http_request(&self, grpc: &GrpcRequest) -> Request<Message> {
-        let mut request = Request::new(Message::new(grpc.message.clone(), grpc.is_compressed));
+    fn http_request(&self, grpc: &GrpcRequest) -> Request<LengthPrefixedMessage> {
+        let mut request = Request::new(LengthPrefixedMessage::new(
+            grpc.message.clone(),
+            grpc.is_compressed,
+        ));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = Version::HTTP_2;
@@ -208,15 +211,15 @@ impl GrpcClient {
         request
     }
 
-    fn connection(&self) -> MutexGuard<'_, Option<SendRequest<Message>>> {
+    fn connection(&self) -> MutexGuard<'_, Option<SendRequest<LengthPrefixedMessage>>> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn connection_error(error: hyper::Error) -> SendError {
-    SendError::Broken(io::Error::other(error))
+fn connection_error(error: hyper::Error) -> RequestError {
+    RequestError::Broken(io::Error::other(error))
 }
 
 /// Path of the method `Export` of the signal's service.

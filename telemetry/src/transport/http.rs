@@ -11,7 +11,7 @@ use super::status::{self, ResponseClass, ResponseStatus};
 use super::wrong_endpoint::{EndpointHint, UnexpectedResponse, WrongEndpoint};
 use crate::otlp::PartialSuccess;
 use crate::otlp::protobuf::{FieldReader, FieldValue};
-use crate::transport::client::{BufList, Client, Response};
+use crate::transport::client::{BufList, HttpClient, HttpResponse};
 
 /// Content type of binary protobuf (OTLP specification, "OTLP/HTTP Request").
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (
@@ -31,7 +31,7 @@ pub(super) fn protocol_headers(
 
 /// Sends a request. The headers of the client state whether it is compressed.
 pub(super) async fn send(
-    client: &Client,
+    client: &HttpClient,
     request: BufList,
     deadline: Instant,
     hint: EndpointHint,
@@ -41,8 +41,8 @@ pub(super) async fn send(
 }
 
 fn read_outcome(
-    response: Response,
-    client: &Client,
+    response: HttpResponse,
+    client: &HttpClient,
     hint: EndpointHint,
 ) -> Result<PartialSuccess, TransportError> {
     match status::classify(response.status) {
@@ -78,7 +78,7 @@ fn read_outcome(
 
 /// Returns the collector's reason for a rejection: the message of a `google.rpc.Status`, the member
 /// `error` of other JSON, or plain text.
-fn rejection_message(response: &Response) -> Option<String> {
+fn rejection_message(response: &HttpResponse) -> Option<String> {
     /// Field number of the message in a `google.rpc.Status`.
     const MESSAGE: u32 = 2;
     const TEXT: &str = "text/plain";
@@ -110,7 +110,7 @@ fn rejection_message(response: &Response) -> Option<String> {
 /// captive portals return it too (OTLP specification, "OTLP/HTTP Response": the body must be such a
 /// message, in the content type of the request).
 fn read_acknowledgement(
-    response: Response,
+    response: HttpResponse,
     hint: EndpointHint,
 ) -> Result<PartialSuccess, TransportError> {
     let status = response.status;

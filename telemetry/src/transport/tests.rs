@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::{DefaultScheme, Endpoint};
-use crate::transport::client::SendError;
+use crate::transport::client::RequestError;
 
 mod deadline;
 #[cfg(feature = "grpc")]
@@ -268,7 +268,7 @@ async fn compression_times_out_at_the_deadline() {
     let late = transport.send(request, Instant::now()).await;
     assert!(matches!(
         late,
-        Err(TransportError::Send(SendError::Timeout))
+        Err(TransportError::Send(RequestError::Timeout))
     ));
 }
 

@@ -8,7 +8,7 @@ use ::http::StatusCode;
 use super::ResponseStatus;
 use crate::config::{Endpoint, Protocol};
 use crate::otlp::Signal;
-use crate::transport::client::SendError;
+use crate::transport::client::RequestError;
 
 /// An endpoint that is probably misconfigured: no request succeeds until the configuration changes.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub(crate) enum UnexpectedResponse {
         content_type: Option<Box<str>>,
     },
     /// A response in another protocol.
-    Protocol(SendError),
+    Protocol(RequestError),
 }
 
 impl fmt::Display for UnexpectedResponse {

@@ -144,8 +144,9 @@ fn a_display_implementation_may_attach_another_context() {
 #[test]
 fn an_error_is_written_with_its_causes() {
     let cause = std::io::Error::other("the cause");
-    let error =
-        crate::transport::TransportError::Send(crate::transport::client::SendError::Connect(cause));
+    let error = crate::transport::TransportError::Send(
+        crate::transport::client::RequestError::Connect(cause),
+    );
     let line = json(|| info!(error = &error as &dyn std::error::Error));
     assert!(line.contains(": the cause\"}"), "{line}");
 }

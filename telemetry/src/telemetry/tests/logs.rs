@@ -89,7 +89,7 @@ async fn a_log_record_is_exported_with_all_its_fields() {
     {
         let _active = context.clone().attach();
         let cause = std::io::Error::other("the cause");
-        let failure = crate::transport::client::SendError::Connect(cause);
+        let failure = crate::transport::client::RequestError::Connect(cause);
         info!(
             target: "orders::intake",
             count = 3,

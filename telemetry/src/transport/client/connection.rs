@@ -9,25 +9,27 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf as _;
 use tokio::io::ReadBuf;
 
-use super::dial::{Dialer, RawConnection, Stream};
+use super::dial::{Dialer, IoStream, RawConnection};
 use super::response::{self, EndOfStream, ParsedResponse};
-use super::{BufList, SendError};
+use super::{BufList, RequestError};
 
 /// Maximum number of bytes per read, more than a collector's usual response.
 const READ_BYTES: usize = 1024;
 /// Maximum number of buffers per write. A usual request has four.
 const MAX_SLICES: usize = 8;
 
-pub(super) struct Connection(RawConnection);
+pub(super) struct HttpConnection(RawConnection);
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for HttpConnection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Connection").finish_non_exhaustive()
+        formatter
+            .debug_struct("HttpConnection")
+            .finish_non_exhaustive()
     }
 }
 
-impl Connection {
-    pub(super) async fn open(dialer: &Dialer) -> Result<Self, SendError> {
+impl HttpConnection {
+    pub(super) async fn open(dialer: &Dialer) -> Result<Self, RequestError> {
         dialer.dial().await.map(Self)
     }
 
@@ -37,7 +39,7 @@ impl Connection {
         &mut self,
         request: BufList,
         received: &mut Vec<u8>,
-    ) -> Result<ParsedResponse, SendError> {
+    ) -> Result<ParsedResponse, RequestError> {
         let mut round_trip = RoundTrip {
             stream: &mut *self.0.stream,
             request,
@@ -67,7 +69,7 @@ impl Connection {
 
 /// A request and the received part of its response.
 struct RoundTrip<'a> {
-    stream: &'a mut dyn Stream,
+    stream: &'a mut dyn IoStream,
     request: BufList,
     is_written: bool,
     /// The error that stopped writing. It counts only if no response arrives: a collector that
@@ -78,7 +80,7 @@ struct RoundTrip<'a> {
 
 impl RoundTrip<'_> {
     /// Reads while it writes, because the response may arrive before the request is complete.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<ParsedResponse, SendError>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<ParsedResponse, RequestError>> {
         if !self.is_written && self.write_error.is_none() {
             match self.poll_write(context) {
                 Poll::Ready(Ok(())) => self.is_written = true,
@@ -125,7 +127,7 @@ impl RoundTrip<'_> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    fn connection_error(&mut self, error: io::Error) -> SendError {
-        SendError::Broken(self.write_error.take().unwrap_or(error))
+    fn connection_error(&mut self, error: io::Error) -> RequestError {
+        RequestError::Broken(self.write_error.take().unwrap_or(error))
     }
 }

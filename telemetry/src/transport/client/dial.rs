@@ -8,23 +8,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::tls::Tls;
-use super::{SendError, tunnel};
+use super::{RequestError, tunnel};
 use crate::config::{Endpoint, Proxy};
 
 /// The byte stream of a connection, with or without TLS.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub(crate) trait IoStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> IoStream for T {}
 
 /// A new connection.
 pub(crate) struct RawConnection {
-    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) stream: Box<dyn IoStream>,
     /// A second handle of the socket, outside the runtime. After a freeze the runtime has not yet
     /// been notified of the bytes that arrived meanwhile.
     pub(super) socket: std::net::TcpStream,
 }
 
 /// The future of [`Dialer::dial`].
-type DialFuture<'a> = Pin<Box<dyn Future<Output = Result<RawConnection, SendError>> + Send + 'a>>;
+type DialFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<RawConnection, RequestError>> + Send + 'a>>;
 
 /// Opens connections to one endpoint. Cheap to create: the TLS configuration is set up by the first
 /// connection.
@@ -44,20 +45,22 @@ impl Dialer {
         Box::pin(self.dial_unboxed())
     }
 
-    async fn dial_unboxed(&self) -> Result<RawConnection, SendError> {
+    async fn dial_unboxed(&self) -> Result<RawConnection, RequestError> {
         let tcp = match &self.proxy {
-            None => connect(&self.endpoint).await.map_err(SendError::Connect)?,
+            None => connect(&self.endpoint)
+                .await
+                .map_err(RequestError::Connect)?,
             Some(proxy) => connect(&proxy.endpoint)
                 .await
-                .map_err(|error| SendError::ConnectProxy(proxy.endpoint.authority(), error))?,
+                .map_err(|error| RequestError::ConnectProxy(proxy.endpoint.authority(), error))?,
         };
         // Each request is written in one go, so Nagle's algorithm would only delay it.
-        tcp.set_nodelay(true).map_err(SendError::Connect)?;
-        let (tcp, socket) = duplicate(tcp).map_err(SendError::Connect)?;
+        tcp.set_nodelay(true).map_err(RequestError::Connect)?;
+        let (tcp, socket) = duplicate(tcp).map_err(RequestError::Connect)?;
         if let Some(proxy) = &self.proxy {
             tunnel::open(&tcp, proxy, &self.endpoint).await?;
         }
-        let stream: Box<dyn Stream> = if self.endpoint.tls {
+        let stream: Box<dyn IoStream> = if self.endpoint.tls {
             Box::new(self.tls.connect(&self.endpoint.host, tcp).await?)
         } else {
             Box::new(tcp)

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use http::{StatusCode, header};
 
-use super::SendError;
+use super::RequestError;
 use super::retry_after::RetryAfter;
 
 /// Maximum length of a response. Collectors send a few bytes, so a longer response does not come
@@ -19,7 +19,7 @@ const MAX_LOGGED_VALUE: usize = 200;
 
 /// A response. The body may be incomplete: for a rejection the status is enough.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Response {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Result<Bytes, IncompleteBody>,
     /// `Content-Type`; `None` for an empty body, so that the usual response needs no allocation.
@@ -57,7 +57,7 @@ pub(super) enum EndOfStream {
 /// A complete response, and the state of its connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ParsedResponse {
-    pub(super) response: Response,
+    pub(super) response: HttpResponse,
     /// True if the connection can carry another request: it is open, and no unexpected bytes follow
     /// the response.
     pub(super) is_reusable: bool,
@@ -87,10 +87,10 @@ struct ResponseHead<'a> {
 pub(super) fn parse(
     received: &[u8],
     end: Option<EndOfStream>,
-) -> Result<Option<ParsedResponse>, SendError> {
+) -> Result<Option<ParsedResponse>, RequestError> {
     let Some((head, rest)) = final_head(received)? else {
         return if is_too_long(received) {
-            Err(SendError::ResponseTooLong)
+            Err(RequestError::ResponseTooLong)
         } else {
             Ok(None)
         };
@@ -110,7 +110,7 @@ pub(super) fn parse(
     let body = complete.map(|(body, _)| body);
     let is_empty = matches!(&body, Ok(body) if body.is_empty());
     let content_type = head.content_type.filter(|_| !is_empty);
-    let response = Response {
+    let response = HttpResponse {
         status: head.status,
         body,
         content_type: content_type.map(printable_value),
@@ -126,7 +126,7 @@ pub(super) fn parse(
 }
 
 /// Returns the status of a response whose head is complete, and the bytes after the head.
-pub(super) fn status(received: &[u8]) -> Result<Option<(StatusCode, &[u8])>, SendError> {
+pub(super) fn status(received: &[u8]) -> Result<Option<(StatusCode, &[u8])>, RequestError> {
     let head = final_head(received)?;
     Ok(head.map(|(head, rest)| (head.status, rest)))
 }
@@ -189,7 +189,7 @@ fn strip_secrets(url: &[u8]) -> Vec<u8> {
 
 /// Returns the head of the final response and the bytes after it. Informational responses (`100
 /// Continue`) precede it.
-fn final_head(mut received: &[u8]) -> Result<Option<(ResponseHead<'_>, &[u8])>, SendError> {
+fn final_head(mut received: &[u8]) -> Result<Option<(ResponseHead<'_>, &[u8])>, RequestError> {
     while let Some(head) = parse_head(received)? {
         received = &received[head.length..];
         if !head.status.is_informational() {
@@ -199,7 +199,7 @@ fn final_head(mut received: &[u8]) -> Result<Option<(ResponseHead<'_>, &[u8])>, 
     Ok(None)
 }
 
-fn parse_head(received: &[u8]) -> Result<Option<ResponseHead<'_>>, SendError> {
+fn parse_head(received: &[u8]) -> Result<Option<ResponseHead<'_>>, RequestError> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -211,9 +211,9 @@ fn parse_head(received: &[u8]) -> Result<Option<ResponseHead<'_>>, SendError> {
         Ok(httparse::Status::Complete(length)) => (length, Ok(())),
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => (received.len(), Err(IncompleteBody::Malformed)),
-        Err(error) => return Err(SendError::Malformed(error)),
+        Err(error) => return Err(RequestError::Malformed(error)),
     };
-    let malformed = SendError::Malformed(httparse::Error::Status);
+    let malformed = RequestError::Malformed(httparse::Error::Status);
     let status = response
         .code
         .and_then(|code| StatusCode::from_u16(code).ok());

@@ -32,10 +32,13 @@ fn soon() -> Instant {
     Instant::now() + LONG
 }
 
-async fn client(headers: &HeaderMap) -> (TcpListener, Client) {
+async fn client(headers: &HeaderMap) -> (TcpListener, HttpClient) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (listener, Client::new(endpoint(address), headers.clone()))
+    (
+        listener,
+        HttpClient::new(endpoint(address), headers.clone()),
+    )
 }
 
 fn endpoint(address: SocketAddr) -> Endpoint {
@@ -116,7 +119,7 @@ async fn a_new_connection_that_the_peer_closes_is_an_error() {
         read_head(&mut peer).await;
     };
     let ((), response) = both(peer, client.send(Method::POST, &[], body(3), soon())).await;
-    assert!(matches!(response, Err(SendError::Broken(_))));
+    assert!(matches!(response, Err(RequestError::Broken(_))));
 }
 
 #[tokio::test]
@@ -186,7 +189,7 @@ fn protobuf() -> HeaderMap {
 }
 
 /// Sends this number of concurrent requests, without a body.
-fn send_concurrently(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> {
+fn send_concurrently(client: &Arc<HttpClient>, requests: usize) -> Vec<JoinHandle<bool>> {
     let send = |_| {
         let client = Arc::clone(client);
         tokio::spawn(async move {
@@ -200,7 +203,7 @@ fn send_concurrently(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_requests_share_the_idle_connections() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let mut client = Client::new(endpoint(collector.address()), protobuf());
+    let mut client = HttpClient::new(endpoint(collector.address()), protobuf());
     // No request gives up waiting for a connection, even on a slow machine.
     client.idle_wait = LONG;
     for request in send_concurrently(&Arc::new(client), 100) {
@@ -214,7 +217,7 @@ async fn hanging_requests_delay_others_only_for_the_idle_wait() {
     let collector = TestCollector::start(Behaviour::script(&[Answer::Hang; MAX_KEPT_CONNECTIONS]))
         .await
         .unwrap();
-    let client = Arc::new(Client::new(endpoint(collector.address()), protobuf()));
+    let client = Arc::new(HttpClient::new(endpoint(collector.address()), protobuf()));
     let hanging = send_concurrently(&client, MAX_KEPT_CONNECTIONS);
     let all_hang = async {
         while collector.request_count() < MAX_KEPT_CONNECTIONS {

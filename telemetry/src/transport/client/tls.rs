@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::ring as algorithm;
 
-use super::SendError;
+use super::RequestError;
 use crate::config::Certificates;
 
 /// The protocol inside TLS, negotiated with ALPN.
@@ -66,17 +66,20 @@ impl Tls {
         &self,
         host: &str,
         tcp: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, SendError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| SendError::ServerName)?;
+    ) -> Result<TlsStream<TcpStream>, RequestError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| RequestError::ServerName)?;
         let connector = match self.connector.get() {
             Some(connector) => connector,
             None => {
-                let config = self.config().map_err(SendError::Tls)?;
+                let config = self.config().map_err(RequestError::Tls)?;
                 self.connector
                     .get_or_init(|| TlsConnector::from(Arc::new(config)))
             }
         };
-        connector.connect(name, tcp).await.map_err(SendError::Tls)
+        connector
+            .connect(name, tcp)
+            .await
+            .map_err(RequestError::Tls)
     }
 
     fn config(&self) -> io::Result<ClientConfig> {
@@ -122,7 +125,7 @@ fn provider() -> CryptoProvider {
         cipher_suites: CIPHER_SUITES.to_vec(),
         kx_groups: KEY_EXCHANGE_GROUPS.to_vec(),
         signature_verification_algorithms: SIGNATURE_ALGORITHMS,
-        secure_random: &SystemRandom,
+        secure_random: &RingRandom,
         key_provider: &ClientKeys,
     }
 }
@@ -195,9 +198,9 @@ static SIGNATURE_ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorith
 
 /// Random numbers of the operating system.
 #[derive(Debug)]
-struct SystemRandom;
+struct RingRandom;
 
-impl SecureRandom for SystemRandom {
+impl SecureRandom for RingRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
         let random = ring::rand::SystemRandom::new();
         ring::rand::SecureRandom::fill(&random, bytes).map_err(|_| GetRandomFailed)

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use super::SendError;
+use super::RequestError;
 use super::response::{self, MAX_RESPONSE};
 use crate::config::{Endpoint, Proxy};
 
@@ -17,16 +17,20 @@ pub(super) async fn open(
     tcp: &TcpStream,
     proxy: &Proxy,
     endpoint: &Endpoint,
-) -> Result<(), SendError> {
+) -> Result<(), RequestError> {
     write(tcp, &request(proxy, endpoint))
         .await
-        .map_err(SendError::Broken)?;
-    let malformed = || SendError::ProxyMalformed(proxy.endpoint.authority());
+        .map_err(RequestError::Broken)?;
+    let malformed = || RequestError::ProxyMalformed(proxy.endpoint.authority());
     let mut received = Vec::new();
     loop {
-        if read(tcp, &mut received).await.map_err(SendError::Broken)? == 0 {
+        if read(tcp, &mut received)
+            .await
+            .map_err(RequestError::Broken)?
+            == 0
+        {
             let end = io::ErrorKind::UnexpectedEof.into();
-            return Err(SendError::Broken(end));
+            return Err(RequestError::Broken(end));
         }
         let response = response::status(&received).map_err(|_| malformed())?;
         match response {
@@ -35,7 +39,7 @@ pub(super) async fn open(
             Some((status, _)) if status.is_success() => return Err(malformed()),
             Some((status, _)) => {
                 let proxy = proxy.endpoint.authority();
-                return Err(SendError::ProxyRefused(proxy, status));
+                return Err(RequestError::ProxyRefused(proxy, status));
             }
             None if received.len() > MAX_RESPONSE => return Err(malformed()),
             None => {}

@@ -13,9 +13,9 @@ use crate::transport::client::BufList;
 pub(super) const PREFIX_BYTES: usize = 5;
 
 /// The body of a request: the prefix and the message, in buffers that are not copied.
-pub(super) struct Message(BufList);
+pub(super) struct LengthPrefixedMessage(BufList);
 
-impl Message {
+impl LengthPrefixedMessage {
     pub(super) fn new(mut message: BufList, is_compressed: bool) -> Self {
         // Requests are a thousandth of the maximum.
         let length = u32::try_from(message.remaining()).unwrap_or(u32::MAX);
@@ -27,7 +27,7 @@ impl Message {
     }
 }
 
-impl Body for Message {
+impl Body for LengthPrefixedMessage {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -10,7 +10,7 @@ use hyper::body::{Body as _, Incoming};
 use super::message;
 use super::status::CallStatus;
 use crate::otlp::PartialSuccess;
-use crate::transport::client::{MAX_RESPONSE, SendError};
+use crate::transport::client::{MAX_RESPONSE, RequestError};
 use crate::transport::status::ResponseClass;
 use crate::transport::wrong_endpoint::{EndpointHint, UnexpectedResponse, WrongEndpoint};
 use crate::transport::{ResponseStatus, TransportError};
@@ -25,7 +25,7 @@ pub(super) struct GrpcResponse {
 }
 
 impl GrpcResponse {
-    pub(super) async fn read(response: Response<Incoming>) -> Result<Self, SendError> {
+    pub(super) async fn read(response: Response<Incoming>) -> Result<Self, RequestError> {
         let (head, mut incoming) = response.into_parts();
         let mut body = BytesMut::new();
         let mut trailers = None;
@@ -33,7 +33,7 @@ impl GrpcResponse {
         {
             match frame.map_err(super::connection_error)?.into_data() {
                 Ok(data) if body.len() + data.len() > MAX_RESPONSE => {
-                    return Err(SendError::ResponseTooLong);
+                    return Err(RequestError::ResponseTooLong);
                 }
                 Ok(data) => body.extend_from_slice(&data),
                 Err(other) => trailers = other.into_trailers().ok(),
@@ -76,14 +76,14 @@ impl GrpcResponse {
         }
     }
 
-    fn call_status(&self, sent: &HeaderMap) -> Result<CallStatus, SendError> {
+    fn call_status(&self, sent: &HeaderMap) -> Result<CallStatus, RequestError> {
         let trailers = self.trailers.as_ref();
         let found = trailers.and_then(|trailers| CallStatus::read(trailers, sent));
         // A response without a message has its status in the headers ("Trailers-Only").
         let found = found.or_else(|| CallStatus::read(&self.headers, sent));
         match found {
             Some(status) => Ok(status),
-            None if self.status == StatusCode::OK => Err(SendError::NotGrpc),
+            None if self.status == StatusCode::OK => Err(RequestError::NotGrpc),
             None => Ok(CallStatus::from_http(self.status)),
         }
     }

@@ -32,7 +32,7 @@ fn trusting(authority: &CertificateAuthority, client: Option<ClientIdentity>) ->
 }
 
 fn is_tls(outcome: &Result<PartialSuccess, TransportError>) -> bool {
-    matches!(outcome, Err(TransportError::Send(SendError::Tls(_))))
+    matches!(outcome, Err(TransportError::Send(RequestError::Tls(_))))
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn unusable_authorities_and_the_key_of_another_certificate_are_errors() {
         (trusting(&authority, Some(identity)), "KeyMismatch"),
     ] {
         let outcome = send(Protocol::HttpProtobuf, (&authority, false), certificates).await;
-        let Err(TransportError::Send(SendError::Tls(error))) = outcome else {
+        let Err(TransportError::Send(RequestError::Tls(error))) = outcome else {
             panic!("{expected}: {outcome:?}")
         };
         assert!(error.to_string().contains(expected), "{error}");

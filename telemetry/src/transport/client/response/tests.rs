@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn parse_open(received: &str) -> Result<Option<ParsedResponse>, SendError> {
+fn parse_open(received: &str) -> Result<Option<ParsedResponse>, RequestError> {
     parse(received.as_bytes(), None)
 }
 
 fn response(status: u16, body: &'static str, is_reusable: bool) -> ParsedResponse {
     ParsedResponse {
-        response: Response {
+        response: HttpResponse {
             status: StatusCode::from_u16(status).unwrap(),
             body: Ok(Bytes::from_static(body.as_bytes())),
             content_type: None,
@@ -114,7 +114,7 @@ fn bytes_that_are_not_http_are_an_error() {
     for received in ["SSH-2.0-x\r\n", "HTTP/1.1 99 OK\r\n\r\n"] {
         let error = parse_open(received).unwrap_err();
         assert!(
-            matches!(error, SendError::Malformed(_)),
+            matches!(error, RequestError::Malformed(_)),
             "{received:?}: {error}"
         );
     }
@@ -216,7 +216,7 @@ fn a_body_has_a_content_type_and_a_redirect_a_location_without_keys() {
 fn a_head_without_an_end_is_too_long() {
     let received = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(MAX_RESPONSE));
     let error = parse_open(&received).unwrap_err();
-    assert!(matches!(error, SendError::ResponseTooLong), "{error}");
+    assert!(matches!(error, RequestError::ResponseTooLong), "{error}");
 }
 
 proptest! {

@@ -12,7 +12,7 @@ const STALE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstale";
 const TIMED_OUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-async fn get(client: &Client) -> Result<Response, SendError> {
+async fn get(client: &HttpClient) -> Result<HttpResponse, RequestError> {
     client
         .send(Method::GET, &[], BufList::default(), soon())
         .await
@@ -28,7 +28,7 @@ async fn respond(peer: &mut TcpStream, bytes: &[u8]) {
 /// the next response.
 async fn get_after_freeze(meanwhile: &'static [u8]) -> Bytes {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = Client::new(endpoint(listener.local_addr().unwrap()), HeaderMap::new());
+    let client = HttpClient::new(endpoint(listener.local_addr().unwrap()), HeaderMap::new());
     let (freeze, frozen) = mpsc::channel();
     let (thaw, thawed) = mpsc::channel();
     // The thread is not joined, because it waits for a new connection that may never come.
@@ -101,7 +101,7 @@ async fn after_a_timeout_no_idle_connection_is_used() {
     assert_eq!(client.idle().len(), MAX_KEPT_CONNECTIONS);
     let now = Instant::now();
     let timed_out = client.send(Method::GET, &[], BufList::default(), now);
-    assert!(matches!(timed_out.await, Err(SendError::Timeout)));
+    assert!(matches!(timed_out.await, Err(RequestError::Timeout)));
     assert!(client.idle().is_empty());
     let peer = async { respond(&mut accept(&listener).await, FRESH).await };
     let ((), response) = both(peer, get(&client)).await;

@@ -94,7 +94,7 @@ async fn connect(
     let tcp = TcpStream::connect(address).await?;
     let mut stream = match tls.connect(host, tcp).await {
         Ok(stream) => stream,
-        Err(SendError::Tls(error)) => return Err(error),
+        Err(RequestError::Tls(error)) => return Err(error),
         Err(other) => panic!("{other}"),
     };
     stream.write_all(&[7]).await?;
