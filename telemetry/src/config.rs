@@ -27,7 +27,7 @@ pub(crate) use certificates::Certificates;
 pub(crate) use certificates::ClientIdentity;
 pub(crate) use endpoint::{DefaultScheme, Endpoint};
 pub(crate) use metrics::TemporalityPreference;
-pub(crate) use otlp::{Compression, Export, Otlp, Protocol, header_list};
+pub(crate) use otlp::{Export, Otlp, OtlpCompression, OtlpProtocol, header_list};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use proxy::Proxy;
 pub(crate) use reader::Problem;

@@ -7,7 +7,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 
 use self::wrong_endpoint::{EndpointHint, UnexpectedResponse};
-use crate::config::{Compression, Otlp, Protocol};
+use crate::config::{Otlp, OtlpCompression, OtlpProtocol};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::transport::client::{
     ApplicationProtocol, BufList, Dialer, HttpClient, IncompleteBody, RequestError, Tls,
@@ -89,7 +89,7 @@ pub(crate) type SendFuture<'a> =
 #[derive(Debug)]
 pub(crate) struct Transport {
     client: ProtocolClient,
-    compression: Compression,
+    compression: OtlpCompression,
     timeout: Duration,
     hint: EndpointHint,
 }
@@ -111,12 +111,12 @@ impl Transport {
             tls: Tls::new(otlp.certificates.clone(), protocol),
         };
         let client = match otlp.protocol {
-            Protocol::HttpProtobuf => {
+            OtlpProtocol::HttpProtobuf => {
                 let dialer = dialer(ApplicationProtocol::Http1);
                 ProtocolClient::Http(HttpClient::from_dialer(dialer, HeaderMap::new()))
             }
             #[cfg(feature = "grpc")]
-            Protocol::Grpc => {
+            OtlpProtocol::Grpc => {
                 let dialer = dialer(ApplicationProtocol::Http2);
                 ProtocolClient::Grpc(grpc::GrpcClient::new(signal, dialer))
             }
@@ -134,7 +134,7 @@ impl Transport {
     /// Sets headers for all further requests. They replace headers of the same name, except those
     /// that the protocol itself sets.
     pub(crate) fn set_headers(&self, mut headers: HeaderMap) {
-        let is_compressed = self.compression == Compression::Gzip;
+        let is_compressed = self.compression == OtlpCompression::Gzip;
         let (name, user_agent) = USER_AGENT;
         headers.insert(name, user_agent);
         match &self.client {
@@ -170,7 +170,7 @@ impl Transport {
         deadline: Instant,
     ) -> Result<PartialSuccess, TransportError> {
         let deadline = deadline.min(self.request_deadline());
-        let is_compressed = self.compression == Compression::Gzip;
+        let is_compressed = self.compression == OtlpCompression::Gzip;
         if is_compressed {
             let compressed = timeout_at(deadline, gzip::compress(request)).await;
             let compressed = compressed.map_err(|_| RequestError::Timeout)?;

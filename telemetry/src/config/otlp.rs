@@ -59,28 +59,28 @@ struct Exporters {
 pub(crate) struct Otlp {
     /// For HTTP with the path of the signal, for gRPC without a path.
     pub(crate) endpoint: Endpoint,
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: OtlpProtocol,
     /// Headers of every request. The values may be keys and are never logged.
     pub(crate) headers: HeaderMap,
     /// Proxy for connections to the endpoint; `None` means a direct connection.
     pub(crate) proxy: Option<Proxy>,
     /// Time limit of one request.
     pub(crate) timeout: Duration,
-    pub(crate) compression: Compression,
+    pub(crate) compression: OtlpCompression,
     /// Trusted authorities and client certificate for endpoints with TLS.
     pub(crate) certificates: Certificates,
 }
 
 /// The protocol that carries OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub(crate) enum OtlpProtocol {
     HttpProtobuf,
     #[cfg(feature = "grpc")]
     Grpc,
 }
 
 /// The value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
-impl fmt::Display for Protocol {
+impl fmt::Display for OtlpProtocol {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::HttpProtobuf => "http/protobuf",
@@ -92,13 +92,13 @@ impl fmt::Display for Protocol {
 
 /// Compression of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
+pub(crate) enum OtlpCompression {
     None,
     Gzip,
 }
 
 /// The value of `OTEL_EXPORTER_OTLP_COMPRESSION`.
-impl fmt::Display for Compression {
+impl fmt::Display for OtlpCompression {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::None => "none",
@@ -240,11 +240,14 @@ fn timeout(reader: &mut Reader<'_>, names: &VariableNames) -> Duration {
     }
 }
 
-fn compression(reader: &mut Reader<'_>, names: &VariableNames) -> Compression {
-    let choices = [("none", Compression::None), ("gzip", Compression::Gzip)];
+fn compression(reader: &mut Reader<'_>, names: &VariableNames) -> OtlpCompression {
+    let choices = [
+        ("none", OtlpCompression::None),
+        ("gzip", OtlpCompression::Gzip),
+    ];
     reader
         .first_choice(names.compression, "gzip or none", &choices)
-        .unwrap_or(Compression::None)
+        .unwrap_or(OtlpCompression::None)
 }
 
 /// Names of one signal's variables. A pair holds the variable of the signal and the one for all

@@ -18,7 +18,7 @@ fn the_defaults_match_the_documentation() {
     let otlp = config.traces.otlp().unwrap();
     assert_eq!(otlp.endpoint.to_string(), "http://localhost:4318/v1/traces");
     assert_eq!(otlp.timeout, Duration::from_secs(10));
-    assert_eq!(otlp.compression, Compression::None);
+    assert_eq!(otlp.compression, OtlpCompression::None);
     assert!(otlp.headers.is_empty());
     assert!(config.spill);
     assert_eq!(config.spill_line_bytes, 16_383);

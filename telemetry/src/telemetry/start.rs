@@ -6,7 +6,7 @@ use std::time::Duration;
 use opentelemetry_sdk::Resource;
 use tracing::{field, info};
 
-use crate::config::{Compression, Config, Export, Otlp, Protocol};
+use crate::config::{Config, Export, Otlp, OtlpCompression, OtlpProtocol};
 use crate::otlp::Signal;
 
 /// Logs the effective configuration in one line, without secrets. It shows why nothing arrives at a
@@ -76,8 +76,8 @@ fn exporters(config: &Config) -> ([String; 3], Option<ConnectionConfig>) {
 struct ConnectionConfig {
     /// Without the signal's path, so that it can be the same for all signals.
     endpoint: String,
-    protocol: Protocol,
-    compression: Compression,
+    protocol: OtlpProtocol,
+    compression: OtlpCompression,
     header_names: Vec<String>,
     /// Shown without credentials.
     proxy: Option<String>,

@@ -28,14 +28,14 @@ pub(super) fn soon() -> Instant {
     Instant::now() + LONG
 }
 
-pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
+pub(super) fn otlp(url: &str, protocol: OtlpProtocol) -> Otlp {
     Otlp {
         proxy: None,
         endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
         protocol,
         headers: HeaderMap::new(),
         timeout: LONG,
-        compression: Compression::None,
+        compression: OtlpCompression::None,
         certificates: Default::default(),
     }
 }
@@ -82,7 +82,7 @@ async fn exchange(
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-    let mut otlp = otlp(&url, Protocol::HttpProtobuf);
+    let mut otlp = otlp(&url, OtlpProtocol::HttpProtobuf);
     change(&mut otlp);
     let transport = Transport::new(Signal::Traces, &otlp);
     let count = requests.len();
@@ -166,7 +166,7 @@ async fn a_compressed_request_has_a_content_encoding_and_decompresses_to_the_ori
         let mut request = BufList::default();
         pieces.iter().for_each(|piece| request.push(piece.clone()));
         let length = request.remaining();
-        let change = |otlp: &mut Otlp| otlp.compression = Compression::Gzip;
+        let change = |otlp: &mut Otlp| otlp.compression = OtlpCompression::Gzip;
         let response = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
         let (received, outcomes) = exchange(change, vec![request], response).await;
         let (head, body) = &received[0];
@@ -249,7 +249,7 @@ async fn a_status_determines_whether_and_when_a_request_is_retryable() {
 
 #[tokio::test]
 async fn a_timeout_that_overflows_the_clock_is_limited() {
-    let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
+    let mut otlp = otlp("http://127.0.0.1:9", OtlpProtocol::HttpProtobuf);
     otlp.timeout = Duration::MAX;
     let transport = Transport::new(Signal::Traces, &otlp);
     assert!(transport.request_deadline() > soon());
@@ -260,8 +260,8 @@ async fn a_timeout_that_overflows_the_clock_is_limited() {
 
 #[tokio::test]
 async fn compression_times_out_at_the_deadline() {
-    let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
-    otlp.compression = Compression::Gzip;
+    let mut otlp = otlp("http://127.0.0.1:9", OtlpProtocol::HttpProtobuf);
+    otlp.compression = OtlpCompression::Gzip;
     let transport = Transport::new(Signal::Traces, &otlp);
     let mut request = BufList::default();
     request.push(vec![b'x'; 64 * 1024 * 1024].into());
@@ -288,11 +288,11 @@ fn debug_output_contains_no_key() {
 }
 
 /// The protocols that are compiled in.
-pub(super) fn protocols() -> impl Iterator<Item = Protocol> {
+pub(super) fn protocols() -> impl Iterator<Item = OtlpProtocol> {
     [
-        Protocol::HttpProtobuf,
+        OtlpProtocol::HttpProtobuf,
         #[cfg(feature = "grpc")]
-        Protocol::Grpc,
+        OtlpProtocol::Grpc,
     ]
     .into_iter()
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use ::http::StatusCode;
 
 use super::ResponseStatus;
-use crate::config::{Endpoint, Protocol};
+use crate::config::{Endpoint, OtlpProtocol};
 use crate::otlp::Signal;
 use crate::transport::client::RequestError;
 
@@ -77,11 +77,11 @@ pub(super) enum EndpointHint {
 }
 
 impl EndpointHint {
-    pub(super) fn new(signal: Signal, protocol: Protocol, endpoint: &Endpoint) -> Self {
+    pub(super) fn new(signal: Signal, protocol: OtlpProtocol, endpoint: &Endpoint) -> Self {
         match protocol {
-            Protocol::HttpProtobuf => Self::from_path(signal, &endpoint.path),
+            OtlpProtocol::HttpProtobuf => Self::from_path(signal, &endpoint.path),
             #[cfg(feature = "grpc")]
-            Protocol::Grpc => Self::Grpc,
+            OtlpProtocol::Grpc => Self::Grpc,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Endpoint and protocol of a signal's collector. Each can imply the other.
 
-use super::{NOTHING_IS_EXPORTED, Protocol, VariableNames};
+use super::{NOTHING_IS_EXPORTED, OtlpProtocol, VariableNames};
 use crate::config::reader::{ProblemRecorded, Reader};
 use crate::config::{DefaultScheme, Endpoint};
 use crate::otlp::Signal;
@@ -51,7 +51,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     signal: Signal,
     names: &VariableNames,
-) -> Option<(Endpoint, Protocol)> {
+) -> Option<(Endpoint, OtlpProtocol)> {
     // Both are read before a failure is returned, so that the first start reports every problem.
     let stated = reader.first_choice(names.protocol, PROTOCOL_FORM, PROTOCOLS);
     let configured = configured_endpoint(reader, names).ok()?;
@@ -112,11 +112,11 @@ fn configured_endpoint(
 
 impl WireProtocol {
     /// Returns `None` if this build does not support the protocol.
-    const fn protocol(self) -> Option<Protocol> {
+    const fn protocol(self) -> Option<OtlpProtocol> {
         match self {
-            Self::Http => Some(Protocol::HttpProtobuf),
+            Self::Http => Some(OtlpProtocol::HttpProtobuf),
             #[cfg(feature = "grpc")]
-            Self::Grpc => Some(Protocol::Grpc),
+            Self::Grpc => Some(OtlpProtocol::Grpc),
             #[cfg(not(feature = "grpc"))]
             Self::Grpc => None,
         }

@@ -113,7 +113,7 @@ fn an_invalid_value_for_a_signal_leaves_the_general_one_in_effect() {
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2s"),
     ]);
     let traces = signal_otlp(&config, Signal::Traces);
-    assert_eq!(traces.compression, Compression::Gzip);
+    assert_eq!(traces.compression, OtlpCompression::Gzip);
     assert_eq!(traces.timeout, Duration::from_secs(2));
     assert_eq!(problems.len(), 2, "{problems:?}");
     for problem in problems {
@@ -143,9 +143,9 @@ fn the_variable_of_a_signal_takes_precedence_over_the_general_one() {
             let seconds = if is_own { 3 } else { 2 };
             assert_eq!(otlp.timeout, Duration::from_secs(seconds), "{own}");
             let expected = if is_own {
-                Compression::None
+                OtlpCompression::None
             } else {
-                Compression::Gzip
+                OtlpCompression::Gzip
             };
             assert_eq!(otlp.compression, expected, "{own}");
             let expected = if is_own { "own" } else { "general" };

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tokio::time::timeout;
 
 use super::*;
-use crate::config::{Compression, Protocol};
+use crate::config::{OtlpCompression, OtlpProtocol};
 use crate::otlp::PartialSuccess;
 use crate::transport::tests::grpc_server::{GrpcServer, Reply};
 use crate::transport::tests::{LONG, key, otlp, request, soon};
@@ -25,7 +25,7 @@ const WARNING: &[u8] = b"\x0a\x08\x12\x06answer";
 
 fn transport(server: &GrpcServer) -> Transport {
     let url = format!("http://{}", server.address);
-    Transport::new(Signal::Metrics, &otlp(&url, Protocol::Grpc))
+    Transport::new(Signal::Metrics, &otlp(&url, OtlpProtocol::Grpc))
 }
 
 async fn send(transport: &Transport) -> Result<PartialSuccess, TransportError> {
@@ -60,7 +60,7 @@ async fn a_call_is_a_length_prefixed_message_for_the_service_of_the_signal() {
 #[tokio::test]
 async fn calls_have_the_configured_or_renewed_headers_except_reserved_ones() {
     let server = GrpcServer::start(&[]).await;
-    let mut otlp = otlp(&format!("http://{}", server.address), Protocol::Grpc);
+    let mut otlp = otlp(&format!("http://{}", server.address), OtlpProtocol::Grpc);
     otlp.headers.extend([key("Bearer old")]);
     for (name, value) in [
         ("x-team", "a"),
@@ -95,8 +95,8 @@ async fn calls_have_the_configured_or_renewed_headers_except_reserved_ones() {
 #[tokio::test]
 async fn a_compressed_message_has_an_encoding_and_decompresses_to_the_original() {
     let server = GrpcServer::start(&[]).await;
-    let mut otlp = otlp(&format!("http://{}", server.address), Protocol::Grpc);
-    otlp.compression = Compression::Gzip;
+    let mut otlp = otlp(&format!("http://{}", server.address), OtlpProtocol::Grpc);
+    otlp.compression = OtlpCompression::Gzip;
     let transport = Transport::new(Signal::Traces, &otlp);
     let spans = vec![b'x'; LONG_MESSAGE];
     let mut message = BufList::default();
@@ -245,7 +245,7 @@ fn calls_work_on_every_runtime_and_from_every_task() {
 async fn pings_detect_a_vanished_peer_between_calls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let mut transport = Transport::new(Signal::Traces, &otlp(&url, Protocol::Grpc));
+    let mut transport = Transport::new(Signal::Traces, &otlp(&url, OtlpProtocol::Grpc));
     let ProtocolClient::Grpc(client) = &mut transport.client else {
         unreachable!()
     };

@@ -128,7 +128,7 @@ impl RunningPeer {
         running
     }
 
-    async fn start(peer: Peer, protocol: Protocol) -> Self {
+    async fn start(peer: Peer, protocol: OtlpProtocol) -> Self {
         match peer {
             Peer::NeverResponds => Self::accept("http", |stream| Box::pin(read_only(stream))).await,
             Peer::NeverReads => Self::accept("http", |stream| Box::pin(hold(stream))).await,
@@ -188,11 +188,11 @@ async fn respond(mut stream: TcpStream, bytes: &[u8]) {
 }
 
 /// Sends a header or settings frames without an end.
-async fn send_endlessly(mut stream: TcpStream, protocol: Protocol) {
+async fn send_endlessly(mut stream: TcpStream, protocol: OtlpProtocol) {
     let (begin, again): (&[u8], &[u8]) = match protocol {
-        Protocol::HttpProtobuf => (b"HTTP/1.1 200 OK\r\nx: ", b"y"),
+        OtlpProtocol::HttpProtobuf => (b"HTTP/1.1 200 OK\r\nx: ", b"y"),
         #[cfg(feature = "grpc")]
-        Protocol::Grpc => (b"\0\0\0\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0"),
+        OtlpProtocol::Grpc => (b"\0\0\0\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0"),
     };
     for byte in begin.iter().chain(again.iter().cycle()) {
         if stream.write_all(&[*byte]).await.is_err() {
@@ -203,7 +203,7 @@ async fn send_endlessly(mut stream: TcpStream, protocol: Protocol) {
 }
 
 /// Sends a request to a peer and describes the outcome. Panics if the request takes too long.
-async fn send(peer: Peer, protocol: Protocol) -> String {
+async fn send(peer: Peer, protocol: OtlpProtocol) -> String {
     let running = RunningPeer::start(peer, protocol).await;
     let transport = Transport::new(Signal::Traces, &otlp(&running.url, protocol));
     let mut request = BufList::default();
@@ -260,7 +260,7 @@ async fn an_http_request_ends_at_its_deadline_for_every_peer() {
         (Peer::NoHandshake, "no TLS"),
     ] {
         assert_eq!(
-            send(peer, Protocol::HttpProtobuf).await,
+            send(peer, OtlpProtocol::HttpProtobuf).await,
             expected,
             "{peer:?}"
         );
@@ -290,7 +290,7 @@ async fn a_grpc_call_ends_at_its_deadline_for_every_peer() {
         (Peer::HangingHandshake, "timeout"),
         (Peer::NoHandshake, "no TLS"),
     ] {
-        assert_eq!(send(peer, Protocol::Grpc).await, expected, "{peer:?}");
+        assert_eq!(send(peer, OtlpProtocol::Grpc).await, expected, "{peer:?}");
     }
 }
 

@@ -45,15 +45,15 @@ async fn a_request_logs_nothing_except_in_the_http_2_library() {
         transport.send(request(&[b"x"]), soon()).await.unwrap();
         let crates = crates.0.lock().unwrap();
         let allowed: &[&str] = match protocol {
-            Protocol::HttpProtobuf => &[],
+            OtlpProtocol::HttpProtobuf => &[],
             #[cfg(feature = "grpc")]
-            Protocol::Grpc => &["h2"],
+            OtlpProtocol::Grpc => &["h2"],
         };
         assert!(
             crates.iter().all(|name| allowed.contains(&name.as_str())),
             "{protocol:?}: {crates:?}"
         );
         #[cfg(feature = "grpc")]
-        assert!(protocol != Protocol::Grpc || crates.contains("h2"));
+        assert!(protocol != OtlpProtocol::Grpc || crates.contains("h2"));
     }
 }

@@ -57,7 +57,10 @@ async fn tunnel(mut client: TcpStream, response: &'static str, heads: Arc<Mutex<
 }
 
 /// Sends a request to a collector with TLS through a proxy. Also returns the collector's address.
-async fn send(protocol: Protocol, proxy: &str) -> (String, Result<PartialSuccess, TransportError>) {
+async fn send(
+    protocol: OtlpProtocol,
+    proxy: &str,
+) -> (String, Result<PartialSuccess, TransportError>) {
     let authority = CertificateAuthority::new();
     let (address, _server) = authority.collector(protocol, false).await;
     let mut otlp = otlp(&format!("https://{address}/v1/traces"), protocol);
@@ -101,7 +104,7 @@ async fn the_error_names_a_proxy_that_opens_no_tunnel() {
         ),
     ] {
         let proxy = FakeProxy::start(response).await;
-        let (_, outcome) = send(Protocol::HttpProtobuf, &proxy.url).await;
+        let (_, outcome) = send(OtlpProtocol::HttpProtobuf, &proxy.url).await;
         let error = ErrorChain(&outcome.unwrap_err()).to_text();
         let address = proxy.url.strip_prefix("http://user:pass@").unwrap();
         let expected = expected.replace("PROXY", address);
@@ -114,7 +117,7 @@ async fn the_error_names_a_proxy_that_is_down() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let (_, outcome) = send(Protocol::HttpProtobuf, &url).await;
+    let (_, outcome) = send(OtlpProtocol::HttpProtobuf, &url).await;
     let error = ErrorChain(&outcome.unwrap_err()).to_text();
     let address = url.strip_prefix("http://").unwrap();
     let expected = format!("the request failed: cannot connect to the proxy {address}: ");

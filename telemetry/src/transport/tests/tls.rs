@@ -11,7 +11,7 @@ use crate::transport::tests::tls_server::CertificateAuthority;
 /// Sends a request to a server of this authority. With `true`, the server requires a client
 /// certificate.
 async fn send(
-    protocol: Protocol,
+    protocol: OtlpProtocol,
     (authority, requires_client_certificate): (&CertificateAuthority, bool),
     certificates: Certificates,
 ) -> Result<PartialSuccess, TransportError> {
@@ -79,7 +79,12 @@ async fn unusable_authorities_and_the_key_of_another_certificate_are_errors() {
         ),
         (trusting(&authority, Some(identity)), "KeyMismatch"),
     ] {
-        let outcome = send(Protocol::HttpProtobuf, (&authority, false), certificates).await;
+        let outcome = send(
+            OtlpProtocol::HttpProtobuf,
+            (&authority, false),
+            certificates,
+        )
+        .await;
         let Err(TransportError::Send(RequestError::Tls(error))) = outcome else {
             panic!("{expected}: {outcome:?}")
         };

@@ -57,7 +57,7 @@ impl CertificateAuthority {
     /// client must have negotiated HTTP/2.
     pub(in crate::transport) async fn collector(
         &self,
-        protocol: Protocol,
+        protocol: OtlpProtocol,
         requires_client_certificate: bool,
     ) -> (SocketAddr, JoinSet<()>) {
         let acceptor = TlsAcceptor::from(Arc::new(
@@ -77,7 +77,11 @@ impl CertificateAuthority {
         (address, server)
     }
 
-    fn server_config(&self, protocol: Protocol, requires_client_certificate: bool) -> ServerConfig {
+    fn server_config(
+        &self,
+        protocol: OtlpProtocol,
+        requires_client_certificate: bool,
+    ) -> ServerConfig {
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -93,17 +97,17 @@ impl CertificateAuthority {
         let (chain, key) = self.sign("127.0.0.1");
         let mut config = builder.with_single_cert(chain, key).unwrap();
         config.alpn_protocols = match protocol {
-            Protocol::HttpProtobuf => vec![b"http/1.1".to_vec()],
+            OtlpProtocol::HttpProtobuf => vec![b"http/1.1".to_vec()],
             #[cfg(feature = "grpc")]
-            Protocol::Grpc => vec![b"h2".to_vec()],
+            OtlpProtocol::Grpc => vec![b"h2".to_vec()],
         };
         config
     }
 }
 
-async fn serve(protocol: Protocol, mut stream: TlsStream<TcpStream>) {
+async fn serve(protocol: OtlpProtocol, mut stream: TlsStream<TcpStream>) {
     match protocol {
-        Protocol::HttpProtobuf => {
+        OtlpProtocol::HttpProtobuf => {
             let mut received = Vec::new();
             // The body of these tests is one byte.
             while !received.windows(5).any(|end| end.starts_with(b"\r\n\r\n")) {
@@ -115,7 +119,7 @@ async fn serve(protocol: Protocol, mut stream: TlsStream<TcpStream>) {
             stream.write_all(response).await.unwrap();
         }
         #[cfg(feature = "grpc")]
-        Protocol::Grpc => {
+        OtlpProtocol::Grpc => {
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
             grpc_server::serve(stream, Arc::default()).await;
         }

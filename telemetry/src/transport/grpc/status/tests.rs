@@ -5,7 +5,7 @@ use crate::transport::status::MAX_MESSAGE;
 use crate::transport::tests::grpc_server::{GrpcServer, Reply};
 use crate::transport::tests::{key, otlp, request, soon};
 use crate::transport::wrong_endpoint::UnexpectedResponse;
-use crate::transport::{Protocol, Signal, Transport, TransportError};
+use crate::transport::{OtlpProtocol, Signal, Transport, TransportError};
 
 /// A `google.rpc.Status` of code 14 with a `RetryInfo` of 7 seconds among its details.
 const RETRY_IN_7_SECONDS: &str =
@@ -17,7 +17,7 @@ const SECRET: &str = "Bearer tell-nobody";
 /// unauthorized.
 async fn outcome_of(reply: Reply) -> (String, bool) {
     let server = GrpcServer::start(&[reply]).await;
-    let mut otlp = otlp(&format!("http://{}", server.address), Protocol::Grpc);
+    let mut otlp = otlp(&format!("http://{}", server.address), OtlpProtocol::Grpc);
     otlp.headers.extend([key(SECRET)]);
     let transport = Transport::new(Signal::Traces, &otlp);
     match transport.send(request(&[b"x"]), soon()).await {
