@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::breaker::{Breaker, BreakerPermit, Cost, Health, slow_after};
 use super::headers::{FetchedHeaders, TransportHeaders};
 use crate::config::{Endpoint, Export, Otlp};
-use crate::otlp::protobuf::Malformed;
+use crate::otlp::protobuf::InvalidProtobuf;
 use crate::otlp::{PartialSuccess, Signal, json};
 use crate::output::Output;
 use crate::transport::client::{BufList, RequestError};
@@ -26,7 +26,7 @@ pub(crate) enum DestinationError {
     #[error("cannot write to stdout")]
     Console(#[from] io::Error),
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    InvalidProtobuf(#[from] InvalidProtobuf),
 }
 
 impl DestinationError {

@@ -41,7 +41,7 @@ use self::lines::SpillWriter;
 use crate::buffer::Chunk;
 use crate::otlp::encode::ResourceFrame;
 use crate::otlp::json::{self, RESOURCE_SPANS};
-use crate::otlp::protobuf::Malformed;
+use crate::otlp::protobuf::InvalidProtobuf;
 
 mod fragments;
 mod lines;
@@ -84,7 +84,7 @@ struct Document {
 }
 
 impl Document {
-    fn new(resource: &ResourceFrame) -> Result<Self, Malformed> {
+    fn new(resource: &ResourceFrame) -> Result<Self, InvalidProtobuf> {
         let (mut head, mut tail) = (br#"{"resourceSpans":[{"#.to_vec(), b"]".to_vec());
         if json::members(&mut head, &RESOURCE_SPANS, &resource.head)? {
             head.push(b',');

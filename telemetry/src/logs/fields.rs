@@ -108,13 +108,13 @@ fn unique_key(
 }
 
 fn visit_event(event: &Event<'_>, visit: impl FnMut(&Field, LogValue<'_>)) {
-    event.record(&mut Visitor(visit));
+    event.record(&mut LogValueVisitor(visit));
 }
 
 /// Visitor that passes each field to a function.
-pub(super) struct Visitor<F>(pub(super) F);
+pub(super) struct LogValueVisitor<F>(pub(super) F);
 
-impl<F: FnMut(&Field, LogValue<'_>)> Visit for Visitor<F> {
+impl<F: FnMut(&Field, LogValue<'_>)> Visit for LogValueVisitor<F> {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.0(field, LogValue::Bool(value));
     }

@@ -59,7 +59,7 @@ pub(super) fn set_export_buffer(buffer: Buffer) {
 pub fn log_layer() -> LogLayer {
     LogLayer {
         lines: Some((LogFormat::from_env(), Output::Stdout)),
-        records: Records::Exported,
+        records: RecordSink::ExportBuffer,
     }
 }
 
@@ -68,16 +68,16 @@ pub fn log_layer() -> LogLayer {
 pub struct LogLayer {
     /// `None` if another layer writes the lines.
     lines: Option<(LogFormat, Output)>,
-    records: Records,
+    records: RecordSink,
 }
 
 /// Destination of log records.
 #[derive(Debug, Clone)]
-enum Records {
+enum RecordSink {
     /// The buffer that is exported, once telemetry is initialised.
-    Exported,
+    ExportBuffer,
     Buffer(Buffer),
-    Nowhere,
+    None,
 }
 
 impl LogLayer {
@@ -96,15 +96,15 @@ impl LogLayer {
     pub(crate) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
         Self {
             lines: Some((format, output)),
-            records: records.map_or(Records::Nowhere, Records::Buffer),
+            records: records.map_or(RecordSink::None, RecordSink::Buffer),
         }
     }
 
     fn buffer(&self) -> Option<&Buffer> {
         match &self.records {
-            Records::Exported => EXPORT_BUFFER.get(),
-            Records::Buffer(buffer) => Some(buffer),
-            Records::Nowhere => None,
+            RecordSink::ExportBuffer => EXPORT_BUFFER.get(),
+            RecordSink::Buffer(buffer) => Some(buffer),
+            RecordSink::None => None,
         }
     }
 }

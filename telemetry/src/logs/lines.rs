@@ -48,8 +48,8 @@ pub(super) fn write(
 ) {
     scratch::with(|line| {
         match format {
-            LogFormat::Json => compose(&mut json::Line::begin(line), event, spans, now),
-            LogFormat::Text => compose(&mut text::Line::begin(line), event, spans, now),
+            LogFormat::Json => compose(&mut json::JsonLine::begin(line), event, spans, now),
+            LogFormat::Text => compose(&mut text::TextLine::begin(line), event, spans, now),
         }
         // A log that cannot be written must not fail the program.
         let _ = output.write(|out| out.write_all(line));

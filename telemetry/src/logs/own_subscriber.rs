@@ -75,7 +75,7 @@ impl MissingLayers {
 
 #[cfg(feature = "tracing")]
 fn creates_spans(subscriber: &Dispatch) -> bool {
-    subscriber.is::<crate::logs::tracing_layer::SpansOnly>()
+    subscriber.is::<crate::logs::tracing_layer::SpanFilter>()
 }
 
 /// Without the feature, no layer turns spans of the macros into OpenTelemetry spans.

@@ -11,7 +11,7 @@ use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{filter, scratch};
 use crate::buffer::{Buffer, EncodeRecord, Group, RecordGroup};
-use crate::otlp::encode::{self, LogRecord, LogValue};
+use crate::otlp::encode::{self, LogRecordEncoder, LogValue};
 
 /// Maximum length of a record. A longer one is encoded again without its attributes, because it may
 /// exceed the limit of a request.
@@ -27,10 +27,10 @@ pub(super) fn push(buffer: &Buffer, event: &Event<'_>, spans: &dyn SpanScope, no
     }
     scratch::with(|out| {
         // Encoded before the buffer is locked, because the code that formats a field may log.
-        let owner = encode(out, event, spans, now, Attributes::Keep);
+        let owner = encode(out, event, spans, now, AttributeMode::Include);
         if out.len() > MAX_RECORD {
             out.clear();
-            encode(out, event, spans, now, Attributes::Omit);
+            encode(out, event, spans, now, AttributeMode::Omit);
         }
         let scope = InstrumentationScope::builder(metadata.target()).build();
         buffer.push(&EncodedRecord(out), &scope, owner);
@@ -51,9 +51,10 @@ impl EncodeRecord for EncodedRecord<'_> {
     }
 }
 
+/// Inclusion of the attributes. A record that is too long is encoded without them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attributes {
-    Keep,
+enum AttributeMode {
+    Include,
     Omit,
 }
 
@@ -63,7 +64,7 @@ fn encode(
     event: &Event<'_>,
     spans: &dyn SpanScope,
     now: SystemTime,
-    attributes: Attributes,
+    attribute_mode: AttributeMode,
 ) -> RecordGroup {
     let metadata = event.metadata();
     encode::log_record(out, |record| {
@@ -73,15 +74,15 @@ fn encode(
         if !name.starts_with(UNNAMED) {
             record.event_name(name);
         }
-        let mut writer = Writer {
+        let mut writer = RecordWriter {
             record,
-            attributes,
+            attribute_mode,
             has_invocation_id: false,
             has_message_id: false,
             dropped: 0,
         };
         fields::write(event, spans, &mut writer);
-        let Writer {
+        let RecordWriter {
             record,
             has_invocation_id,
             has_message_id,
@@ -103,9 +104,9 @@ fn encode(
     })
 }
 
-struct Writer<'a, 'b> {
-    record: &'a mut LogRecord<'b>,
-    attributes: Attributes,
+struct RecordWriter<'a, 'b> {
+    record: &'a mut LogRecordEncoder<'b>,
+    attribute_mode: AttributeMode,
     /// `true` if the event has an attribute with an invocation id.
     has_invocation_id: bool,
     /// `true` if the event has an attribute with a message id.
@@ -113,7 +114,7 @@ struct Writer<'a, 'b> {
     dropped: u32,
 }
 
-impl FieldWriter for Writer<'_, '_> {
+impl FieldWriter for RecordWriter<'_, '_> {
     /// The event may already have the invocation and message ids as fields.
     fn is_reserved(_: &str) -> bool {
         false
@@ -127,7 +128,7 @@ impl FieldWriter for Writer<'_, '_> {
         if key == MESSAGE {
             return self.record.body(value);
         }
-        if self.attributes == Attributes::Omit {
+        if self.attribute_mode == AttributeMode::Omit {
             self.dropped += 1;
             return;
         }

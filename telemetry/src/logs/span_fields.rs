@@ -9,7 +9,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::Visitor;
+use super::fields::LogValueVisitor;
 use super::ids::Ids;
 use crate::logs::Correlation;
 use crate::otlp::encode::LogValue;
@@ -121,7 +121,7 @@ where
 /// code, which may log.
 fn owned_values(record: impl FnOnce(&mut dyn tracing::field::Visit)) -> Vec<(Field, OwnedValue)> {
     let mut fields = Vec::new();
-    let mut visitor = Visitor(|field: &Field, value: LogValue<'_>| {
+    let mut visitor = LogValueVisitor(|field: &Field, value: LogValue<'_>| {
         fields.push((field.clone(), OwnedValue::from(value)));
     });
     record(&mut visitor);

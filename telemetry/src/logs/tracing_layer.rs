@@ -13,7 +13,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use self::errors::{Errors, SpansAndErrors};
+use self::errors::{ErrorFilter, ErrorLayer};
 use crate::logs::program_spans;
 
 mod errors;
@@ -82,9 +82,9 @@ fn spans_and_errors<S>(selection: SpanSelection) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let errors = Errors::default().with_filter(SpansAndErrors(selection.clone()));
+    let errors = ErrorLayer::default().with_filter(ErrorFilter(selection.clone()));
     bare_layer()
-        .with_filter(SpansOnly::new(selection))
+        .with_filter(SpanFilter::new(selection))
         .and_then(errors)
 }
 
@@ -108,12 +108,12 @@ impl SpanSelection {
 
 /// Filter of the layer that creates spans. Its type identifies subscribers that contain the layer.
 #[derive(Debug)]
-pub(crate) struct SpansOnly {
+pub(crate) struct SpanFilter {
     selection: SpanSelection,
     has_created_span: AtomicBool,
 }
 
-impl SpansOnly {
+impl SpanFilter {
     fn new(selection: SpanSelection) -> Self {
         Self {
             selection,
@@ -133,7 +133,7 @@ impl SpansOnly {
     }
 }
 
-impl<S> Filter<S> for SpansOnly {
+impl<S> Filter<S> for SpanFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
         self.selection.includes(metadata)
     }

@@ -17,7 +17,7 @@ use super::protobuf as wire;
 mod logs;
 pub(crate) mod metrics;
 
-pub(crate) use logs::{LogRecord, LogValue, log_record};
+pub(crate) use logs::{LogRecordEncoder, LogValue, log_record};
 
 /// Field numbers of `opentelemetry/proto/{common,resource,trace}/v1`, OTLP 1.9.
 mod field {

@@ -11,7 +11,7 @@
 
 use self::messages::{Field, Kind, Message, Scalar, Shape};
 use super::Signal;
-use super::protobuf::{FieldReader, FieldValue, Malformed};
+use super::protobuf::{FieldReader, FieldValue, InvalidProtobuf};
 
 mod messages;
 #[cfg(feature = "replay")]
@@ -29,7 +29,11 @@ const MAX_DEPTH: usize = 100;
 /// # Errors
 ///
 /// Returns an error, and writes nothing, if the bytes are not that message.
-pub(crate) fn request(out: &mut Vec<u8>, signal: Signal, request: &[u8]) -> Result<(), Malformed> {
+pub(crate) fn request(
+    out: &mut Vec<u8>,
+    signal: Signal,
+    request: &[u8],
+) -> Result<(), InvalidProtobuf> {
     object(out, messages::request(signal), request)
 }
 
@@ -38,7 +42,7 @@ pub(crate) fn object(
     out: &mut Vec<u8>,
     message: &'static Message,
     bytes: &[u8],
-) -> Result<(), Malformed> {
+) -> Result<(), InvalidProtobuf> {
     let start = out.len();
     let outcome = nested(out, message, bytes, 0);
     if outcome.is_err() {
@@ -53,7 +57,7 @@ pub(crate) fn members(
     out: &mut Vec<u8>,
     message: &'static Message,
     bytes: &[u8],
-) -> Result<bool, Malformed> {
+) -> Result<bool, InvalidProtobuf> {
     let start = out.len();
     let outcome = fields(out, message, bytes, 0);
     if outcome.is_err() {
@@ -73,9 +77,9 @@ fn nested(
     message: &'static Message,
     bytes: &[u8],
     depth: usize,
-) -> Result<(), Malformed> {
+) -> Result<(), InvalidProtobuf> {
     if depth >= MAX_DEPTH {
-        return Err(Malformed::TooDeep);
+        return Err(InvalidProtobuf::TooDeep);
     }
     out.push(b'{');
     fields(out, message, bytes, depth)?;
@@ -88,7 +92,7 @@ fn fields(
     message: &'static Message,
     bytes: &[u8],
     depth: usize,
-) -> Result<(), Malformed> {
+) -> Result<(), InvalidProtobuf> {
     let start = out.len();
     // Set of the written fields, one bit per index in the table.
     let mut seen = 0_u32;
@@ -101,7 +105,7 @@ fn fields(
         if list != Some(index) {
             close_list(out, &mut list);
             if seen & (1 << index) != 0 {
-                return Err(Malformed::Duplicate);
+                return Err(InvalidProtobuf::Duplicate);
             }
             seen |= 1 << index;
             begin_field(out, field, start);
@@ -152,7 +156,7 @@ fn elements(
     kind: Kind,
     raw: FieldValue<'_>,
     depth: usize,
-) -> Result<(), Malformed> {
+) -> Result<(), InvalidProtobuf> {
     let (Kind::Scalar(scalar), FieldValue::Bytes(packed)) = (kind, raw) else {
         separate(out);
         return value(out, kind, raw, depth);
@@ -176,24 +180,24 @@ fn value(
     kind: Kind,
     raw: FieldValue<'_>,
     depth: usize,
-) -> Result<(), Malformed> {
+) -> Result<(), InvalidProtobuf> {
     match (kind, raw) {
         (Kind::Scalar(scalar), raw) => return number(out, scalar, raw),
         (Kind::Message(message), FieldValue::Bytes(bytes)) => {
             return nested(out, message, bytes, depth + 1);
         }
         (Kind::Text, FieldValue::Bytes(bytes)) => {
-            let text = str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+            let text = str::from_utf8(bytes).map_err(|_| InvalidProtobuf::NotUtf8)?;
             string(out, text);
         }
         (Kind::Hex, FieldValue::Bytes(bytes)) => text::hex(out, bytes),
         (Kind::Base64, FieldValue::Bytes(bytes)) => text::base64_string(out, bytes),
-        _ => return Err(Malformed::WireType),
+        _ => return Err(InvalidProtobuf::WireType),
     }
     Ok(())
 }
 
-fn number(out: &mut Vec<u8>, scalar: Scalar, raw: FieldValue<'_>) -> Result<(), Malformed> {
+fn number(out: &mut Vec<u8>, scalar: Scalar, raw: FieldValue<'_>) -> Result<(), InvalidProtobuf> {
     match (scalar, raw) {
         (Scalar::Bool, FieldValue::Varint(value)) => {
             let text: &[u8] = if value == 0 { b"false" } else { b"true" };
@@ -216,7 +220,7 @@ fn number(out: &mut Vec<u8>, scalar: Scalar, raw: FieldValue<'_>) -> Result<(), 
             text::quoted(out, |out| text::signed(out, value.cast_signed()));
         }
         (Scalar::Double, FieldValue::Fixed64(bits)) => text::double(out, f64::from_bits(bits)),
-        _ => return Err(Malformed::WireType),
+        _ => return Err(InvalidProtobuf::WireType),
     }
     Ok(())
 }

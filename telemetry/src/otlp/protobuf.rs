@@ -158,7 +158,7 @@ fn write_long(out: &mut Vec<u8>, at: usize, length: usize) {
 
 /// The reason why bytes are not the expected message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub(crate) enum InvalidProtobuf {
     #[error("truncated protobuf field")]
     Truncated,
     #[error("protobuf number with more than 64 bits")]
@@ -208,7 +208,7 @@ impl<'a> FieldReader<'a> {
     pub(crate) fn next_packed(
         &mut self,
         wire_type: WireType,
-    ) -> Result<Option<FieldValue<'a>>, Malformed> {
+    ) -> Result<Option<FieldValue<'a>>, InvalidProtobuf> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -217,11 +217,11 @@ impl<'a> FieldReader<'a> {
 
     // Not inlined: it would be compiled into each of the loops over fields.
     #[inline(never)]
-    fn field(&mut self) -> Result<(u32, FieldValue<'a>), Malformed> {
+    fn field(&mut self) -> Result<(u32, FieldValue<'a>), InvalidProtobuf> {
         let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).map_err(|_| Malformed::Overlong)?;
+        let number = u32::try_from(tag >> 3).map_err(|_| InvalidProtobuf::Overlong)?;
         if number == 0 {
-            return Err(Malformed::FieldNumber);
+            return Err(InvalidProtobuf::FieldNumber);
         }
         let wire_type = match (tag & 7) as u32 {
             VARINT => WireType::Varint,
@@ -229,48 +229,52 @@ impl<'a> FieldReader<'a> {
             LENGTH_DELIMITED => WireType::Bytes,
             FIXED32 => WireType::Fixed32,
             // Groups are deprecated, and no OTLP message uses them.
-            _ => return Err(Malformed::WireType),
+            _ => return Err(InvalidProtobuf::WireType),
         };
         Ok((number, self.value(wire_type)?))
     }
 
-    fn value(&mut self, wire_type: WireType) -> Result<FieldValue<'a>, Malformed> {
+    fn value(&mut self, wire_type: WireType) -> Result<FieldValue<'a>, InvalidProtobuf> {
         Ok(match wire_type {
             WireType::Varint => FieldValue::Varint(self.varint()?),
             WireType::Fixed64 => FieldValue::Fixed64(u64::from_le_bytes(self.array()?)),
             WireType::Fixed32 => FieldValue::Fixed32(u32::from_le_bytes(self.array()?)),
             WireType::Bytes => {
-                let length = usize::try_from(self.varint()?).map_err(|_| Malformed::Overlong)?;
+                let length =
+                    usize::try_from(self.varint()?).map_err(|_| InvalidProtobuf::Overlong)?;
                 let split = self.rest.split_at_checked(length);
-                let (bytes, rest) = split.ok_or(Malformed::Truncated)?;
+                let (bytes, rest) = split.ok_or(InvalidProtobuf::Truncated)?;
                 self.rest = rest;
                 FieldValue::Bytes(bytes)
             }
         })
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (bytes, rest) = self.rest.split_first_chunk().ok_or(Malformed::Truncated)?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], InvalidProtobuf> {
+        let (bytes, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(InvalidProtobuf::Truncated)?;
         self.rest = rest;
         Ok(*bytes)
     }
 
-    fn varint(&mut self) -> Result<u64, Malformed> {
+    fn varint(&mut self) -> Result<u64, InvalidProtobuf> {
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(7) {
-            let (byte, rest) = self.rest.split_first().ok_or(Malformed::Truncated)?;
+            let (byte, rest) = self.rest.split_first().ok_or(InvalidProtobuf::Truncated)?;
             self.rest = rest;
             value |= u64::from(byte & 0x7f) << shift;
             if *byte <= 0x7f {
                 return Ok(value);
             }
         }
-        Err(Malformed::Overlong)
+        Err(InvalidProtobuf::Overlong)
     }
 }
 
 impl<'a> Iterator for FieldReader<'a> {
-    type Item = Result<(u32, FieldValue<'a>), Malformed>;
+    type Item = Result<(u32, FieldValue<'a>), InvalidProtobuf>;
 
     /// Returns `None` after an error, because the start of the next field is not known.
     fn next(&mut self) -> Option<Self::Item> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Document, MAX_HEADER_BYTES, Spill, fragments, write_header};
 use crate::otlp::json::{self, SCOPE_SPANS, SPAN};
-use crate::otlp::protobuf::{FieldReader, FieldValue, Malformed};
+use crate::otlp::protobuf::{FieldReader, FieldValue, InvalidProtobuf};
 
 /// Field number of the spans in a `ScopeSpans`.
 const SPANS: u32 = 2;
@@ -74,7 +74,7 @@ impl<'a> SpillWriter<'a> {
     }
 
     /// Adds a span to the line. Returns false if the line would be too long.
-    fn append(&mut self, span: &[u8]) -> Result<bool, Malformed> {
+    fn append(&mut self, span: &[u8]) -> Result<bool, InvalidProtobuf> {
         let (length, was_open) = (self.body.len(), self.is_open);
         if !self.body.is_empty() {
             self.body.push(b',');
@@ -132,13 +132,13 @@ impl<'a> SpillWriter<'a> {
         json::object(&mut text, &SPAN, span).map_err(invalid_data)?;
         text.extend_from_slice(SCOPE_END);
         text.extend_from_slice(tail);
-        let text = String::from_utf8(text).map_err(|_| invalid_data(Malformed::NotUtf8))?;
+        let text = String::from_utf8(text).map_err(|_| invalid_data(InvalidProtobuf::NotUtf8))?;
         let (id, line_bytes) = (self.spill.next_id(), self.spill.line_bytes);
         fragments::write(&text, &id, line_bytes, self.out)
     }
 }
 
 /// Wraps the error for bytes that the encoder did not write.
-fn invalid_data(malformed: Malformed) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, malformed)
+fn invalid_data(error: InvalidProtobuf) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }

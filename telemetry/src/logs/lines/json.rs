@@ -9,9 +9,9 @@ use opentelemetry::trace::{SpanId, TraceId};
 
 use super::{FieldWriter, LineFormat, LogValue, decimal, hex, key, signed, timestamp};
 
-pub(super) struct Line<'a>(&'a mut Vec<u8>);
+pub(super) struct JsonLine<'a>(&'a mut Vec<u8>);
 
-impl<'a> Line<'a> {
+impl<'a> JsonLine<'a> {
     pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
         Self(out)
     }
@@ -36,7 +36,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl LineFormat for Line<'_> {
+impl LineFormat for JsonLine<'_> {
     fn head(&mut self, now: SystemTime, level: &'static str, target: &str) {
         self.key(b"{", key::TIMESTAMP);
         self.quoted(|out| timestamp::write(out, now));
@@ -63,7 +63,7 @@ impl LineFormat for Line<'_> {
     }
 }
 
-impl FieldWriter for Line<'_> {
+impl FieldWriter for JsonLine<'_> {
     fn is_reserved(key: &str) -> bool {
         key::is_reserved(key)
     }

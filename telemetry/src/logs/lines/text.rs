@@ -10,9 +10,9 @@ use opentelemetry::trace::{SpanId, TraceId};
 use super::fields::MESSAGE;
 use super::{FieldWriter, LineFormat, LogValue, decimal, hex, key, signed, timestamp};
 
-pub(super) struct Line<'a>(&'a mut Vec<u8>);
+pub(super) struct TextLine<'a>(&'a mut Vec<u8>);
 
-impl<'a> Line<'a> {
+impl<'a> TextLine<'a> {
     pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
         Self(out)
     }
@@ -52,7 +52,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl LineFormat for Line<'_> {
+impl LineFormat for TextLine<'_> {
     fn head(&mut self, now: SystemTime, level: &'static str, target: &str) {
         timestamp::write(self.0, now);
         self.0.push(b' ');
@@ -79,7 +79,7 @@ impl LineFormat for Line<'_> {
     }
 }
 
-impl FieldWriter for Line<'_> {
+impl FieldWriter for TextLine<'_> {
     fn is_reserved(key: &str) -> bool {
         key::is_reserved(key)
     }

@@ -42,9 +42,9 @@ fn log_in(subscriber: impl Subscriber + Send + Sync, log: impl FnOnce()) {
 
 /// Stores the records of `opentelemetry-appender-tracing`.
 #[derive(Debug, Clone, Default)]
-struct Theirs(Arc<Mutex<Vec<LogRecord>>>);
+struct AppenderRecords(Arc<Mutex<Vec<LogRecord>>>);
 
-impl LogProcessor for Theirs {
+impl LogProcessor for AppenderRecords {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
         self.0.lock().unwrap().push((&*record).into());
     }
@@ -72,7 +72,7 @@ fn log_all_types_of_field() {
 
 #[test]
 fn records_are_those_of_opentelemetry_appender_tracing() {
-    let theirs = Theirs::default();
+    let theirs = AppenderRecords::default();
     let provider = SdkLoggerProvider::builder();
     let provider = provider.with_log_processor(theirs.clone()).build();
     let ours = buffer();

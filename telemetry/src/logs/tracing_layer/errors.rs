@@ -29,14 +29,14 @@ const EXCEPTION: &str = "exception";
 /// `dyn Error` (`error = &error as &dyn Error`) it neither names the event `exception` nor sets the
 /// text of the status.
 #[derive(Debug, Default)]
-pub(super) struct Errors {
+pub(super) struct ErrorLayer {
     /// The subscriber that contains this layer. It is stored because `dispatcher::get_default` does
     /// not return it while an event is recorded. It remains unknown inside an `Option` or a `Vec`
     /// of layers, which do not pass on `on_register_dispatch`.
     subscriber: OnceLock<WeakDispatch>,
 }
 
-impl<S> Layer<S> for Errors
+impl<S> Layer<S> for ErrorLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -88,11 +88,11 @@ impl Visit for ErrorText {
     }
 }
 
-/// Filter of the [`Errors`] layer. It enables the same spans as [`SpansOnly`](super::SpansOnly), so
+/// Filter of the [`ErrorLayer`]. It enables the same spans as [`SpanFilter`](super::SpanFilter), so
 /// that each error is recorded on a span that was created.
-pub(super) struct SpansAndErrors(pub(super) SpanSelection);
+pub(super) struct ErrorFilter(pub(super) SpanSelection);
 
-impl SpansAndErrors {
+impl ErrorFilter {
     fn passes(&self, metadata: &Metadata<'_>) -> bool {
         if metadata.is_span() {
             self.0.includes(metadata)
@@ -102,7 +102,7 @@ impl SpansAndErrors {
     }
 }
 
-impl<S> Filter<S> for SpansAndErrors
+impl<S> Filter<S> for ErrorFilter
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {

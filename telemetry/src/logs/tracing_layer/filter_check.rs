@@ -7,7 +7,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber, callsite, warn};
 
-use super::SpansOnly;
+use super::SpanFilter;
 use crate::logs::{SubscriberWarnings, program_spans};
 
 /// Number of exports after which a program that has reached none of its spans is not checked again.
@@ -38,7 +38,7 @@ impl FilterCheck {
             return;
         }
         let is_unused = tracing::dispatcher::get_default(|subscriber| {
-            let layer = subscriber.downcast_ref::<SpansOnly>();
+            let layer = subscriber.downcast_ref::<SpanFilter>();
             layer.is_some_and(|layer| layer.is_in_own_subscriber() && !layer.has_created_span())
         });
         let omitted = is_unused.then(reached_span).flatten();

@@ -44,16 +44,19 @@ pub(crate) enum LogValue<'a> {
 }
 
 /// Writes the fields of one record.
-pub(crate) struct LogRecord<'a>(&'a mut Vec<u8>);
+pub(crate) struct LogRecordEncoder<'a>(&'a mut Vec<u8>);
 
 /// Writes one log record as a field of a `ScopeLogs`.
-pub(crate) fn log_record<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut LogRecord<'_>) -> T) -> T {
+pub(crate) fn log_record<T>(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut LogRecordEncoder<'_>) -> T,
+) -> T {
     wire::nested(out, log::SCOPE_LOGS_RECORDS, |out| {
-        write(&mut LogRecord(out))
+        write(&mut LogRecordEncoder(out))
     })
 }
 
-impl LogRecord<'_> {
+impl LogRecordEncoder<'_> {
     /// Writes both times of the record: an event is observed when it happens.
     pub(crate) fn time(&mut self, nanos: u64) {
         wire::fixed64(self.0, log::TIME, nanos);

@@ -259,6 +259,6 @@ fn messages_nested_too_deeply_are_an_error() {
     }
     let mut out = Vec::new();
     let outcome = object(&mut out, &messages::ANY_VALUE, &bytes);
-    assert_eq!(outcome, Err(Malformed::TooDeep));
+    assert_eq!(outcome, Err(InvalidProtobuf::TooDeep));
     assert!(out.is_empty());
 }

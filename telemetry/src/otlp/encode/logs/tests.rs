@@ -201,7 +201,7 @@ proptest! {
     }
 }
 
-fn decoded(write: impl FnOnce(&mut LogRecord<'_>)) -> proto::LogRecord {
+fn decoded(write: impl FnOnce(&mut LogRecordEncoder<'_>)) -> proto::LogRecord {
     let mut out = Vec::new();
     log_record(&mut out, write);
     let mut scope = proto::ScopeLogs::decode(out.as_slice()).unwrap();
