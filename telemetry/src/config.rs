@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
-use self::reader::Reader;
+use self::reader::VariableReader;
 use crate::buffer::{Bounds, Buffer};
 use crate::otlp::Signal;
 use crate::propagation::Propagator;
@@ -131,7 +131,7 @@ impl Config {
     }
 
     pub(crate) fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
-        let mut reader = Reader::new(lookup);
+        let mut reader = VariableReader::new(lookup);
         let platform = platform::read(&mut reader);
         let is_disabled = reader.flag("OTEL_SDK_DISABLED");
         let mut export = |signal| {
@@ -183,7 +183,7 @@ impl Config {
 impl LogFormat {
     /// Reads the format before the configuration is built, which reports an invalid value later.
     pub(crate) fn from_env() -> Self {
-        log_format(&mut Reader::new(&process_variable))
+        log_format(&mut VariableReader::new(&process_variable))
     }
 }
 
@@ -193,11 +193,11 @@ fn process_variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
 
-fn first_text<const N: usize>(reader: &Reader<'_>, names: [&str; N]) -> Option<String> {
+fn first_text<const N: usize>(reader: &VariableReader<'_>, names: [&str; N]) -> Option<String> {
     names.into_iter().find_map(|name| reader.text(name))
 }
 
-fn spill(reader: &mut Reader<'_>) -> bool {
+fn spill(reader: &mut VariableReader<'_>) -> bool {
     let choices = [("stdout", true), ("none", false)];
     reader
         .choice("BATON_SPILL", "stdout or none", choices)
@@ -206,7 +206,7 @@ fn spill(reader: &mut Reader<'_>) -> bool {
 
 /// Returns the maximum line length. Lambda passes lines to CloudWatch Logs unsplit; elsewhere a
 /// container runtime or journald may split them.
-fn spill_line_bytes(reader: &mut Reader<'_>, platform: &Platform) -> usize {
+fn spill_line_bytes(reader: &mut VariableReader<'_>, platform: &Platform) -> usize {
     let default = if matches!(platform, Platform::Lambda(_)) {
         MAX_LINE_BYTES
     } else {
@@ -221,14 +221,14 @@ fn spill_line_bytes(reader: &mut Reader<'_>, platform: &Platform) -> usize {
     bytes.unwrap_or(default)
 }
 
-fn log_format(reader: &mut Reader<'_>) -> LogFormat {
+fn log_format(reader: &mut VariableReader<'_>) -> LogFormat {
     let choices = [("JSON", LogFormat::Json), ("Text", LogFormat::Text)];
     reader
         .choice("AWS_LAMBDA_LOG_FORMAT", "JSON or Text", choices)
         .unwrap_or(LogFormat::Json)
 }
 
-fn propagator(reader: &mut Reader<'_>) -> Propagator {
+fn propagator(reader: &mut VariableReader<'_>) -> Propagator {
     const NAME: &str = "OTEL_PROPAGATORS";
     let Some(list) = reader.text(NAME) else {
         return Propagator::default();
@@ -264,7 +264,7 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
     propagator
 }
 
-fn limits(reader: &mut Reader<'_>) -> SpanCountLimits {
+fn limits(reader: &mut VariableReader<'_>) -> SpanCountLimits {
     let form = "a whole number from 0 to 4294967295";
     let mut limit = |name, default| reader.number(name, form).unwrap_or(default);
     SpanCountLimits {
@@ -274,7 +274,7 @@ fn limits(reader: &mut Reader<'_>) -> SpanCountLimits {
     }
 }
 
-fn resource_attributes(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+fn resource_attributes(reader: &mut VariableReader<'_>) -> Vec<(String, String)> {
     const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
     let list = reader.text(NAME).unwrap_or_default();
     match reader::parse_pairs(&list) {

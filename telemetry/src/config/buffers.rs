@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 use crate::buffer::Bounds;
 
 /// The spans of a batch of 10,000 records, the maximum of an event source mapping, with four spans
@@ -21,7 +21,7 @@ pub(super) const DEFAULT_MAX_METRIC_BYTES: usize = 1024 * 1024;
 
 const BYTES_FORM: &str = "a whole number of bytes from 1";
 
-pub(super) fn spans(reader: &mut Reader<'_>) -> Bounds {
+pub(super) fn spans(reader: &mut VariableReader<'_>) -> Bounds {
     Bounds {
         records: bound(
             reader,
@@ -38,7 +38,7 @@ pub(super) fn spans(reader: &mut Reader<'_>) -> Bounds {
     }
 }
 
-pub(super) fn logs(reader: &mut Reader<'_>) -> Bounds {
+pub(super) fn logs(reader: &mut VariableReader<'_>) -> Bounds {
     Bounds {
         records: bound(
             reader,
@@ -55,13 +55,18 @@ pub(super) fn logs(reader: &mut Reader<'_>) -> Bounds {
     }
 }
 
-pub(super) fn metric_bytes(reader: &mut Reader<'_>) -> usize {
+pub(super) fn metric_bytes(reader: &mut VariableReader<'_>) -> usize {
     let default = DEFAULT_MAX_METRIC_BYTES;
     bound(reader, "BATON_METRIC_BUFFER_BYTES", BYTES_FORM, default)
 }
 
 /// Reads a bound, which must not be zero.
-fn bound(reader: &mut Reader<'_>, name: &'static str, form: &'static str, default: usize) -> usize {
+fn bound(
+    reader: &mut VariableReader<'_>,
+    name: &'static str,
+    form: &'static str,
+    default: usize,
+) -> usize {
     let number: Option<NonZeroUsize> = reader.number(name, form);
     number.map_or(default, NonZeroUsize::get)
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use webpki::EndEntityCert;
 
-use super::reader::{ProblemRecorded, Reader};
+use super::reader::{InvalidVariable, VariableReader};
 use crate::config::Endpoint;
 
 /// Maximum length of a file: four times that of all public authorities. Reading a longer one, which
@@ -89,7 +89,7 @@ enum FileError {
 
 /// Reads the certificates for the endpoint. Returns `None` if a file is invalid.
 pub(super) fn read(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     names: &CertificateVariables,
     endpoint: &Endpoint,
 ) -> Option<Certificates> {
@@ -106,7 +106,7 @@ pub(super) fn read(
 }
 
 /// Reports certificates for an endpoint without TLS, where they do not protect anything.
-fn report_unused(reader: &mut Reader<'_>, names: &CertificateVariables) {
+fn report_unused(reader: &mut VariableReader<'_>, names: &CertificateVariables) {
     for names in [
         names.authorities,
         names.client_certificate,
@@ -122,9 +122,9 @@ fn report_unused(reader: &mut Reader<'_>, names: &CertificateVariables) {
 }
 
 fn authorities(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     names: [&'static str; 2],
-) -> Result<Option<Vec<CertificateDer<'static>>>, ProblemRecorded> {
+) -> Result<Option<Vec<CertificateDer<'static>>>, InvalidVariable> {
     let name = reader.first_set(names);
     let read = |path: &str| {
         let certificates = certificates(&read_file(path)?)?;
@@ -139,9 +139,9 @@ fn authorities(
 }
 
 fn client(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     names: &CertificateVariables,
-) -> Result<Option<ClientIdentity>, ProblemRecorded> {
+) -> Result<Option<ClientIdentity>, InvalidVariable> {
     let [certificate, key] = [names.client_certificate, names.client_key];
     let [certificate, key] = [reader.first_set(certificate), reader.first_set(key)];
     let chain = read_variable(reader, certificate, CERTIFICATE_FORM, |path| {
@@ -163,7 +163,7 @@ fn client(
         (Some(_), None) => (key, KEY_MISSING_FORM, "nothing"),
     };
     reader.secret_problem(variable, found.to_owned(), form, NOT_EXPORTED);
-    Err(ProblemRecorded)
+    Err(InvalidVariable)
 }
 
 /// Returns `true` if the key is that of the first certificate. The encoding of a private RSA or
@@ -184,18 +184,18 @@ fn is_key_of(key: &PrivateKeyDer<'_>, chain: &[CertificateDer<'_>]) -> bool {
 
 /// Reads the file that the variable names, if it is set.
 fn read_variable<T>(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     name: &'static str,
     form: &'static str,
     read: impl FnOnce(&str) -> Result<T, FileError>,
-) -> Result<Option<T>, ProblemRecorded> {
+) -> Result<Option<T>, InvalidVariable> {
     let Some(path) = reader.text(name) else {
         return Ok(None);
     };
     read(&path).map(Some).map_err(|error| {
         // The path is not logged, because the variable may hold the text of a key instead.
         reader.secret_problem(name, error.to_string(), form, NOT_EXPORTED);
-        ProblemRecorded
+        InvalidVariable
     })
 }
 

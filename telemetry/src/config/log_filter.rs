@@ -2,7 +2,7 @@
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 
 /// Expected form of `RUST_LOG`. A word without `=` must be a level: if a misspelt level counted as
 /// the name of a target, nothing would be logged, not even a warning about it.
@@ -14,7 +14,7 @@ const TARGET_CHARACTERS: [char; 5] = ['_', '-', ':', '.', '/'];
 
 /// Reads the filter. An invalid variable results in the default and not in the value of the next
 /// variable, whose level might hide the warning about it.
-pub(super) fn read(reader: &mut Reader<'_>) -> Targets {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> Targets {
     let filter = match reader.text("RUST_LOG") {
         Some(_) => reader.parse("RUST_LOG", RUST_LOG_FORM, directives),
         None => reader.parse("AWS_LAMBDA_LOG_LEVEL", LAMBDA_FORM, lambda_level),
@@ -71,7 +71,7 @@ mod tests {
             let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
             Some((*value).to_owned())
         };
-        let mut reader = Reader::new(&lookup);
+        let mut reader = VariableReader::new(&lookup);
         let filter = read(&mut reader);
         let problems = reader.into_problems();
         (filter, problems.iter().map(ToString::to_string).collect())

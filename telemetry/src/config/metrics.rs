@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::MIN_INTERVAL;
-use super::reader::Reader;
+use super::reader::VariableReader;
 
 /// Default of `OTEL_METRIC_EXPORT_INTERVAL` in the specification.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ impl std::fmt::Display for TemporalityPreference {
     }
 }
 
-pub(super) fn temporality(reader: &mut Reader<'_>) -> TemporalityPreference {
+pub(super) fn temporality(reader: &mut VariableReader<'_>) -> TemporalityPreference {
     let choices = [
         ("delta", TemporalityPreference::Delta),
         ("cumulative", TemporalityPreference::Cumulative),
@@ -51,7 +51,7 @@ pub(super) fn temporality(reader: &mut Reader<'_>) -> TemporalityPreference {
         .unwrap_or(TemporalityPreference::Delta)
 }
 
-pub(super) fn interval(reader: &mut Reader<'_>) -> Duration {
+pub(super) fn interval(reader: &mut VariableReader<'_>) -> Duration {
     reader
         .milliseconds("OTEL_METRIC_EXPORT_INTERVAL")
         .unwrap_or(DEFAULT_INTERVAL)

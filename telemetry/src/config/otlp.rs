@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::certificates::{self, CertificateVariables, Certificates};
 use super::proxy;
-use super::reader::{Reader, parse_pair};
+use super::reader::{VariableReader, parse_pair};
 use crate::config::{Endpoint, Proxy};
 use crate::otlp::Signal;
 
@@ -109,11 +109,11 @@ impl fmt::Display for OtlpCompression {
 
 /// Reads the destination of a signal: [`Export::None`] if it is not to be exported, or cannot
 /// be.
-pub(super) fn read(reader: &mut Reader<'_>, signal: Signal) -> Export {
+pub(super) fn read(reader: &mut VariableReader<'_>, signal: Signal) -> Export {
     reader.for_signal(signal, |reader| export(reader, signal))
 }
 
-fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
+fn export(reader: &mut VariableReader<'_>, signal: Signal) -> Export {
     let names = VariableNames::new(signal);
     let exporters = exporters(reader, names.exporter);
     let exporters = exporters.unwrap_or(Exporters {
@@ -136,7 +136,7 @@ fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
 }
 
 /// Returns the connection to the collector, or `None` if a setting is invalid.
-fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &VariableNames) -> Option<Otlp> {
+fn otlp(reader: &mut VariableReader<'_>, signal: Signal, names: &VariableNames) -> Option<Otlp> {
     let route = route::read(reader, signal, names);
     let headers = headers(reader, names.headers);
     let timeout = timeout(reader, names);
@@ -164,7 +164,7 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &VariableNames) -> Optio
 /// Reads the list of exporters. Returns `None` if the variable is unset. Unknown members are
 /// ignored, and if all are unknown, the variable counts as unset (OpenTelemetry specification,
 /// "Enum": warn, and ignore the setting).
-fn exporters(reader: &mut Reader<'_>, name: &'static str) -> Option<Exporters> {
+fn exporters(reader: &mut VariableReader<'_>, name: &'static str) -> Option<Exporters> {
     let text = reader.text(name)?;
     let members = text.split(',').map(str::trim);
     let members: Vec<&str> = members.filter(|member| !member.is_empty()).collect();
@@ -197,7 +197,7 @@ fn exporters(reader: &mut Reader<'_>, name: &'static str) -> Option<Exporters> {
 }
 
 /// Reads the headers of both variables. Those of the signal take precedence.
-fn headers(reader: &mut Reader<'_>, [own, general]: [&'static str; 2]) -> HeaderMap {
+fn headers(reader: &mut VariableReader<'_>, [own, general]: [&'static str; 2]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for name in [general, own] {
         let list = reader.text(name).unwrap_or_default();
@@ -232,7 +232,7 @@ fn header(entry: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((HeaderName::try_from(name).ok()?, value))
 }
 
-fn timeout(reader: &mut Reader<'_>, names: &VariableNames) -> Duration {
+fn timeout(reader: &mut VariableReader<'_>, names: &VariableNames) -> Duration {
     let timeout = reader.first_milliseconds(names.timeout);
     match timeout.unwrap_or(DEFAULT_TIMEOUT) {
         Duration::ZERO => NO_TIMEOUT,
@@ -240,7 +240,7 @@ fn timeout(reader: &mut Reader<'_>, names: &VariableNames) -> Duration {
     }
 }
 
-fn compression(reader: &mut Reader<'_>, names: &VariableNames) -> OtlpCompression {
+fn compression(reader: &mut VariableReader<'_>, names: &VariableNames) -> OtlpCompression {
     let choices = [
         ("none", OtlpCompression::None),
         ("gzip", OtlpCompression::Gzip),

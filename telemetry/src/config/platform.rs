@@ -1,6 +1,6 @@
 //! The platform of the process, from the variables that it or its manifests set.
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 
 /// The platform of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) struct KubernetesEnvironment {
     pub(crate) container_name: Option<String>,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Platform {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> Platform {
     if let Some(function_name) = reader.text("AWS_LAMBDA_FUNCTION_NAME") {
         return Platform::Lambda(LambdaEnvironment {
             function_name,
@@ -62,7 +62,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Platform {
 /// (`OTEL_RESOURCE_ATTRIBUTES_…`, here also for other objects), those that charts name after the
 /// attribute (`K8S_…`), and short names. A short name refers to a pod only if Kubernetes' own
 /// variable is set as well.
-fn kubernetes(reader: &Reader<'_>) -> Option<KubernetesEnvironment> {
+fn kubernetes(reader: &VariableReader<'_>) -> Option<KubernetesEnvironment> {
     let is_pod = reader.text("KUBERNETES_SERVICE_HOST").is_some();
     let first = |specific: &[&str], short: &[&str]| {
         let short = if is_pod { short } else { &[] };

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use percent_encoding::percent_decode_str;
 
 use super::endpoint::{DefaultScheme, Endpoint, InvalidEndpoint};
-use super::reader::{ProblemRecorded, Reader};
+use super::reader::{InvalidVariable, VariableReader};
 use crate::otlp::json;
 
 /// The names of each variable; the first that is set wins.
@@ -84,10 +84,10 @@ fn basic(credentials: &str) -> Vec<u8> {
 /// Reads the proxy for the endpoint. Endpoints without TLS and loopback endpoints are reached
 /// directly, because a proxy cannot reach the process's own host.
 pub(super) fn read(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     endpoint: &Endpoint,
     consequence: &'static str,
-) -> Result<Option<Proxy>, ProblemRecorded> {
+) -> Result<Option<Proxy>, InvalidVariable> {
     let exceptions = reader.text(reader.first_set(NO_PROXY));
     let name = reader.first_set(PROXY);
     let Some(url) = reader.text(name) else {
@@ -101,7 +101,7 @@ pub(super) fn read(
         // The URL may hold a password, so it is not logged.
         let found = format!("an invalid URL ({error})");
         reader.secret_problem(name, found, FORM, consequence);
-        ProblemRecorded
+        InvalidVariable
     })
 }
 

@@ -59,14 +59,14 @@ impl Problem {
 }
 
 /// Reads variables and collects problems.
-pub(super) struct Reader<'a> {
+pub(super) struct VariableReader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
     /// The signal that variables are being read for.
     signal: Option<Signal>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> VariableReader<'a> {
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             lookup,
@@ -264,4 +264,4 @@ pub(super) fn parse_pair(member: &str) -> Option<(String, String)> {
 
 /// Error for an invalid variable that has been recorded as a [`Problem`].
 #[derive(Debug)]
-pub(super) struct ProblemRecorded;
+pub(super) struct InvalidVariable;

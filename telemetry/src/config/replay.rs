@@ -2,7 +2,7 @@
 
 use super::HEADERS_SECRET;
 use super::otlp::{self, Export, Otlp};
-use super::reader::{Problem, Reader};
+use super::reader::{Problem, VariableReader};
 use crate::otlp::Signal;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -40,7 +40,7 @@ fn from_lookup(
         (ENDPOINT, Some(endpoint)) => Some(endpoint.to_owned()),
         _ => environment(name),
     };
-    let mut reader = Reader::new(&lookup);
+    let mut reader = VariableReader::new(&lookup);
     let export = otlp::read(&mut reader, Signal::Traces);
     let ignored_variable = reader.text(HEADERS_SECRET).map(|_| HEADERS_SECRET);
     let has_headers = HEADERS.iter().any(|name| reader.text(name).is_some());

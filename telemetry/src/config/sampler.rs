@@ -4,7 +4,7 @@ use std::fmt;
 
 use opentelemetry_sdk::trace::Sampler;
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 
 /// A sampler and its standard name.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl fmt::Display for SamplerChoice {
 
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-pub(super) fn read(reader: &mut Reader<'_>) -> SamplerChoice {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> SamplerChoice {
     let form = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio";
     let by_name = |name: &str| {
         let names = [
@@ -65,7 +65,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> SamplerChoice {
     }
 }
 
-fn ratio(reader: &mut Reader<'_>) -> f64 {
+fn ratio(reader: &mut VariableReader<'_>) -> f64 {
     let parse = |text: &str| {
         text.parse()
             .ok()

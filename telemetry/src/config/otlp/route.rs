@@ -1,7 +1,7 @@
 //! Endpoint and protocol of a signal's collector. Each can imply the other.
 
 use super::{NOTHING_IS_EXPORTED, OtlpProtocol, VariableNames};
-use crate::config::reader::{ProblemRecorded, Reader};
+use crate::config::reader::{InvalidVariable, VariableReader};
 use crate::config::{DefaultScheme, Endpoint};
 use crate::otlp::Signal;
 
@@ -48,7 +48,7 @@ struct ConfiguredEndpoint {
 /// Reads endpoint and protocol of the signal. Returns `None` if the endpoint is invalid, or implies
 /// a protocol that this build does not support.
 pub(super) fn read(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     signal: Signal,
     names: &VariableNames,
 ) -> Option<(Endpoint, OtlpProtocol)> {
@@ -81,9 +81,9 @@ fn default(url: &str) -> Option<Endpoint> {
 /// Reads the endpoint. An invalid endpoint is an error rather than the default, because spans, and
 /// perhaps keys, must not be sent elsewhere.
 fn configured_endpoint(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     names: &VariableNames,
-) -> Result<Option<ConfiguredEndpoint>, ProblemRecorded> {
+) -> Result<Option<ConfiguredEndpoint>, InvalidVariable> {
     let insecure = reader.first_set(names.insecure);
     let scheme = if reader.flag(insecure) {
         DefaultScheme::Http
@@ -105,7 +105,7 @@ fn configured_endpoint(
             // The URL may contain a key in the wrong place, so it is not logged.
             let found = format!("an invalid URL ({error})");
             reader.secret_problem(variable, found, ENDPOINT_FORM, NOTHING_IS_EXPORTED);
-            Err(ProblemRecorded)
+            Err(InvalidVariable)
         }
     }
 }
@@ -134,7 +134,12 @@ impl ConfiguredEndpoint {
         }
     }
 
-    fn complete(self, reader: &mut Reader<'_>, signal: Signal, wire: WireProtocol) -> Endpoint {
+    fn complete(
+        self,
+        reader: &mut VariableReader<'_>,
+        signal: Signal,
+        wire: WireProtocol,
+    ) -> Endpoint {
         match wire {
             WireProtocol::Http if self.is_general => self.endpoint.join(signal.path()),
             WireProtocol::Http => self.endpoint,
@@ -152,7 +157,7 @@ impl ConfiguredEndpoint {
 
 /// Reports an endpoint that implies gRPC, which this build does not support.
 #[cfg(not(feature = "grpc"))]
-fn report_grpc(reader: &mut Reader<'_>, configured: &ConfiguredEndpoint) {
+fn report_grpc(reader: &mut VariableReader<'_>, configured: &ConfiguredEndpoint) {
     let found = match configured.endpoint.port {
         GRPC_PORT => "port 4317, which means gRPC",
         _ if configured.endpoint.tls => "no scheme, which means gRPC over TLS",
@@ -168,4 +173,4 @@ fn report_grpc(reader: &mut Reader<'_>, configured: &ConfiguredEndpoint) {
 }
 
 #[cfg(feature = "grpc")]
-fn report_grpc(_: &mut Reader<'_>, _: &ConfiguredEndpoint) {}
+fn report_grpc(_: &mut VariableReader<'_>, _: &ConfiguredEndpoint) {}
