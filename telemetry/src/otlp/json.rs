@@ -9,7 +9,7 @@
 //! base64, 64-bit integers as strings, enumerations as numbers, and the doubles that JSON cannot
 //! represent as the strings `NaN`, `Infinity` and `-Infinity`.
 
-use self::messages::{Field, Kind, Message, Scalar, Shape};
+use self::messages::{FieldDescriptor, FieldKind, MessageDescriptor, Scalar, Shape};
 use super::Signal;
 use super::protobuf::{FieldReader, FieldValue, InvalidProtobuf};
 
@@ -40,7 +40,7 @@ pub(crate) fn request(
 /// Writes a message as an object. Writes nothing if it is malformed.
 pub(crate) fn object(
     out: &mut Vec<u8>,
-    message: &'static Message,
+    message: &'static MessageDescriptor,
     bytes: &[u8],
 ) -> Result<(), InvalidProtobuf> {
     let start = out.len();
@@ -55,7 +55,7 @@ pub(crate) fn object(
 /// writes. Returns true if there are any.
 pub(crate) fn members(
     out: &mut Vec<u8>,
-    message: &'static Message,
+    message: &'static MessageDescriptor,
     bytes: &[u8],
 ) -> Result<bool, InvalidProtobuf> {
     let start = out.len();
@@ -74,7 +74,7 @@ pub(crate) fn read(signal: Signal, json: &[u8]) -> Result<Vec<u8>, serde_json::E
 
 fn nested(
     out: &mut Vec<u8>,
-    message: &'static Message,
+    message: &'static MessageDescriptor,
     bytes: &[u8],
     depth: usize,
 ) -> Result<(), InvalidProtobuf> {
@@ -89,7 +89,7 @@ fn nested(
 
 fn fields(
     out: &mut Vec<u8>,
-    message: &'static Message,
+    message: &'static MessageDescriptor,
     bytes: &[u8],
     depth: usize,
 ) -> Result<(), InvalidProtobuf> {
@@ -134,7 +134,7 @@ fn fields(
 
 /// Writes the name of a field and the opening bracket of a list. `start` is the position of the
 /// object's first member.
-fn begin_field(out: &mut Vec<u8>, field: &Field, start: usize) {
+fn begin_field(out: &mut Vec<u8>, field: &FieldDescriptor, start: usize) {
     if out.len() > start {
         out.push(b',');
     }
@@ -153,11 +153,11 @@ fn close_list(out: &mut Vec<u8>, list: &mut Option<usize>) {
 /// Writes one element of a list, or several: numbers are usually packed into one field.
 fn elements(
     out: &mut Vec<u8>,
-    kind: Kind,
+    kind: FieldKind,
     raw: FieldValue<'_>,
     depth: usize,
 ) -> Result<(), InvalidProtobuf> {
-    let (Kind::Scalar(scalar), FieldValue::Bytes(packed)) = (kind, raw) else {
+    let (FieldKind::Scalar(scalar), FieldValue::Bytes(packed)) = (kind, raw) else {
         separate(out);
         return value(out, kind, raw, depth);
     };
@@ -177,21 +177,21 @@ fn separate(out: &mut Vec<u8>) {
 
 fn value(
     out: &mut Vec<u8>,
-    kind: Kind,
+    kind: FieldKind,
     raw: FieldValue<'_>,
     depth: usize,
 ) -> Result<(), InvalidProtobuf> {
     match (kind, raw) {
-        (Kind::Scalar(scalar), raw) => return number(out, scalar, raw),
-        (Kind::Message(message), FieldValue::Bytes(bytes)) => {
+        (FieldKind::Scalar(scalar), raw) => return number(out, scalar, raw),
+        (FieldKind::Message(message), FieldValue::Bytes(bytes)) => {
             return nested(out, message, bytes, depth + 1);
         }
-        (Kind::Text, FieldValue::Bytes(bytes)) => {
+        (FieldKind::Text, FieldValue::Bytes(bytes)) => {
             let text = str::from_utf8(bytes).map_err(|_| InvalidProtobuf::NotUtf8)?;
             string(out, text);
         }
-        (Kind::Hex, FieldValue::Bytes(bytes)) => text::hex(out, bytes),
-        (Kind::Base64, FieldValue::Bytes(bytes)) => text::base64_string(out, bytes),
+        (FieldKind::Hex, FieldValue::Bytes(bytes)) => text::hex(out, bytes),
+        (FieldKind::Base64, FieldValue::Bytes(bytes)) => text::base64_string(out, bytes),
         _ => return Err(InvalidProtobuf::WireType),
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Tables of the fields of OTLP's messages:
 //! `opentelemetry/proto/{collector,common,resource,trace,metrics,logs}`, OTLP 1.9.
 
-use Kind::{Base64, Hex, Text};
+use FieldKind::{Base64, Hex, Text};
 use Scalar::{
     Bool, Double, Fixed32, Fixed64, Signed32, Signed64, SignedFixed64, Unsigned32, Unsigned64,
     ZigZag32,
@@ -11,17 +11,17 @@ use Shape::{Many, One};
 use crate::otlp::Signal;
 use crate::otlp::protobuf::WireType;
 
-/// A message and its fields.
+/// Descriptor of a message: its fields.
 #[derive(Debug)]
-pub(crate) struct Message {
-    pub(super) fields: &'static [Field],
+pub(crate) struct MessageDescriptor {
+    pub(super) fields: &'static [FieldDescriptor],
     /// Number of fields, from the first, that are written even if they are empty.
     /// `opentelemetry-proto`, and so every Rust program that reads OTLP/JSON, requires them.
     required: usize,
 }
 
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct FieldDescriptor {
     pub(super) number: u32,
     /// Name with quotes and colon, as written before the value.
     pub(super) key: &'static str,
@@ -30,17 +30,17 @@ pub(super) struct Field {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
-    One(Kind),
-    Many(Kind),
+    One(FieldKind),
+    Many(FieldKind),
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum FieldKind {
     Text,
     Hex,
     Base64,
     Scalar(Scalar),
-    Message(&'static Message),
+    Message(&'static MessageDescriptor),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,26 +63,26 @@ pub(super) enum Scalar {
     Double,
 }
 
-impl Message {
+impl MessageDescriptor {
     /// Returns the field with this number, and its index in the table.
-    pub(super) fn field(&self, number: u32) -> Option<(usize, &'static Field)> {
+    pub(super) fn field(&self, number: u32) -> Option<(usize, &'static FieldDescriptor)> {
         let mut fields = self.fields.iter().enumerate();
         fields.find(|(_, field)| field.number == number)
     }
 
     /// Returns the field with this name.
     #[cfg(feature = "replay")]
-    pub(super) fn field_by_name(&self, name: &str) -> Option<&'static Field> {
+    pub(super) fn field_by_name(&self, name: &str) -> Option<&'static FieldDescriptor> {
         self.fields.iter().find(|field| field.name() == name)
     }
 
-    pub(super) fn required(&self) -> impl Iterator<Item = (usize, &'static Field)> {
+    pub(super) fn required(&self) -> impl Iterator<Item = (usize, &'static FieldDescriptor)> {
         self.fields.iter().take(self.required).enumerate()
     }
 }
 
 #[cfg(feature = "replay")]
-impl Field {
+impl FieldDescriptor {
     /// Returns the name without quotes and colon.
     pub(super) fn name(&self) -> &'static str {
         self.key.trim_matches(['"', ':'])
@@ -102,8 +102,8 @@ impl Scalar {
 /// Defines the table of a message. The number of required fields follows the name.
 macro_rules! message {
     ($visibility:vis $name:ident, $required:literal: $($number:literal $field:literal $shape:expr),* $(,)?) => {
-        $visibility static $name: Message = Message {
-            fields: &[$(Field {
+        $visibility static $name: MessageDescriptor = MessageDescriptor {
+            fields: &[$(FieldDescriptor {
                 number: $number,
                 key: concat!("\"", $field, "\":"),
                 shape: $shape,
@@ -114,23 +114,23 @@ macro_rules! message {
 }
 
 const fn scalar(scalar: Scalar) -> Shape {
-    One(Kind::Scalar(scalar))
+    One(FieldKind::Scalar(scalar))
 }
 
 const fn scalars(scalar: Scalar) -> Shape {
-    Many(Kind::Scalar(scalar))
+    Many(FieldKind::Scalar(scalar))
 }
 
-const fn message(message: &'static Message) -> Shape {
-    One(Kind::Message(message))
+const fn message(message: &'static MessageDescriptor) -> Shape {
+    One(FieldKind::Message(message))
 }
 
-const fn messages(message: &'static Message) -> Shape {
-    Many(Kind::Message(message))
+const fn messages(message: &'static MessageDescriptor) -> Shape {
+    Many(FieldKind::Message(message))
 }
 
 /// Returns the request of a signal.
-pub(super) fn request(signal: Signal) -> &'static Message {
+pub(super) fn request(signal: Signal) -> &'static MessageDescriptor {
     match signal {
         Signal::Traces => &TRACE_REQUEST,
         Signal::Metrics => &METRICS_REQUEST,

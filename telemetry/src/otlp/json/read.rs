@@ -8,11 +8,14 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::messages::{Field, Kind, Message, Scalar, Shape};
+use super::messages::{FieldDescriptor, FieldKind, MessageDescriptor, Scalar, Shape};
 use crate::otlp::protobuf as wire;
 
 /// Reads one object. Unknown members are ignored.
-pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn read(
+    message: &'static MessageDescriptor,
+    json: &[u8],
+) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let fields = MessageVisitor {
@@ -26,7 +29,7 @@ pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, se
 
 /// Reads the fields of a message.
 struct MessageVisitor<'a> {
-    message: &'static Message,
+    message: &'static MessageDescriptor,
     out: &'a mut Vec<u8>,
 }
 
@@ -62,7 +65,7 @@ impl<'de> Visitor<'de> for MessageVisitor<'_> {
 
 /// Reads the value or the values of a field.
 struct FieldVisitor<'a> {
-    field: &'static Field,
+    field: &'static FieldDescriptor,
     /// True for an element of a list.
     is_element: bool,
     out: &'a mut Vec<u8>,
@@ -77,7 +80,7 @@ impl<'de> DeserializeSeed<'de> for FieldVisitor<'_> {
 }
 
 impl FieldVisitor<'_> {
-    fn kind<E: Error>(&self) -> Result<Kind, E> {
+    fn kind<E: Error>(&self) -> Result<FieldKind, E> {
         match self.field.shape {
             Shape::One(kind) => Ok(kind),
             Shape::Many(kind) if self.is_element => Ok(kind),
@@ -87,7 +90,7 @@ impl FieldVisitor<'_> {
 
     fn scalar<E: Error>(&self) -> Result<Scalar, E> {
         match self.kind()? {
-            Kind::Scalar(scalar) => Ok(scalar),
+            FieldKind::Scalar(scalar) => Ok(scalar),
             _ => Err(E::custom(format_args!("expected {self}"))),
         }
     }
@@ -136,12 +139,12 @@ impl fmt::Display for FieldVisitor<'_> {
         };
         formatter.write_str(match (kind, is_list) {
             (_, true) => "a list",
-            (Kind::Text, _) => "a string",
-            (Kind::Hex, _) => "an id in hexadecimal",
-            (Kind::Base64, _) => "a string in base64",
-            (Kind::Scalar(Scalar::Bool), _) => "true or false",
-            (Kind::Scalar(_), _) => "a number",
-            (Kind::Message(_), _) => "an object",
+            (FieldKind::Text, _) => "a string",
+            (FieldKind::Hex, _) => "an id in hexadecimal",
+            (FieldKind::Base64, _) => "a string in base64",
+            (FieldKind::Scalar(Scalar::Bool), _) => "true or false",
+            (FieldKind::Scalar(_), _) => "a number",
+            (FieldKind::Message(_), _) => "an object",
         })?;
         write!(formatter, " as {}", self.field.name())
     }
@@ -191,27 +194,27 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
         let number = self.field.number;
         let invalid = || E::custom(format_args!("expected {self}, found another string"));
         let bytes = match self.kind()? {
-            Kind::Text => Cow::Borrowed(text.as_bytes()),
-            Kind::Hex => hex(text).ok_or_else(invalid)?.into(),
-            Kind::Base64 => base64(text).ok_or_else(invalid)?.into(),
-            Kind::Scalar(Scalar::Double) => {
+            FieldKind::Text => Cow::Borrowed(text.as_bytes()),
+            FieldKind::Hex => hex(text).ok_or_else(invalid)?.into(),
+            FieldKind::Base64 => base64(text).ok_or_else(invalid)?.into(),
+            FieldKind::Scalar(Scalar::Double) => {
                 // The parser accepts the three words for numbers that JSON cannot represent.
                 let value: f64 = text.parse().map_err(|_| invalid())?;
                 wire::fixed64_always(self.out, number, value.to_bits());
                 return Ok(());
             }
-            Kind::Scalar(_) => {
+            FieldKind::Scalar(_) => {
                 let value = text.parse().map_err(|_| invalid())?;
                 return self.integer(value);
             }
-            Kind::Message(_) => return Err(invalid()),
+            FieldKind::Message(_) => return Err(invalid()),
         };
         wire::bytes_always(self.out, number, &bytes);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let Kind::Message(message) = self.kind()? else {
+        let FieldKind::Message(message) = self.kind()? else {
             return Err(A::Error::custom(format_args!("expected {self}")));
         };
         wire::nested(self.out, self.field.number, |out| {

@@ -21,7 +21,7 @@ use crate::otlp::encode::{nanos, open_request, open_scope_spans};
 
 /// An owned value.
 #[derive(Debug, Clone)]
-enum OwnedValue {
+enum TestValue {
     Bool(bool),
     Signed(i64),
     Unsigned(u64),
@@ -44,7 +44,7 @@ impl fmt::Debug for DebugText<'_> {
     }
 }
 
-impl OwnedValue {
+impl TestValue {
     fn pass_to(&self, receive: impl FnOnce(LogValue<'_>)) {
         match self {
             Self::Bool(value) => receive(LogValue::Bool(*value)),
@@ -72,15 +72,15 @@ impl OwnedValue {
     }
 }
 
-fn value() -> impl Strategy<Value = OwnedValue> {
+fn value() -> impl Strategy<Value = TestValue> {
     prop_oneof![
-        any::<bool>().prop_map(OwnedValue::Bool),
-        any::<i64>().prop_map(OwnedValue::Signed),
-        any::<u64>().prop_map(OwnedValue::Unsigned),
-        any::<f64>().prop_map(OwnedValue::Double),
-        ".{0,200}".prop_map(OwnedValue::Text),
-        ".{0,200}".prop_map(OwnedValue::Debug),
-        vec(any::<u8>(), 0..200).prop_map(OwnedValue::Bytes),
+        any::<bool>().prop_map(TestValue::Bool),
+        any::<i64>().prop_map(TestValue::Signed),
+        any::<u64>().prop_map(TestValue::Unsigned),
+        any::<f64>().prop_map(TestValue::Double),
+        ".{0,200}".prop_map(TestValue::Text),
+        ".{0,200}".prop_map(TestValue::Debug),
+        vec(any::<u8>(), 0..200).prop_map(TestValue::Bytes),
     ]
 }
 
@@ -99,8 +99,8 @@ struct TestRecord {
     time: SystemTime,
     level: (Level, Severity),
     event_name: Option<&'static str>,
-    body: Option<OwnedValue>,
-    attributes: Vec<(String, OwnedValue)>,
+    body: Option<TestValue>,
+    attributes: Vec<(String, TestValue)>,
     span: Option<SpanContext>,
 }
 
