@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{io, thread};
 
-use baton_telemetry::replay::Sender;
+use baton_telemetry::replay::ReplaySender;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -60,7 +60,7 @@ pub(crate) struct ReplaySettings {
 
 /// A replay whose logs and ledger are open.
 pub(crate) struct Replay {
-    sender: Sender,
+    sender: ReplaySender,
     ledger: ReplayLedger,
     inputs: Vec<LogInput>,
     settings: ReplaySettings,
@@ -69,7 +69,7 @@ pub(crate) struct Replay {
 impl Replay {
     /// Opens the logs and the ledger.
     pub(crate) fn new(settings: ReplaySettings) -> Result<Self, ReplayError> {
-        let sender = Sender::from_env(settings.endpoint.as_deref())?;
+        let sender = ReplaySender::from_env(settings.endpoint.as_deref())?;
         if let Some(variable) = sender.ignored_variable() {
             tracing::warn!(
                 "{variable} is not read here: headers are read only from OTEL_EXPORTER_OTLP_HEADERS"

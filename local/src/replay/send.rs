@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baton_telemetry::replay::{Accepted, MAX_REQUEST_BYTES, SendFailure, Sender};
+use baton_telemetry::replay::{Acknowledgement, MAX_REQUEST_BYTES, ReplaySender, SendFailure};
 use bytes::Bytes;
 use tokio::time::sleep;
 
@@ -36,7 +36,7 @@ pub(super) struct SpilledSpans {
 #[derive(Debug)]
 pub(super) struct BatchSender<'a> {
     /// `None` in a dry run, which only counts spans.
-    sender: Option<&'a Sender>,
+    sender: Option<&'a ReplaySender>,
     ledger: &'a mut ReplayLedger,
     pending: Vec<SpilledSpans>,
     bytes: usize,
@@ -48,7 +48,7 @@ pub(super) struct BatchSender<'a> {
 }
 
 impl<'a> BatchSender<'a> {
-    pub(super) fn new(sender: Option<&'a Sender>, ledger: &'a mut ReplayLedger) -> Self {
+    pub(super) fn new(sender: Option<&'a ReplaySender>, ledger: &'a mut ReplayLedger) -> Self {
         Self {
             sender,
             ledger,
@@ -124,7 +124,7 @@ impl<'a> BatchSender<'a> {
     /// check, a wrong endpoint would receive one request per line.
     async fn check_endpoint(
         &mut self,
-        sender: &Sender,
+        sender: &ReplaySender,
         refusals: &[RefusedSpans],
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
@@ -148,7 +148,7 @@ impl<'a> BatchSender<'a> {
     /// Sends spans in one request. The inner error is the collector's refusal.
     async fn send_request(
         &mut self,
-        sender: &Sender,
+        sender: &ReplaySender,
         batch: &[SpilledSpans],
         report: &mut ReplayReport,
     ) -> Result<Result<(), String>, ReplayError> {
@@ -190,7 +190,7 @@ impl<'a> BatchSender<'a> {
 }
 
 /// Returns the error for a failure that ends the replay.
-fn to_error(sender: &Sender, source: SendFailure, report: &ReplayReport) -> ReplayError {
+fn to_error(sender: &ReplaySender, source: SendFailure, report: &ReplayReport) -> ReplayError {
     let endpoint = sender.endpoint().to_owned();
     // Rejected spans count, because they were in an accepted request, which the ledger records.
     if report.sent + report.rejected == 0 {
@@ -210,10 +210,10 @@ fn to_refused(spans: &SpilledSpans, text: String) -> RefusedSpans {
 
 /// Sends a request, and retries it a few times after a temporary failure.
 async fn send_with_retries(
-    sender: &Sender,
+    sender: &ReplaySender,
     request: Bytes,
     report: &mut ReplayReport,
-) -> Result<Accepted, SendFailure> {
+) -> Result<Acknowledgement, SendFailure> {
     for pause in PAUSES {
         report.requests += 1;
         match sender.send(request.clone()).await {

@@ -21,7 +21,7 @@ pub const MAX_REQUEST_BYTES: usize = crate::export::MAX_REQUEST_BYTES;
 
 /// Sends requests to the collector that spans are exported to.
 #[derive(Debug)]
-pub struct Sender {
+pub struct ReplaySender {
     transport: Transport,
     endpoint: String,
     ignored_variable: Option<&'static str>,
@@ -62,9 +62,9 @@ impl fmt::Display for InvalidEnvironment {
 
 impl std::error::Error for InvalidEnvironment {}
 
-/// The response to an accepted request.
+/// Response to a request that the collector accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Accepted {
+pub struct Acknowledgement {
     /// Number of spans that the collector rejected permanently.
     pub rejected: u64,
     /// The collector's message about them, or its warning if it rejected none. Empty if it sent
@@ -95,7 +95,7 @@ pub enum SendFailure {
     },
 }
 
-impl Sender {
+impl ReplaySender {
     /// Reads `OTEL_EXPORTER_OTLP_*` as for the export of traces. `endpoint` replaces
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`. `OTEL_SDK_DISABLED`
     /// and `OTEL_TRACES_EXPORTER` are ignored, because resending is an explicit request.
@@ -130,13 +130,13 @@ impl Sender {
     /// # Errors
     ///
     /// Returns an error if the collector does not accept the request or does not respond.
-    pub async fn send(&self, request: Bytes) -> Result<Accepted, SendFailure> {
+    pub async fn send(&self, request: Bytes) -> Result<Acknowledgement, SendFailure> {
         let mut body = BufList::default();
         body.push(request);
         let deadline: Instant = self.transport.request_deadline();
         let response = self.transport.send(body, deadline).await;
         let response = response.map_err(|error| self.failure(error))?;
-        Ok(Accepted {
+        Ok(Acknowledgement {
             rejected: response.rejected,
             message: response.message,
         })
