@@ -217,7 +217,7 @@ pub use propagation::{
     with_remote_parent,
 };
 pub use resource::Service;
-pub use telemetry::{Builder, FlushReport, Telemetry};
+pub use telemetry::{FlushReport, Telemetry, TelemetryBuilder};
 /// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's
 /// globals from here: each minor version has separate ones.
 #[doc(no_inline)]

@@ -40,7 +40,7 @@ mod meters;
 mod pipeline;
 mod start;
 
-pub use builder::Builder;
+pub use builder::TelemetryBuilder;
 
 /// Counts of spans after a flush, since the start of the process, and what the flush has sent.
 ///
@@ -113,8 +113,8 @@ impl Telemetry {
     }
 
     /// Returns a builder for telemetry with options that the environment does not have.
-    pub fn builder(service: Service) -> Builder {
-        Builder::new(service)
+    pub fn builder(service: Service) -> TelemetryBuilder {
+        TelemetryBuilder::new(service)
     }
 
     async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {

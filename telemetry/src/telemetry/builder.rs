@@ -16,12 +16,12 @@ use crate::resource::Service;
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use]
-pub struct Builder {
+pub struct TelemetryBuilder {
     service: Service,
     open_header_source: Option<OpenHeaderSource>,
 }
 
-impl Builder {
+impl TelemetryBuilder {
     pub(super) fn new(service: Service) -> Self {
         Self {
             service,
