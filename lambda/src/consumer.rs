@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
-use baton_telemetry::{Service, Telemetry};
+use baton_telemetry::{ServiceInfo, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
 use tracing::{field, info, warn};
 
@@ -405,7 +405,7 @@ impl<S> ConsumerBuilder<S> {
 
 /// The service of the resource. Has no version, because `faas.version` is the function's version
 /// and this library's version would be mistaken for it.
-const SERVICE: Service = Service {
+const SERVICE: ServiceInfo = ServiceInfo {
     name: UNKNOWN_SERVICE,
     version: None,
 };

@@ -290,7 +290,7 @@ pub mod exercise;
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;
-pub use baton_telemetry::{LogLayer, Service, Telemetry, log_layer};
+pub use baton_telemetry::{LogLayer, ServiceInfo, Telemetry, log_layer};
 pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
 pub use consumer::{Consumer, ConsumerBuilder, run};
 #[cfg(feature = "dead-letter-queue")]

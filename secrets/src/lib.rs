@@ -3,9 +3,9 @@
 //!
 //! ```no_run
 //! # async fn example() {
-//! use baton_telemetry::{Service, Telemetry};
+//! use baton_telemetry::{ServiceInfo, Telemetry};
 //!
-//! let service = Service { name: "orders", version: None };
+//! let service = ServiceInfo { name: "orders", version: None };
 //! let telemetry = Telemetry::builder(service).header_source(baton_secrets::open).init().await;
 //! # }
 //! ```

@@ -2,12 +2,12 @@
 //! propagated exactly as W3C specifies, and flushed by a deadline.
 //!
 //! ```no_run
-//! use baton_telemetry::{Service, Telemetry};
+//! use baton_telemetry::{ServiceInfo, Telemetry};
 //! use std::time::Duration;
 //! use tokio::time::Instant;
 //!
 //! # async fn run() {
-//! let telemetry = Telemetry::init(Service { name: "orders", version: Some("1.0.0") }).await;
+//! let telemetry = Telemetry::init(ServiceInfo { name: "orders", version: Some("1.0.0") }).await;
 //! let tracer = telemetry.tracer("orders", "1.0.0");
 //! // … spans …
 //! telemetry.flush(Instant::now() + Duration::from_secs(1)).await;
@@ -34,7 +34,7 @@
 //! | `OTEL_SDK_DISABLED` | `true`: no traces, no metrics, and logs on stdout only | `false` |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console` (OTLP/JSON lines on stdout), both as `otlp,console`, or `none` | `otlp` |
 //! | `OTEL_LOGS_EXPORTER` | `otlp` or `none`; `console` is the same as `none`, because every line is on stdout anyway | `none` |
-//! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or [`Service::name`] |
+//! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or [`ServiceInfo::name`] |
 //! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded; `deployment.environment` also sets `deployment.environment.name` | |
 //! | `CX_APPLICATION`, else `CX_APPLICATION_NAME` | `cx.application.name`, for Coralogix | |
 //! | `CX_SUBSYSTEM`, else `CX_SUBSYSTEM_NAME` | `cx.subsystem.name`, for Coralogix | |
@@ -97,8 +97,8 @@
 //! ## The resource
 //!
 //! The resource describes the process. Its sources, in ascending order of precedence, are
-//! [`Service`], the platform, `OTEL_RESOURCE_ATTRIBUTES`, and the variables for a single attribute.
-//! The platform is detected from these variables, which it or its manifests set:
+//! [`ServiceInfo`], the platform, `OTEL_RESOURCE_ATTRIBUTES`, and the variables for a single
+//! attribute. The platform is detected from these variables, which it or its manifests set:
 //!
 //! | Platform | Variables |
 //! |---|---|
@@ -216,7 +216,7 @@ pub use propagation::{
     check_baggage, parse_trace_context, parse_trace_context_with, parse_xray_header, with_baggage,
     with_remote_parent,
 };
-pub use resource::Service;
+pub use resource::ServiceInfo;
 pub use telemetry::{FlushReport, Telemetry, TelemetryBuilder};
 /// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's
 /// globals from here: each minor version has separate ones.

@@ -29,12 +29,15 @@ const BYTES_PER_MEBIBYTE: i64 = 1024 * 1024;
 /// The service's name and version, for processes whose environment does not set them.
 ///
 /// ```
-/// use baton_telemetry::Service;
+/// use baton_telemetry::ServiceInfo;
 ///
-/// const SERVICE: Service = Service { name: "orders", version: Some(env!("CARGO_PKG_VERSION")) };
+/// const SERVICE: ServiceInfo = ServiceInfo {
+///     name: "orders",
+///     version: Some(env!("CARGO_PKG_VERSION")),
+/// };
 /// ```
 #[derive(Debug, Clone, Copy)]
-pub struct Service {
+pub struct ServiceInfo {
     /// `service.name`, unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` sets
     /// another one.
     pub name: &'static str,
@@ -44,7 +47,7 @@ pub struct Service {
 
 /// Merges the known attributes. In ascending priority: the program, the platform,
 /// `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
-pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
+pub(crate) async fn detect(config: &Config, service: ServiceInfo) -> Resource {
     let mut attributes: Vec<KeyValue> = TelemetryResourceDetector
         .detect()
         .iter()

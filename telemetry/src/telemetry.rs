@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::otlp::Signal;
 use crate::output::Output;
 use crate::propagation::Propagator;
-use crate::resource::{self, Service};
+use crate::resource::{self, ServiceInfo};
 
 mod background;
 mod builder;
@@ -72,11 +72,11 @@ pub struct FlushReport {
 /// ```no_run
 /// use std::time::Duration;
 ///
-/// use baton_telemetry::{Service, Telemetry};
+/// use baton_telemetry::{ServiceInfo, Telemetry};
 /// use tokio::time::Instant;
 ///
 /// # async fn run() {
-/// let service = Service { name: "orders", version: None };
+/// let service = ServiceInfo { name: "orders", version: None };
 /// let telemetry = Telemetry::init(service).await;
 /// telemetry.export_in_background();
 /// // … serve requests …
@@ -108,16 +108,16 @@ impl Telemetry {
     /// Never fails: an invalid variable is logged with its name and the expected form, and the
     /// default applies or the signal is not exported. Call this once, at start, within a tokio
     /// runtime. Nothing is sent before the first flush.
-    pub async fn init(service: Service) -> Self {
+    pub async fn init(service: ServiceInfo) -> Self {
         Self::builder(service).init().await
     }
 
     /// Returns a builder for telemetry with options that the environment does not have.
-    pub fn builder(service: Service) -> TelemetryBuilder {
+    pub fn builder(service: ServiceInfo) -> TelemetryBuilder {
         TelemetryBuilder::new(service)
     }
 
-    async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {
+    async fn set_up(service: ServiceInfo, open: Option<OpenHeaderSource>) -> Self {
         let (config, problems) = Config::from_env();
         let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());

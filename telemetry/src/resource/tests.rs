@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SERVICE: Service = Service {
+const SERVICE: ServiceInfo = ServiceInfo {
     name: "in-code",
     version: Some("1.2.3"),
 };

@@ -2,27 +2,27 @@
 
 use super::Telemetry;
 use crate::export::headers::OpenHeaderSource;
-use crate::resource::Service;
+use crate::resource::ServiceInfo;
 
 /// Builder for [`Telemetry`].
 ///
 /// ```no_run
-/// use baton_telemetry::{HeaderSource, Service, Telemetry};
+/// use baton_telemetry::{HeaderSource, ServiceInfo, Telemetry};
 ///
 /// # async fn run(open: baton_telemetry::OpenHeaderSource) {
-/// let service = Service { name: "orders", version: None };
+/// let service = ServiceInfo { name: "orders", version: None };
 /// let telemetry = Telemetry::builder(service).header_source(open).init().await;
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use]
 pub struct TelemetryBuilder {
-    service: Service,
+    service: ServiceInfo,
     open_header_source: Option<OpenHeaderSource>,
 }
 
 impl TelemetryBuilder {
-    pub(super) fn new(service: Service) -> Self {
+    pub(super) fn new(service: ServiceInfo) -> Self {
         Self {
             service,
             open_header_source: None,

@@ -24,7 +24,7 @@ mod shutdown;
 mod spill;
 mod wrong_endpoint;
 
-const SERVICE: Service = Service {
+const SERVICE: ServiceInfo = ServiceInfo {
     name: "orders",
     version: None,
 };

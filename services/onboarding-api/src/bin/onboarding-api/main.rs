@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use baton_producer::QueueSender;
-use baton_telemetry::{Service, Telemetry};
+use baton_telemetry::{ServiceInfo, Telemetry};
 use onboarding_api::DrainOutcome;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 mod aws;
 mod config;
 
-const SERVICE: Service = Service {
+const SERVICE: ServiceInfo = ServiceInfo {
     name: "onboarding-api",
     version: Some(env!("CARGO_PKG_VERSION")),
 };
