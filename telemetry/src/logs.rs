@@ -29,9 +29,9 @@ mod tracing_layer;
 pub(crate) use correlation::Correlation;
 pub use correlation::{message_id, request_id, with_message_id, with_request_id};
 pub use layer::{LogLayer, log_layer};
-pub(crate) use own_subscriber::SubscriberWarnings;
 #[cfg(feature = "tracing")]
-pub(crate) use tracing_layer::FilterCheck;
+pub(crate) use own_subscriber::FilterCheck;
+pub(crate) use own_subscriber::SubscriberWarnings;
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;
 

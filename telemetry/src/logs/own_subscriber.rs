@@ -7,6 +7,12 @@ use super::LogLayer;
 use crate::config::LogFormat;
 use crate::output::Output;
 
+#[cfg(feature = "tracing")]
+mod filter_check;
+
+#[cfg(feature = "tracing")]
+pub(crate) use filter_check::FilterCheck;
+
 const ADD_LOG_LAYER: &str = "trace_id, span_id, requestId and messageId on log lines, and log records over OTLP: \
     add baton_lambda::log_layer() (or baton_telemetry's) in place of the formatting layer";
 const ADD_TRACING_LAYER: &str = "OpenTelemetry spans of #[instrument] and of the span macros: \

@@ -17,9 +17,6 @@ use self::errors::{ErrorFilter, ErrorLayer};
 use crate::logs::program_spans;
 
 mod errors;
-mod filter_check;
-
-pub(crate) use self::filter_check::FilterCheck;
 
 /// Instrumentation scope of these spans.
 const SCOPE: &str = "baton.tracing";
@@ -122,13 +119,13 @@ impl SpanFilter {
     }
 
     /// Returns `true` if a span has been created.
-    fn has_created_span(&self) -> bool {
+    pub(super) fn has_created_span(&self) -> bool {
         self.has_created_span.load(Ordering::Relaxed)
     }
 
     /// Returns `true` in a program's own subscriber, whose filters may omit spans. The default
     /// subscriber has no such filter.
-    fn is_in_own_subscriber(&self) -> bool {
+    pub(super) fn is_in_own_subscriber(&self) -> bool {
         self.selection.logs.is_none()
     }
 }

@@ -7,8 +7,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber, callsite, warn};
 
-use super::SpanFilter;
-use crate::logs::{SubscriberWarnings, program_spans};
+use super::SubscriberWarnings;
+use crate::logs::program_spans;
+use crate::logs::tracing_layer::SpanFilter;
 
 /// Number of exports after which a program that has reached none of its spans is not checked again.
 const MAX_CHECKS: u8 = 10;
