@@ -14,7 +14,6 @@ use crate::output::Output;
 mod correlation;
 mod fields;
 mod filter;
-mod ids;
 mod layer;
 mod lines;
 mod own_subscriber;
@@ -25,6 +24,7 @@ mod span_fields;
 mod timestamp;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
+mod visitor;
 
 pub(crate) use correlation::Correlation;
 pub use correlation::{message_id, request_id, with_message_id, with_request_id};

@@ -1,8 +1,9 @@
-//! Invocation and message ids in a context, for log lines and log records.
+//! Ids of the trace, the invocation and the message in a context, for log lines and log records.
 
 use std::sync::Arc;
 
 use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 
 /// Returns a copy of the context with the invocation's `id`.
 ///
@@ -52,8 +53,8 @@ pub fn message_id(context: &Context) -> Option<&str> {
     correlation.message_id.as_deref()
 }
 
-/// Both identifiers in one value, because each value of a context costs an allocation for every
-/// message.
+/// The ids of the invocation and the message, in one value, because each value of a context costs
+/// an allocation for every message.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Correlation {
     pub(crate) request_id: Option<Arc<str>>,
@@ -72,6 +73,34 @@ impl Correlation {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.request_id.is_none() && self.message_id.is_none()
+    }
+}
+
+/// Ids in an OpenTelemetry context.
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    /// Context of the active span without its trace state, which lines and records do not contain.
+    /// Invalid if no span is active.
+    pub(super) span: SpanContext,
+    pub(super) correlation: Correlation,
+}
+
+impl Ids {
+    /// Returns the ids in the active context.
+    pub(super) fn current() -> Self {
+        Context::map_current(|context| {
+            let span = context.span();
+            let span = span.span_context();
+            let (trace_id, span_id, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
+            Self {
+                span: SpanContext::new(trace_id, span_id, flags, false, TraceState::NONE),
+                correlation: Correlation::from_context(context),
+            }
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        !self.span.is_valid() && self.correlation.is_empty()
     }
 }
 

@@ -6,9 +6,9 @@ use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_semantic_conventions::attribute::{FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID};
 use tracing::Event;
 
+use super::correlation::Ids;
 use super::fields::{self, FieldWriter, MESSAGE};
-use super::ids::Ids;
-use super::span_fields::SpanScope;
+use super::span_fields::{SpanScope, event_ids};
 use super::{filter, scratch};
 use crate::buffer::{Buffer, EncodeRecord, Group, RecordGroup};
 use crate::otlp::encode::{self, LogRecordEncoder, LogValue};
@@ -27,13 +27,13 @@ pub(super) fn push(buffer: &Buffer, event: &Event<'_>, spans: &dyn SpanScope, no
     }
     scratch::with(|out| {
         // Encoded before the buffer is locked, because the code that formats a field may log.
-        let owner = encode(out, event, spans, now, AttributeMode::Include);
+        let group = encode(out, event, spans, now, AttributeMode::Include);
         if out.len() > MAX_RECORD {
             out.clear();
             encode(out, event, spans, now, AttributeMode::Omit);
         }
         let scope = InstrumentationScope::builder(metadata.target()).build();
-        buffer.push(&EncodedRecord(out), &scope, owner);
+        buffer.push(&EncodedRecord(out), &scope, group);
     });
 }
 
@@ -90,7 +90,7 @@ fn encode(
             ..
         } = writer;
         record.dropped_attributes(dropped);
-        let Ids { span, correlation } = Ids::for_event(event, spans);
+        let Ids { span, correlation } = event_ids(event, spans);
         if span.is_valid() {
             record.span(&span);
         }

@@ -9,9 +9,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::LogValueVisitor;
-use super::ids::Ids;
-use crate::logs::Correlation;
+use super::correlation::{Correlation, Ids};
+use super::visitor::LogValueVisitor;
 use crate::otlp::encode::LogValue;
 
 /// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented
@@ -38,10 +37,6 @@ enum OwnedValue {
 }
 
 impl SpanFields {
-    pub(super) fn ids(&self) -> &Ids {
-        &self.ids
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, LogValue<'_>)> {
         let fields = self.fields.iter();
         fields.map(|(field, kept)| (field.name(), kept.value()))
@@ -84,6 +79,23 @@ where
             }
         }
     }
+}
+
+/// Returns the ids for an event: those of the active context or, if it has none, those of the
+/// innermost `tracing` span that has any.
+///
+/// A task spawned with `.in_current_span()` enters the span again, but does not attach the context
+/// in which the span was created.
+pub(super) fn event_ids(event: &Event<'_>, spans: &dyn SpanScope) -> Ids {
+    let mut ids = Ids::current();
+    if ids.is_empty() {
+        spans.for_each(event, &mut |span| {
+            if ids.is_empty() {
+                ids.clone_from(&span.ids);
+            }
+        });
+    }
+    ids
 }
 
 /// Stores the fields and the ids of a new span.
