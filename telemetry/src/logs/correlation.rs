@@ -78,14 +78,14 @@ impl Correlation {
 
 /// Ids in an OpenTelemetry context.
 #[derive(Debug, Clone)]
-pub(super) struct Ids {
+pub(super) struct ContextIds {
     /// Context of the active span without its trace state, which lines and records do not contain.
     /// Invalid if no span is active.
     pub(super) span: SpanContext,
     pub(super) correlation: Correlation,
 }
 
-impl Ids {
+impl ContextIds {
     /// Returns the ids in the active context.
     pub(super) fn current() -> Self {
         Context::map_current(|context| {

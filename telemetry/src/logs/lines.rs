@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use opentelemetry::trace::{SpanId, TraceId};
 use tracing::Event;
 
-use super::correlation::Ids;
+use super::correlation::ContextIds;
 use super::fields::{self, FieldWriter};
 use super::span_fields::{SpanScope, event_ids};
 use super::{scratch, timestamp};
@@ -71,7 +71,7 @@ fn compose(form: &mut impl LineFormat, event: &Event<'_>, spans: &dyn SpanScope,
     let metadata = event.metadata();
     form.head(now, metadata.level().as_str(), metadata.target());
     fields::write(event, spans, form);
-    let Ids { span, correlation } = event_ids(event, spans);
+    let ContextIds { span, correlation } = event_ids(event, spans);
     if span.is_valid() {
         form.span(span.trace_id(), span.span_id());
     }

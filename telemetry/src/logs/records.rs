@@ -6,7 +6,7 @@ use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_semantic_conventions::attribute::{FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID};
 use tracing::Event;
 
-use super::correlation::Ids;
+use super::correlation::ContextIds;
 use super::fields::{self, FieldWriter, MESSAGE};
 use super::span_fields::{SpanScope, event_ids};
 use super::{filter, scratch};
@@ -90,7 +90,7 @@ fn encode(
             ..
         } = writer;
         record.dropped_attributes(dropped);
-        let Ids { span, correlation } = event_ids(event, spans);
+        let ContextIds { span, correlation } = event_ids(event, spans);
         if span.is_valid() {
             record.span(&span);
         }

@@ -9,7 +9,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::correlation::{Correlation, Ids};
+use super::correlation::{ContextIds, Correlation};
 use super::visitor::LogValueVisitor;
 use crate::otlp::encode::LogValue;
 
@@ -22,7 +22,7 @@ const ELLIPSIS: char = '…';
 /// Ids and fields of one span. The fields are in the order in which they were recorded.
 pub(super) struct SpanFields {
     /// Ids that were active when the span was created.
-    ids: Ids,
+    ids: ContextIds,
     fields: Vec<(Field, OwnedValue)>,
 }
 
@@ -86,8 +86,8 @@ where
 ///
 /// A task spawned with `.in_current_span()` enters the span again, but does not attach the context
 /// in which the span was created.
-pub(super) fn event_ids(event: &Event<'_>, spans: &dyn SpanScope) -> Ids {
-    let mut ids = Ids::current();
+pub(super) fn event_ids(event: &Event<'_>, spans: &dyn SpanScope) -> ContextIds {
+    let mut ids = ContextIds::current();
     if ids.is_empty() {
         spans.for_each(event, &mut |span| {
             if ids.is_empty() {
@@ -103,7 +103,7 @@ pub(super) fn on_new_span<S>(attributes: &Attributes<'_>, id: &Id, context: &Con
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let ids = Ids::current();
+    let ids = ContextIds::current();
     if attributes.fields().is_empty() && ids.is_empty() {
         return;
     }
