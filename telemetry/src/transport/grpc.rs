@@ -30,8 +30,6 @@ mod response;
 mod retry_info;
 mod status;
 
-pub(crate) use status::GrpcStatus;
-
 /// Time after which an idle connection is checked with a ping. It is shorter than the idle timeouts
 /// of load balancers and address translation (350 s on AWS, 240 s elsewhere). It is not shorter
 /// than servers allow: those based on grpc-go, such as the Collector, close a connection after more

@@ -4,6 +4,12 @@ use std::fmt;
 
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
+#[cfg(feature = "grpc")]
+mod grpc;
+
+#[cfg(feature = "grpc")]
+pub(crate) use grpc::{GrpcCode, GrpcStatus};
+
 /// The status of a response, in the terms of its protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ResponseStatus {
@@ -13,7 +19,7 @@ pub(crate) enum ResponseStatus {
         message: String,
     },
     #[cfg(feature = "grpc")]
-    Grpc(super::grpc::GrpcStatus),
+    Grpc(GrpcStatus),
 }
 
 /// The meaning of a status for the request.
