@@ -93,7 +93,7 @@ pub fn parse_trace_context(
 /// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// let mut reasons = Vec::new();
 /// parse_trace_context_with(traceparent, Some("a=1,a=2"), |reason| reasons.push(reason))?;
-/// assert_eq!(reasons, [InvalidTracestate::Repeated]);
+/// assert_eq!(reasons, [InvalidTracestate::DuplicateKey]);
 /// # Ok::<(), baton_telemetry::InvalidTraceparent>(())
 /// ```
 ///

@@ -227,7 +227,7 @@ fn a_malformed_prefixed_attribute_is_recorded_with_its_prefix() {
         invalid(&producer),
         "message attributes: traceparent has the wrong length; \
          message attributes: otel.traceparent has the wrong length; \
-         message attributes: otel.baggage has no member that counts"
+         message attributes: otel.baggage has no valid members"
     );
     let binary = json!({"otel.traceparent": {"binaryValue": "AA=="}});
     assert_eq!(
@@ -289,7 +289,8 @@ fn a_tracestate_is_kept_or_recorded_as_invalid() {
     assert_eq!(with_state(json!(" , ")), (String::new(), String::new()));
     let note = "message attributes: tracestate has a member that is not allowed";
     assert_eq!(with_state(json!("A=1")), (String::new(), note.into()));
-    let note = "message attributes: tracestate has a key that the OpenTelemetry SDK cannot hold";
+    let note =
+        "message attributes: tracestate has a key that the OpenTelemetry SDK does not support";
     assert_eq!(
         with_state(json!("foo@@bar=1,x=2")),
         ("x=2".into(), note.into())
@@ -313,7 +314,7 @@ fn baggage_comes_from_the_first_carrier_that_has_it() {
     assert_eq!(tenant(&producer).as_deref(), Some("green"));
     assert_eq!(
         invalid(&producer),
-        "message attributes: baggage has no member that counts"
+        "message attributes: baggage has no valid members"
     );
     // If the parent is known, the body is not read for baggage alone.
     let producer = extract_default(sqs("traceparent", &traceparent(1)), &sns(in_sns, ""));
@@ -330,7 +331,7 @@ fn invalid_baggage_members_are_recorded() {
     for (header, found, notes) in [
         ("tenant=blue", Some("blue"), &[][..]),
         (" , ", None, &[]),
-        ("a b=1", None, &["baggage has no member that counts"]),
+        ("a b=1", None, &["baggage has no valid members"]),
         (
             "tenant=blue,b SECRET=2",
             Some("blue"),
@@ -341,7 +342,7 @@ fn invalid_baggage_members_are_recorded() {
             None,
             &[
                 "baggage is longer than 8192 bytes",
-                "baggage has no member that counts",
+                "baggage has no valid members",
             ],
         ),
         (
@@ -372,7 +373,7 @@ fn baggage_without_valid_members_does_not_hide_other_baggage() {
         assert_eq!(tenant(&producer).as_deref(), Some("green"));
         assert_eq!(
             invalid(&producer),
-            "message attributes: baggage has no member that counts"
+            "message attributes: baggage has no valid members"
         );
     }
 }

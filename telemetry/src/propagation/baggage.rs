@@ -35,8 +35,8 @@ pub enum InvalidBaggage {
     #[error("baggage is longer than {MAX_LENGTH} bytes")]
     TooLong,
     /// No valid member remains.
-    #[error("baggage has no member that counts")]
-    Nothing,
+    #[error("baggage has no valid members")]
+    NoMembers,
 }
 
 /// Returns the context with the members of a header. The first members within the limits are kept:
@@ -75,7 +75,7 @@ pub(super) fn check(header: &str, mut on_invalid: impl FnMut(InvalidBaggage)) ->
         on_invalid(InvalidBaggage::TooLong);
     }
     if valid == 0 && (invalid > 0 || is_too_long) {
-        on_invalid(InvalidBaggage::Nothing);
+        on_invalid(InvalidBaggage::NoMembers);
     }
     valid > 0
 }

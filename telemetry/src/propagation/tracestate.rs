@@ -21,10 +21,10 @@ pub enum InvalidTracestate {
     #[error("tracestate has more than {MAX_MEMBERS} members")]
     TooMany,
     /// A key is repeated. Only its first member is kept.
-    #[error("tracestate repeats a key")]
-    Repeated,
+    #[error("tracestate has a duplicate key")]
+    DuplicateKey,
     /// Members with keys that level 2 allows and level 1 does not are ignored.
-    #[error("tracestate has a key that the OpenTelemetry SDK cannot hold")]
+    #[error("tracestate has a key that the OpenTelemetry SDK does not support")]
     UnsupportedKey,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn parse(
     match members(header) {
         Ok((members, is_repeated)) => {
             if is_repeated {
-                on_invalid(InvalidTracestate::Repeated);
+                on_invalid(InvalidTracestate::DuplicateKey);
             }
             to_sdk_type(members, on_invalid)
         }

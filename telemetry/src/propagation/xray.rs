@@ -52,8 +52,8 @@ pub enum InvalidXrayHeader {
     Sampled,
     /// `Root`, `Parent` or `Sampled` is repeated. The value consists of two headers, and neither
     /// has priority.
-    #[error("the X-Ray header repeats a field")]
-    Repeated,
+    #[error("the X-Ray header has a duplicate field")]
+    DuplicateField,
 }
 
 /// Parses the value of `X-Amzn-Trace-Id`, or of an SQS message's `AWSTraceHeader`.
@@ -86,7 +86,7 @@ pub fn parse_xray_header(header: &str) -> Result<XrayContext, InvalidXrayHeader>
             _ => continue,
         };
         if field.replace(value.trim_matches(OWS)).is_some() {
-            return Err(Invalid::Repeated);
+            return Err(Invalid::DuplicateField);
         }
     }
     let trace_id = trace_id(root.ok_or(Invalid::NoRoot)?).ok_or(Invalid::Root)?;

@@ -86,7 +86,7 @@ fn members_are_parsed_by_the_grammar() {
 
 #[test]
 fn ignored_members_are_reported() {
-    use InvalidBaggage::{Member, Nothing, TooLong, TooMany};
+    use InvalidBaggage::{Member, NoMembers, TooLong, TooMany};
     let members = |count: usize| "k=v,".repeat(count);
     let long = |length: usize| "v".repeat(length);
     let table: [(&str, String, bool, &[InvalidBaggage]); 14] = [
@@ -94,8 +94,8 @@ fn ignored_members_are_reported() {
         ("the same key twice", "a=1,a=2".into(), true, &[]),
         ("empty", String::new(), false, &[]),
         ("nothing but separators", " ,\t,, ".into(), false, &[]),
-        ("no valid member", "a b=1".into(), false, &[Nothing]),
-        ("no '='", "a".into(), false, &[Nothing]),
+        ("no valid member", "a b=1".into(), false, &[NoMembers]),
+        ("no '='", "a".into(), false, &[NoMembers]),
         ("one of two", "a=1,b c=2".into(), true, &[Member]),
         ("for its property", "a=1,b=2;p q".into(), true, &[Member]),
         ("64", members(64), true, &[]),
@@ -104,7 +104,7 @@ fn ignored_members_are_reported() {
             "one too long",
             format!("a={}", long(9000)),
             false,
-            &[TooLong, Nothing],
+            &[TooLong, NoMembers],
         ),
         (
             "the last too long",

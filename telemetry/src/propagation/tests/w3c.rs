@@ -357,7 +357,7 @@ fn tracestate_headers_are_propagated_or_discarded_while_the_trace_is_continued()
 
 #[test]
 fn ignored_members_of_a_tracestate_are_reported() {
-    use InvalidTracestate::{Member, Repeated, TooMany, UnsupportedKey};
+    use InvalidTracestate::{DuplicateKey, Member, TooMany, UnsupportedKey};
     let (all, too_many) = (members(1..=32), members(1..=33));
     let table: &[(&str, &[InvalidTracestate])] = &[
         ("foo=1, bar=2", &[]),
@@ -367,10 +367,10 @@ fn ignored_members_of_a_tracestate_are_reported() {
         ("FOO=1,bar=2", &[Member]),
         ("foo", &[Member]),
         (&too_many, &[TooMany]),
-        ("foo=1,bar=3,foo=2,foo=4", &[Repeated]),
+        ("foo=1,bar=3,foo=2,foo=4", &[DuplicateKey]),
         ("foo@@bar=1,x=2", &[UnsupportedKey]),
         ("foo@@bar=1", &[UnsupportedKey]),
-        ("foo@@bar=1,x=2,x=3", &[Repeated, UnsupportedKey]),
+        ("foo@@bar=1,x=2,x=3", &[DuplicateKey, UnsupportedKey]),
     ];
     for (header, expected) in table {
         let mut reasons = Vec::new();

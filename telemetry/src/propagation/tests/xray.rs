@@ -87,12 +87,12 @@ fn the_error_names_the_invalid_field() {
         (sampled(""), Invalid::Sampled),
         (sampled("2"), Invalid::Sampled),
         (sampled("true"), Invalid::Sampled),
-        (format!("{ROOT};{ROOT};{PARENT}"), Invalid::Repeated),
-        (sampled("1;Sampled=0"), Invalid::Repeated),
+        (format!("{ROOT};{ROOT};{PARENT}"), Invalid::DuplicateField),
+        (sampled("1;Sampled=0"), Invalid::DuplicateField),
         // Two header lines, joined as in HTTP.
         (
             format!("{ROOT};{PARENT};Sampled=1,{ROOT};{PARENT};Sampled=1"),
-            Invalid::Repeated,
+            Invalid::DuplicateField,
         ),
     ];
     for (header, reason) in table {
