@@ -249,7 +249,7 @@ fn propagator(reader: &mut VariableReader<'_>) -> Propagator {
     // Without a known name the default is used, because no propagator at all would break every
     // trace.
     let (propagator, consequence) = if unknown.len() < names.len() {
-        (propagator, "it is ignored")
+        (propagator, "the value is ignored")
     } else {
         (Propagator::default(), "the default is used")
     };
@@ -258,14 +258,14 @@ fn propagator(reader: &mut VariableReader<'_>) -> Propagator {
         unknown.push(&list);
     }
     for name in unknown {
-        let form = "a list of tracecontext, baggage, xray or none";
+        let form = "a list of tracecontext, baggage and xray, or none";
         reader.problem(NAME, name, form, consequence);
     }
     propagator
 }
 
 fn limits(reader: &mut VariableReader<'_>) -> SpanCountLimits {
-    let form = "a whole number from 0 to 4294967295";
+    let form = "an integer from 0 to 4294967295";
     let mut limit = |name, default| reader.number(name, form).unwrap_or(default);
     SpanCountLimits {
         attributes: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
@@ -280,7 +280,7 @@ fn resource_attributes(reader: &mut VariableReader<'_>) -> Vec<(String, String)>
     match reader::parse_pairs(&list) {
         Ok(attributes) => attributes,
         Err(member) => {
-            let form = "a list key=value,key=value, percent-encoded";
+            let form = "a percent-encoded list of the form key=value,key=value";
             reader.problem(NAME, &member, form, "all attributes are ignored");
             Vec::new()
         }

@@ -124,7 +124,7 @@ impl Telemetry {
         for problem in &problems {
             warn!(
                 variable = problem.variable,
-                "configuration ignored: {problem}"
+                "invalid configuration: {problem}"
             );
         }
         let fetched_headers = headers::open(&config, open);

@@ -103,7 +103,7 @@ async fn nothing_is_sent_if_the_certificate_authority_cannot_be_read() {
     let (reported, lines) = reported_variables(&collector, &variables).await;
     assert_eq!(reported, [authority], "{lines}");
     assert!(
-        lines.contains("nothing is exported for traces and metrics"),
+        lines.contains("export is disabled for traces and metrics"),
         "{lines}"
     );
 }

@@ -19,14 +19,14 @@ pub(super) const DEFAULT_MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
 /// The metrics of some hundreds of flushes, a few kilobytes each.
 pub(super) const DEFAULT_MAX_METRIC_BYTES: usize = 1024 * 1024;
 
-const BYTES_FORM: &str = "a whole number of bytes from 1";
+const BYTES_FORM: &str = "a positive number of bytes";
 
 pub(super) fn spans(reader: &mut VariableReader<'_>) -> Bounds {
     Bounds {
         records: bound(
             reader,
             "OTEL_BSP_MAX_QUEUE_SIZE",
-            "a whole number from 1",
+            "a positive integer",
             DEFAULT_MAX_SPANS,
         ),
         bytes: bound(
@@ -43,7 +43,7 @@ pub(super) fn logs(reader: &mut VariableReader<'_>) -> Bounds {
         records: bound(
             reader,
             "OTEL_BLRP_MAX_QUEUE_SIZE",
-            "a whole number from 1",
+            "a positive integer",
             DEFAULT_MAX_LOG_RECORDS,
         ),
         bytes: bound(

@@ -25,14 +25,14 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// those of a P-384 key, and the end of an RSA modulus.
 const DISTINCTIVE_KEY_BYTES: usize = 64;
 
-const AUTHORITIES_FORM: &str = "a PEM file with the certificates of the authorities to trust";
+const AUTHORITIES_FORM: &str = "a PEM file with the certificates of the trusted authorities";
 const CERTIFICATE_FORM: &str =
     "a PEM file with the client's certificate and its intermediate certificates";
-const KEY_FORM: &str = "a PEM file with the client's private key, unencrypted";
+const KEY_FORM: &str = "a PEM file with the client's unencrypted private key";
 const KEY_OF_CERTIFICATE_FORM: &str = "the private key of the client's certificate";
 const CERTIFICATE_MISSING_FORM: &str = "a client certificate for the key";
 const KEY_MISSING_FORM: &str = "a client key for the certificate";
-const NOT_EXPORTED: &str = "nothing is exported";
+const EXPORT_DISABLED: &str = "export is disabled";
 
 /// Certificates for TLS connections to a collector.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +71,8 @@ pub(super) struct CertificateVariables {
 /// place of a certificate.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
+    #[error("a path that does not exist")]
+    NotFound,
     #[error("an unreadable file ({0})")]
     Unreadable(io::ErrorKind),
     #[error("a path that is not a file")]
@@ -81,7 +83,7 @@ enum FileError {
     InvalidPem,
     #[error("a file without a certificate")]
     NoCertificate,
-    #[error("a file with an invalid certificate {0}")]
+    #[error("a file whose certificate {0} is invalid")]
     Certificate(usize),
     #[error("a file without a private key")]
     NoKey,
@@ -114,7 +116,7 @@ fn report_unused(reader: &mut VariableReader<'_>, names: &CertificateVariables) 
     ] {
         let name = reader.first_set(names);
         if reader.text(name).is_some() {
-            let form = "an endpoint with https";
+            let form = "an https endpoint";
             let found = "one without TLS".to_owned();
             reader.secret_problem(name, found, form, "the file is not used");
         }
@@ -158,11 +160,15 @@ fn client(
             let key = Arc::new(private);
             return Ok(Some(ClientIdentity { chain, key }));
         }
-        (Some(_), Some(_)) => (key, KEY_OF_CERTIFICATE_FORM, "that of another"),
+        (Some(_), Some(_)) => (
+            key,
+            KEY_OF_CERTIFICATE_FORM,
+            "the key of another certificate",
+        ),
         (None, Some(_)) => (certificate, CERTIFICATE_MISSING_FORM, "nothing"),
         (Some(_), None) => (key, KEY_MISSING_FORM, "nothing"),
     };
-    reader.secret_problem(variable, found.to_owned(), form, NOT_EXPORTED);
+    reader.secret_problem(variable, found.to_owned(), form, EXPORT_DISABLED);
     Err(InvalidVariable)
 }
 
@@ -194,13 +200,16 @@ fn read_variable<T>(
     };
     read(&path).map(Some).map_err(|error| {
         // The path is not logged, because the variable may hold the text of a key instead.
-        reader.secret_problem(name, error.to_string(), form, NOT_EXPORTED);
+        reader.secret_problem(name, error.to_string(), form, EXPORT_DISABLED);
         InvalidVariable
     })
 }
 
 fn read_file(path: &str) -> Result<Vec<u8>, FileError> {
-    let unreadable = |error: io::Error| FileError::Unreadable(error.kind());
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => FileError::NotFound,
+        kind => FileError::Unreadable(kind),
+    };
     // Reading a pipe would block the start.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(FileError::NotAFile);

@@ -20,7 +20,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for a value of zero, which means no limit: more time than any flush has.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Consequence of an invalid variable. The names of the signals follow it.
-const NOTHING_IS_EXPORTED: &str = "nothing is exported";
+const EXPORT_DISABLED: &str = "export is disabled";
 const EXPORTERS_FORM: &str = "a list of otlp and console, or none";
 
 /// The destination of a signal.
@@ -148,7 +148,7 @@ fn otlp(reader: &mut VariableReader<'_>, signal: Signal, names: &VariableNames) 
         client_key: names.client_key,
     };
     let certificates = certificates::read(reader, &names, &endpoint);
-    let proxy = proxy::read(reader, &endpoint, NOTHING_IS_EXPORTED).ok()?;
+    let proxy = proxy::read(reader, &endpoint, EXPORT_DISABLED).ok()?;
     let certificates = certificates?;
     Some(Otlp {
         endpoint,
@@ -175,7 +175,7 @@ fn exporters(reader: &mut VariableReader<'_>, name: &'static str) -> Option<Expo
     let (otlp, console, none) = (has("otlp"), has("console"), has("none"));
     let is_known = otlp || console || none;
     let consequence = if is_known {
-        "it is ignored"
+        "the value is ignored"
     } else {
         "the default is used"
     };
@@ -206,8 +206,9 @@ fn headers(reader: &mut VariableReader<'_>, [own, general]: [&'static str; 2]) -
                 headers.insert(key, value);
             }),
             Err(position) => {
-                let form = "a list name=value,name=value, as in authorization=Bearer KEY";
-                let found = format!("something else as entry {position}");
+                let form =
+                    "a list of the form name=value,name=value, such as authorization=Bearer KEY";
+                let found = format!("an invalid entry at position {position}");
                 reader.secret_problem(name, found, form, "all headers of the variable are ignored");
             }
         }

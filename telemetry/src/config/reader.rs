@@ -164,7 +164,7 @@ impl<'a> VariableReader<'a> {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let consequence = match self.text(general) {
-            Some(_) => "it is ignored",
+            Some(_) => "the value is ignored",
             None => "the default is used",
         };
         self.parse_or(own, expected, consequence, &parse)
@@ -186,7 +186,7 @@ impl<'a> VariableReader<'a> {
         value
     }
 
-    /// Parses a number. `expected` should include the bounds of the type: "a whole number" would
+    /// Parses a number. `expected` should include the bounds of the type: "an integer" would
     /// not help with a number that is too small.
     pub(super) fn number<T: FromStr>(
         &mut self,

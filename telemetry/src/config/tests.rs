@@ -94,13 +94,13 @@ fn the_maximum_length_of_spill_lines_depends_on_the_platform_unless_it_is_set() 
 /// their own tests.
 #[test]
 fn every_invalid_variable_is_reported_with_the_expected_form_and_the_consequence() {
-    let bytes = "a whole number of bytes from 1";
+    let bytes = "a positive number of bytes";
     let line_bytes = "a whole number of bytes from 1024 to 262118";
-    let count = "a whole number from 1";
-    let limit = "a whole number from 0 to 4294967295";
+    let count = "a positive integer";
+    let limit = "an integer from 0 to 4294967295";
     let milliseconds = "a whole number of milliseconds";
     let samplers = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio";
-    let propagators = "a list of tracecontext, baggage, xray or none";
+    let propagators = "a list of tracecontext, baggage and xray, or none";
     let temporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     for (name, wrong, form) in [
         ("OTEL_SDK_DISABLED", "yes", "true or false"),
@@ -124,7 +124,7 @@ fn every_invalid_variable_is_reported_with_the_expected_form_and_the_consequence
         (
             "OTEL_RESOURCE_ATTRIBUTES",
             "team",
-            "a list key=value,key=value, percent-encoded",
+            "a percent-encoded list of the form key=value,key=value",
         ),
         ("AWS_LAMBDA_LOG_FORMAT", "xml", "JSON or Text"),
     ] {
@@ -285,6 +285,6 @@ fn a_list_of_propagators_without_a_name_is_reported_and_counts_as_unset() {
     );
     assert_eq!(
         problems[0].to_string(),
-        "OTEL_PROPAGATORS: expected a list of tracecontext, baggage, xray or none, found \",\"; the default is used"
+        "OTEL_PROPAGATORS: expected a list of tracecontext, baggage and xray, or none, found \",\"; the default is used"
     );
 }

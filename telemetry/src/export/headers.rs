@@ -62,7 +62,7 @@ pub(crate) fn open(config: &Config, open: Option<OpenHeaderSource>) -> Option<Ar
         return None;
     }
     let Some(open) = open else {
-        log_ignored("expected to be unset, because this build does not have the feature `secrets`");
+        log_ignored("requires a build with the feature `secrets`");
         return None;
     };
     match open(reference) {
@@ -84,7 +84,7 @@ pub(crate) async fn fetch_first(fetched_headers: Option<&FetchedHeaders>) {
 fn log_ignored(problem: &str) {
     warn!(
         variable = HEADERS_SECRET,
-        "configuration ignored: {HEADERS_SECRET}: {problem}; signals are exported without its headers"
+        "invalid configuration: {HEADERS_SECRET}: {problem}; telemetry is exported without these headers"
     );
 }
 

@@ -126,11 +126,7 @@ fn an_invalid_file_is_reported_and_nothing_is_exported() {
     let (missing, folder) = (directory.path().join("missing"), text(directory.path()));
     let missing = text(&missing);
     for (name, path, found) in [
-        (
-            AUTHORITIES,
-            &missing,
-            "an unreadable file (entity not found)",
-        ),
+        (AUTHORITIES, &missing, "a path that does not exist"),
         (AUTHORITIES, &folder, "a path that is not a file"),
         (AUTHORITIES, empty, "a file without a certificate"),
         (AUTHORITIES, key, "a file without a certificate"),
@@ -138,22 +134,18 @@ fn an_invalid_file_is_reported_and_nothing_is_exported() {
         (
             AUTHORITIES,
             no_certificate,
-            "a file with an invalid certificate 1",
+            "a file whose certificate 1 is invalid",
         ),
-        (AUTHORITIES, bundle, "a file with an invalid certificate 2"),
+        (AUTHORITIES, bundle, "a file whose certificate 2 is invalid"),
         (AUTHORITIES, long, "a file with more than 1048576 bytes"),
-        (
-            CERTIFICATE,
-            &missing,
-            "an unreadable file (entity not found)",
-        ),
+        (CERTIFICATE, &missing, "a path that does not exist"),
         (CERTIFICATE, key, "a file without a certificate"),
         (
             CERTIFICATE,
             no_certificate,
-            "a file with an invalid certificate 1",
+            "a file whose certificate 1 is invalid",
         ),
-        (KEY, &missing, "an unreadable file (entity not found)"),
+        (KEY, &missing, "a path that does not exist"),
         (KEY, no_certificate, "a file without a private key"),
     ] {
         let (config, problems) = config(&[ENDPOINT, (name, path)]);
@@ -165,7 +157,7 @@ fn an_invalid_file_is_reported_and_nothing_is_exported() {
         );
         assert!(
             problems[0].ends_with(&format!(
-                "found {found}; nothing is exported for traces and metrics"
+                "found {found}; export is disabled for traces and metrics"
             )),
             "{problems:?}"
         );
@@ -188,13 +180,13 @@ fn a_client_certificate_and_its_key_must_both_be_set_and_match() {
         (
             &[(CERTIFICATE, &certificate), (KEY, &other)],
             format!(
-                "{KEY}: expected the private key of the client's certificate, found that of another"
+                "{KEY}: expected the private key of the client's certificate, found the key of another certificate"
             ),
         ),
     ] {
         let (config, problems) = config(&[&[ENDPOINT], variables].concat());
         assert!(config.traces.otlp().is_none() && config.metrics.otlp().is_none());
-        let expected = format!("{expected}; nothing is exported for traces and metrics");
+        let expected = format!("{expected}; export is disabled for traces and metrics");
         assert_eq!(problems, [expected]);
     }
 }
@@ -206,7 +198,7 @@ fn certificates_for_an_endpoint_without_tls_are_reported_as_unused() {
     assert_eq!(
         problems,
         [
-            "OTEL_EXPORTER_OTLP_CERTIFICATE: expected an endpoint with https, found one without TLS; the file is not used for traces and metrics"
+            "OTEL_EXPORTER_OTLP_CERTIFICATE: expected an https endpoint, found one without TLS; the file is not used for traces and metrics"
         ]
     );
 }

@@ -1,6 +1,6 @@
 //! Endpoint and protocol of a signal's collector. Each can imply the other.
 
-use super::{NOTHING_IS_EXPORTED, OtlpProtocol, VariableNames};
+use super::{EXPORT_DISABLED, OtlpProtocol, VariableNames};
 use crate::config::reader::{InvalidVariable, VariableReader};
 use crate::config::{DefaultScheme, Endpoint};
 use crate::otlp::Signal;
@@ -104,7 +104,7 @@ fn configured_endpoint(
         Err(error) => {
             // The URL may contain a key in the wrong place, so it is not logged.
             let found = format!("an invalid URL ({error})");
-            reader.secret_problem(variable, found, ENDPOINT_FORM, NOTHING_IS_EXPORTED);
+            reader.secret_problem(variable, found, ENDPOINT_FORM, EXPORT_DISABLED);
             Err(InvalidVariable)
         }
     }
@@ -145,7 +145,7 @@ impl ConfiguredEndpoint {
             WireProtocol::Http => self.endpoint,
             WireProtocol::Grpc => {
                 if self.endpoint.path != "/" {
-                    let form = "an endpoint without a path, for gRPC";
+                    let form = "a gRPC endpoint without a path";
                     let found = "a path".to_owned();
                     reader.secret_problem(self.variable, found, form, "the path is ignored");
                 }
@@ -164,12 +164,7 @@ fn report_grpc(reader: &mut VariableReader<'_>, configured: &ConfiguredEndpoint)
         _ => "no scheme, which means gRPC",
     };
     let form = ENDPOINT_WITHOUT_GRPC_FORM;
-    reader.secret_problem(
-        configured.variable,
-        found.to_owned(),
-        form,
-        NOTHING_IS_EXPORTED,
-    );
+    reader.secret_problem(configured.variable, found.to_owned(), form, EXPORT_DISABLED);
 }
 
 #[cfg(feature = "grpc")]

@@ -83,8 +83,16 @@ fn exporters_may_be_a_list() {
             "console",
             "found \"console,none\"; none is ignored",
         ),
-        ("otlp,zipkin", "otlp", "found \"zipkin\"; it is ignored"),
-        ("jaeger,none", "none", "found \"jaeger\"; it is ignored"),
+        (
+            "otlp,zipkin",
+            "otlp",
+            "found \"zipkin\"; the value is ignored",
+        ),
+        (
+            "jaeger,none",
+            "none",
+            "found \"jaeger\"; the value is ignored",
+        ),
     ] {
         for (name, signal) in SIGNALS {
             let name = format!("OTEL_{name}_EXPORTER");
@@ -117,7 +125,10 @@ fn an_invalid_value_for_a_signal_leaves_the_general_one_in_effect() {
     assert_eq!(traces.timeout, Duration::from_secs(2));
     assert_eq!(problems.len(), 2, "{problems:?}");
     for problem in problems {
-        assert!(problem.ends_with("; it is ignored for traces"), "{problem}");
+        assert!(
+            problem.ends_with("; the value is ignored for traces"),
+            "{problem}"
+        );
     }
 }
 
@@ -210,7 +221,7 @@ fn invalid_headers_are_reported_without_their_text() {
         let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
         assert!(signal_otlp(&config, Signal::Traces).headers.is_empty());
         let expected = format!(
-            "OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value,name=value, as in authorization=Bearer KEY, found something else as entry {entry}; all headers of the variable are ignored for traces and metrics"
+            "OTEL_EXPORTER_OTLP_HEADERS: expected a list of the form name=value,name=value, such as authorization=Bearer KEY, found an invalid entry at position {entry}; all headers of the variable are ignored for traces and metrics"
         );
         assert_eq!(problems, [expected]);
     }

@@ -68,7 +68,7 @@ fn an_invalid_proxy_disables_the_export_and_is_reported_without_its_value() {
         let expected = format!("HTTPS_PROXY: expected {FORM}, found an invalid URL ({why}");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].starts_with(&expected), "{problems:?}");
-        assert!(problems[0].ends_with("; nothing is exported for traces and metrics"));
+        assert!(problems[0].ends_with("; export is disabled for traces and metrics"));
         assert!(!problems[0].contains("SECRET"));
     }
 }

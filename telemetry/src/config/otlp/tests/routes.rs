@@ -105,7 +105,7 @@ fn a_path_is_ignored_for_grpc_and_reported() {
     assert_eq!(
         problems,
         [
-            "OTEL_EXPORTER_OTLP_ENDPOINT: expected an endpoint without a path, for gRPC, found a path; the path is ignored for traces"
+            "OTEL_EXPORTER_OTLP_ENDPOINT: expected a gRPC endpoint without a path, found a path; the path is ignored for traces"
         ]
     );
 }
@@ -141,7 +141,7 @@ fn an_endpoint_that_requires_grpc_is_rejected_without_the_feature() {
         ),
     ] {
         let expected =
-            format!("{name}: expected {form}, found {found}; nothing is exported for traces");
+            format!("{name}: expected {form}, found {found}; export is disabled for traces");
         assert_eq!(route(variables), (None, vec![expected]), "{variables:?}");
     }
 }
@@ -179,7 +179,7 @@ fn an_unknown_protocol_for_a_signal_leaves_the_general_one_in_effect() {
     let expected = "http/protobuf http://a:4317/v1/traces";
     assert_eq!(found.as_deref(), Some(expected));
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].ends_with("found \"http/json\"; it is ignored for traces"));
+    assert!(problems[0].ends_with("found \"http/json\"; the value is ignored for traces"));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn an_invalid_endpoint_is_reported_with_the_reason_and_without_its_value() {
             problem.starts_with(form) && problem.contains(why),
             "{problem}"
         );
-        assert!(problem.ends_with("; nothing is exported for traces"));
+        assert!(problem.ends_with("; export is disabled for traces"));
         assert!(!problem.contains("SECRET"), "{problem}");
     }
 }
