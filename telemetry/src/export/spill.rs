@@ -22,7 +22,7 @@
 //! |---|---|
 //! | `part` | number of the fragment among those with this `id`, from 1 |
 //! | `parts` | number of fragments |
-//! | `text` | a piece of the OTLP/JSON text; the pieces are concatenated without a separator |
+//! | `text` | this fragment of the OTLP/JSON text; the fragments are concatenated without a separator |
 //!
 //! ```json
 //! {"timestamp":"2026-01-31T12:00:00.000000Z","level":"ERROR","message":"…","baton.spill":1,"id":"4bf9…-0","spans":1,"otlp":{"resourceSpans":[…]}}

@@ -37,9 +37,9 @@ async fn compress_unboxed(mut request: BufList) -> io::Result<BufList> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(capacity), LEVEL);
     let mut budget = CHUNK_BYTES;
     while request.has_remaining() {
-        let piece = request.chunk();
-        let length = piece.len().min(budget);
-        encoder.write_all(&piece[..length])?;
+        let buffer = request.chunk();
+        let length = buffer.len().min(budget);
+        encoder.write_all(&buffer[..length])?;
         request.advance(length);
         budget -= length;
         if budget == 0 {

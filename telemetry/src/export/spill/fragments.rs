@@ -13,23 +13,23 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let max_bytes = line_bytes - MAX_HEADER_BYTES;
-    let parts = pieces(text, max_bytes).count();
+    let count = fragments(text, max_bytes).count();
     let mut line = Vec::with_capacity(line_bytes);
-    for (index, piece) in pieces(text, max_bytes).enumerate() {
+    for (index, fragment) in fragments(text, max_bytes).enumerate() {
         line.clear();
         write_header(&mut line, id, 1);
         // Writing to a `Vec` cannot fail.
-        let _ = write!(line, r#""part":{},"parts":{parts},"text":"#, index + 1);
-        string(&mut line, piece);
+        let _ = write!(line, r#""part":{},"parts":{count},"text":"#, index + 1);
+        string(&mut line, fragment);
         line.extend_from_slice(b"}\n");
         out.write_all(&line)?;
     }
     Ok(())
 }
 
-/// Splits the text into pieces of at most `max_bytes` bytes, as escaped in the line, at character
-/// boundaries.
-fn pieces(mut rest: &str, max_bytes: usize) -> impl Iterator<Item = &str> {
+/// Splits the text into fragments of at most `max_bytes` bytes, as escaped in the line, at
+/// character boundaries.
+fn fragments(mut rest: &str, max_bytes: usize) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let mut length = 0;
         let mut characters = rest.char_indices();
@@ -37,8 +37,8 @@ fn pieces(mut rest: &str, max_bytes: usize) -> impl Iterator<Item = &str> {
             length += escaped_length(*character);
             length > max_bytes
         });
-        let (piece, remainder) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+        let (fragment, remainder) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
         rest = remainder;
-        (!piece.is_empty()).then_some(piece)
+        (!fragment.is_empty()).then_some(fragment)
     })
 }

@@ -35,7 +35,7 @@ impl Body for LengthPrefixedMessage {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop().map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(self.0.pop().map(|buffer| Ok(Frame::data(buffer))))
     }
 
     fn is_end_stream(&self) -> bool {
