@@ -132,7 +132,7 @@ impl Buffer {
 
     /// Returns the selection to flush after a group: ungrouped records, or all records if the
     /// buffer is still half full. Returns `None` if there are none.
-    pub(crate) fn ungrouped(&self) -> Option<Selection<'static>> {
+    pub(crate) fn ungrouped_selection(&self) -> Option<Selection<'static>> {
         let state = self.lock();
         let selection = if state.is_half_full(self.0.bounds) {
             Selection::All
@@ -183,7 +183,7 @@ impl Buffer {
     }
 
     /// Takes all records as soon as none is in flight.
-    pub(crate) async fn take_all_settled(&self) -> InFlightChunks {
+    pub(crate) async fn take_all_when_settled(&self) -> InFlightChunks {
         loop {
             // Created before the exports are checked, so that no notification is missed.
             let settled = self.0.settled.notified();

@@ -75,8 +75,8 @@ pub struct ExportCounts {
 /// Exports the records of one signal.
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    pub(crate) failures: FailureLog,
-    messages: CollectorMessages,
+    pub(crate) failure_log: FailureLog,
+    collector_messages: CollectorMessages,
     destination: Destination,
     signal: Signal,
     /// Writer of the records that the collector does not accept, and its output.
@@ -100,8 +100,8 @@ impl Exporter {
     ) -> Self {
         let resource = encode::resource(resource);
         Self {
-            failures: FailureLog::new(signal, destination.to_string()),
-            messages: CollectorMessages::new(destination.to_string()),
+            failure_log: FailureLog::new(signal, destination.to_string()),
+            collector_messages: CollectorMessages::new(destination.to_string()),
             destination,
             signal,
             spill: spill.map(|(output, line_bytes)| (Spill::new(&resource, line_bytes), output)),
@@ -202,13 +202,13 @@ impl Exporter {
         }
     }
 
-    /// Writes the first `chunks` to the console exporter, except those that were written before an
-    /// earlier attempt.
-    fn write_to_console(&self, in_flight: &mut InFlightChunks, chunks: usize) {
+    /// Writes the first `count` chunks to the console exporter, except those that were written
+    /// before an earlier attempt.
+    fn write_to_console(&self, in_flight: &mut InFlightChunks, count: usize) {
         let Some(console) = self.destination.additional_console() else {
             return;
         };
-        let new = in_flight.take_new_for_console(chunks);
+        let new = in_flight.take_new_for_console(count);
         if new.is_empty() {
             return;
         }
@@ -253,7 +253,7 @@ impl Exporter {
         export_deadline: Instant,
         deadline: Instant,
     ) {
-        let settled = timeout_at(export_deadline, buffer.take_all_settled()).await;
+        let settled = timeout_at(export_deadline, buffer.take_all_when_settled()).await;
         if self.spill.is_none() {
             return;
         }
@@ -269,7 +269,7 @@ impl Exporter {
     async fn take_from_exports(&self, buffer: &Buffer, deadline: Instant) -> InFlightChunks {
         self.shutdowns.send_modify(|count| *count += 1);
         let return_deadline = deadline.max(Instant::now() + RETURN_TIMEOUT);
-        let settled = timeout_at(return_deadline, buffer.take_all_settled()).await;
+        let settled = timeout_at(return_deadline, buffer.take_all_when_settled()).await;
         self.shutdowns.send_modify(|count| *count -= 1);
         settled.unwrap_or_else(|_| buffer.take(Selection::All))
     }
@@ -294,14 +294,14 @@ impl Exporter {
         }
     }
 
-    /// Spills the first `chunks`. Returns false if nothing was written.
-    fn spill_first(&self, in_flight: &mut InFlightChunks, chunks: usize) -> bool {
+    /// Spills the first `count` chunks. Returns false if nothing was written.
+    fn spill_first(&self, in_flight: &mut InFlightChunks, count: usize) -> bool {
         let Some((spill, output)) = &self.spill else {
             return false;
         };
-        let written = output.write(|out| spill.write(&in_flight.chunks()[..chunks], out));
+        let written = output.write(|out| spill.write(&in_flight.chunks()[..count], out));
         match written {
-            Ok(()) => in_flight.mark_spilled(chunks) > 0,
+            Ok(()) => in_flight.mark_spilled(count) > 0,
             Err(error) => {
                 warn!(error = &error as &dyn Error, "spans not written to stdout");
                 false
@@ -314,13 +314,13 @@ impl Exporter {
     fn drop_rejected(
         &self,
         in_flight: &mut InFlightChunks,
-        chunks: usize,
+        count: usize,
         partial: &PartialSuccess,
     ) {
         if partial.rejected == 0 {
-            return self.messages.log(&partial.message);
+            return self.collector_messages.log(&partial.message);
         }
-        let rejected = in_flight.mark_rejected(chunks, partial.rejected);
+        let rejected = in_flight.mark_rejected(count, partial.rejected);
         warn!(
             endpoint = %self.destination,
             rejected,

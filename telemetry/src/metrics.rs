@@ -45,8 +45,8 @@ const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;
 pub(crate) struct Metrics {
     meters: Meters,
     destination: Destination,
-    failures: FailureLog,
-    messages: CollectorMessages,
+    failure_log: FailureLog,
+    collector_messages: CollectorMessages,
     resource: ResourceFrame,
     temporality: TemporalityPreference,
     self_metrics: SelfMetrics,
@@ -90,8 +90,8 @@ impl Metrics {
             self_metrics: SelfMetrics::new(&meters),
             meters,
             temporality,
-            failures: FailureLog::new(Signal::Metrics, destination.to_string()),
-            messages: CollectorMessages::new(destination.to_string()),
+            failure_log: FailureLog::new(Signal::Metrics, destination.to_string()),
+            collector_messages: CollectorMessages::new(destination.to_string()),
             destination,
             resource: encode::resource(resource),
             pending: Mutex::new(PendingRequests::new(max_bytes)),
@@ -277,14 +277,15 @@ impl Metrics {
                 "metric data points rejected by the collector"
             );
         } else {
-            self.messages.log(&partial.message);
+            self.collector_messages.log(&partial.message);
         }
         self.counts.dropped.fetch_add(rejected, Relaxed);
         self.counts.exported.fetch_add(points - rejected, Relaxed);
     }
 
     fn log_failure(&self, error: &ExporterError) {
-        self.failures.log(error, self.counts.exported.load(Relaxed));
+        self.failure_log
+            .log(error, self.counts.exported.load(Relaxed));
     }
 
     fn drop_points(&self, points: u64) {

@@ -366,10 +366,13 @@ impl Telemetry {
     /// dropped and counted. Writing may exceed the deadline a little, because the process has no
     /// second chance.
     pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
-        let stopping = lock(&self.inner.background)
+        let background_task = lock(&self.inner.background)
             .take()
             .map(BackgroundExport::stop);
-        self.inner.pipeline.shutdown(stopping, deadline).await
+        self.inner
+            .pipeline
+            .shutdown(background_task, deadline)
+            .await
     }
 
     /// Writes ended spans that are not exported to stdout, for a process that is about to abort and

@@ -126,10 +126,10 @@ impl InFlightChunks {
         &self.chunks[..count]
     }
 
-    /// Returns those of the first `chunks` that were not yet written to the console exporter, and
-    /// marks them as written.
-    pub(crate) fn take_new_for_console(&mut self, chunks: usize) -> Vec<Chunk> {
-        let chunks = self.chunks[..chunks].iter_mut();
+    /// Returns those of the first `count` chunks that were not yet written to the console exporter,
+    /// and marks them as written.
+    pub(crate) fn take_new_for_console(&mut self, count: usize) -> Vec<Chunk> {
+        let chunks = self.chunks[..count].iter_mut();
         let new = chunks.filter(|chunk| !chunk.is_on_console);
         new.map(|chunk| {
             chunk.is_on_console = true;
@@ -138,22 +138,22 @@ impl InFlightChunks {
         .collect()
     }
 
-    /// Settles the first `chunks`, which the collector accepted. Returns the number of their
+    /// Settles the first `count` chunks, which the collector accepted. Returns the number of their
     /// records.
-    pub(crate) fn mark_exported(&mut self, chunks: usize) -> u64 {
-        self.settle(chunks, |counts| &mut counts.exported)
+    pub(crate) fn mark_exported(&mut self, count: usize) -> u64 {
+        self.settle(count, |counts| &mut counts.exported)
     }
 
-    /// Settles the first `chunks`, which were written to stdout. Returns the number of their
+    /// Settles the first `count` chunks, which were written to stdout. Returns the number of their
     /// records.
-    pub(crate) fn mark_spilled(&mut self, chunks: usize) -> u64 {
-        self.settle(chunks, |counts| &mut counts.spilled)
+    pub(crate) fn mark_spilled(&mut self, count: usize) -> u64 {
+        self.settle(count, |counts| &mut counts.spilled)
     }
 
-    /// Settles the first `chunks`, which the collector will never accept. Returns the number of
-    /// their records.
-    pub(crate) fn mark_dropped(&mut self, chunks: usize) -> u64 {
-        self.settle(chunks, |counts| &mut counts.dropped)
+    /// Settles the first `count` chunks, which the collector will never accept. Returns the number
+    /// of their records.
+    pub(crate) fn mark_dropped(&mut self, count: usize) -> u64 {
+        self.settle(count, |counts| &mut counts.dropped)
     }
 
     /// Drops all remaining chunks. Returns the number of their records.
@@ -161,13 +161,13 @@ impl InFlightChunks {
         self.mark_dropped(self.chunks.len())
     }
 
-    /// Counts this number of records of the first `chunks` as dropped, because the collector
+    /// Counts this number of records of the first `count` chunks as dropped, because the collector
     /// rejected them. The chunks are then [marked as exported](Self::mark_exported). Returns the
     /// number of dropped records.
-    pub(crate) fn mark_rejected(&mut self, chunks: usize, records: u64) -> u64 {
+    pub(crate) fn mark_rejected(&mut self, count: usize, records: u64) -> u64 {
         // The collector does not state which records it rejected, so the first ones are deducted.
         let mut remaining = records;
-        for chunk in &mut self.chunks[..chunks] {
+        for chunk in &mut self.chunks[..count] {
             // The chunk keeps its bytes until it is settled. Only its count is reduced, so that
             // `settle` does not count these records as exported too.
             let rejected = chunk.records.min(remaining);
@@ -180,10 +180,10 @@ impl InFlightChunks {
         records - remaining
     }
 
-    fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) -> u64 {
+    fn settle(&mut self, count: usize, outcome: fn(&mut Counts) -> &mut u64) -> u64 {
         let mut state = self.buffer.lock();
         let mut records = 0;
-        for chunk in self.chunks.drain(..chunks) {
+        for chunk in self.chunks.drain(..count) {
             records += chunk.records;
             *outcome(&mut state.counts) += chunk.records;
             state.counts.pending -= chunk.records;

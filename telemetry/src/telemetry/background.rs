@@ -59,7 +59,7 @@ impl BackgroundExport {
 }
 
 /// Completes when the sender is dropped.
-async fn closed(mut receiver: watch::Receiver<()>) {
+async fn wait_until_closed(mut receiver: watch::Receiver<()>) {
     while receiver.changed().await.is_ok() {}
 }
 
@@ -67,8 +67,12 @@ async fn closed(mut receiver: watch::Receiver<()>) {
 /// that hangs does not delay spans and log records.
 async fn run(pipeline: Arc<ExportPipeline>, intervals: Intervals, stopped: watch::Receiver<()>) {
     tokio::join!(
-        export_records_until(&pipeline, intervals.records, closed(stopped.clone())),
-        export_metrics_until(&pipeline, intervals.metrics, closed(stopped)),
+        export_records_until(
+            &pipeline,
+            intervals.records,
+            wait_until_closed(stopped.clone())
+        ),
+        export_metrics_until(&pipeline, intervals.metrics, wait_until_closed(stopped)),
     );
 }
 
@@ -128,7 +132,7 @@ async fn export_records(
     let deadline = export_deadline(interval);
     let (selection, mut sent) = (Selection::All, ExportCounts::default());
     let (outcome, ()) = tokio::join!(
-        pipeline.export(selection, deadline, &mut sent),
+        pipeline.export_spans(selection, deadline, &mut sent),
         pipeline.export_logs(selection, deadline),
     );
     if outcome.is_err() {

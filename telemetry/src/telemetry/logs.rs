@@ -51,15 +51,15 @@ impl LogExport {
             let outcome = self.exporter.export(buffer, selection, deadline, &mut sent);
             if let Err(error) = outcome.await {
                 let exported = buffer.counts().exported;
-                self.exporter.failures.log(&error, exported);
+                self.exporter.failure_log.log(&error, exported);
             }
         })
     }
 
     /// Returns the records that remain to be sent after the flush of a group, and the deadline for
     /// them.
-    pub(super) fn ungrouped(&self) -> Option<(Instant, Selection<'static>)> {
-        let selection = self.buffer.ungrouped()?;
+    pub(super) fn ungrouped_export(&self) -> Option<(Instant, Selection<'static>)> {
+        let selection = self.buffer.ungrouped_selection()?;
         Some((self.exporter.request_deadline(), selection))
     }
 }

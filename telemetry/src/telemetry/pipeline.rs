@@ -69,22 +69,22 @@ impl ExportPipeline {
         self.report(sent, keeps_spans)
     }
 
-    /// Exports and spills everything for the shutdown of the process, by `deadline`. `stopping` is
-    /// the background task, which has been told to stop.
+    /// Exports and spills everything for the shutdown of the process, by `deadline`. The background
+    /// task must already have been told to stop.
     ///
     /// The future is boxed, because each crate that polls it would otherwise compile its own copy.
     pub(super) fn shutdown(
         &self,
-        stopping: Option<JoinHandle<()>>,
+        background_task: Option<JoinHandle<()>>,
         deadline: Instant,
     ) -> Pin<Box<dyn Future<Output = FlushReport> + Send + '_>> {
         Box::pin(async move {
-            // Wait for a running export: if it were cancelled, its spans would be sent twice. The
-            // flush below waits for it, signal by signal.
-            let (mut sent, export_deadline) =
-                (ExportCounts::default(), self.export_deadline(deadline));
+            let mut sent = ExportCounts::default();
+            let export_deadline = self.export_deadline(deadline);
+            // Waits for running exports, signal by signal. If they were cancelled, their spans
+            // would be sent twice.
             self.export_remaining(export_deadline, &mut sent).await;
-            if let Some(mut task) = stopping
+            if let Some(mut task) = background_task
                 && timeout_at(export_deadline, &mut task).await.is_err()
             {
                 task.abort();
@@ -108,7 +108,7 @@ impl ExportPipeline {
             && self.buffer.counts().pending > 0
             && Instant::now() < export_deadline
         {
-            outcome = self.export(all, export_deadline, sent).await;
+            outcome = self.export_spans(all, export_deadline, sent).await;
         }
     }
 
@@ -163,7 +163,7 @@ impl ExportPipeline {
 
     /// Spills the spans that no other flush will export, after a flush that has failed.
     fn spill_ungrouped(&self, deadline: Instant) {
-        if let Some(selection) = self.buffer.ungrouped() {
+        if let Some(selection) = self.buffer.ungrouped_selection() {
             self.spill(selection, deadline);
         }
     }
@@ -196,9 +196,9 @@ impl ExportPipeline {
             logs,
             ..
         } = &**self;
-        let spans = exporter.as_ref().zip(buffer.ungrouped());
+        let spans = exporter.as_ref().zip(buffer.ungrouped_selection());
         let spans = spans.map(|(exporter, selection)| (exporter.request_deadline(), selection));
-        let log_records = || logs.as_ref().and_then(LogExport::ungrouped);
+        let log_records = || logs.as_ref().and_then(LogExport::ungrouped_export);
         let Some((deadline, selection)) = spans.or_else(log_records) else {
             return;
         };
@@ -214,9 +214,10 @@ impl ExportPipeline {
     }
 
     async fn flush_ungrouped_spans(&self, selection: Selection<'_>, deadline: Instant) {
-        let (mut sent, export_deadline) = (ExportCounts::default(), self.export_deadline(deadline));
+        let mut sent = ExportCounts::default();
+        let export_deadline = self.export_deadline(deadline);
         if self
-            .export(selection, export_deadline, &mut sent)
+            .export_spans(selection, export_deadline, &mut sent)
             .await
             .is_err()
         {
@@ -269,7 +270,7 @@ impl ExportPipeline {
         sent: &mut ExportCounts,
     ) -> Result<(), ExporterError> {
         let (outcome, (), ()) = tokio::join!(
-            self.export(selection, deadline, sent),
+            self.export_spans(selection, deadline, sent),
             self.export_metrics(selection, deadline),
             self.export_logs(selection, deadline),
         );
@@ -278,7 +279,7 @@ impl ExportPipeline {
 
     /// Exports spans. The future is boxed, because each crate that polls it would otherwise compile
     /// its own copy.
-    pub(super) fn export<'a>(
+    pub(super) fn export_spans<'a>(
         &'a self,
         selection: Selection<'a>,
         deadline: Instant,
@@ -295,7 +296,7 @@ impl ExportPipeline {
             self.filter_check.run();
             let outcome = exporter.export(buffer, selection, deadline, sent).await;
             if let Err(error) = &outcome {
-                exporter.failures.log(error, buffer.counts().exported);
+                exporter.failure_log.log(error, buffer.counts().exported);
             }
             outcome
         })

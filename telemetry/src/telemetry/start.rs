@@ -23,7 +23,7 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         endpoint = common.map(|connection| field::display(&connection.endpoint)),
         protocol = common.map(|connection| field::display(connection.protocol)),
         compression = common.map(|connection| field::display(connection.compression)),
-        header_names = common.and_then(|connection| joined(&connection.header_names)),
+        header_names = common.and_then(|connection| join(&connection.header_names)),
         headers_secret = config.headers_secret.is_some().then_some("set"),
         proxy = common.and_then(|connection| connection.proxy.as_deref()),
         tls = common.and_then(|connection| connection.tls),
@@ -35,16 +35,16 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         max_spans = config.bounds.records,
         max_bytes = config.bounds.bytes,
         schedule_delay_ms = milliseconds(config.schedule_delay),
-        max_span_attributes = limited(config.limits.attributes),
-        max_span_events = limited(config.limits.events),
-        max_span_links = limited(config.limits.links),
+        max_span_attributes = finite_limit(config.limits.attributes),
+        max_span_events = finite_limit(config.limits.events),
+        max_span_links = finite_limit(config.limits.links),
         temporality = has_metrics.then(|| field::display(config.temporality)),
         metric_interval_ms = has_metrics.then(|| milliseconds(config.metric_interval)),
         max_metric_bytes = has_metrics.then_some(config.metric_buffer_bytes),
         max_log_records = has_logs.then_some(config.log_bounds.records),
         max_log_bytes = has_logs.then_some(config.log_bounds.bytes),
         log_filter = %config.log_filter,
-        resource = joined(&described(resource)),
+        resource = join(&describe_resource(resource)),
         "telemetry started"
     );
 }
@@ -115,7 +115,7 @@ impl fmt::Display for ConnectionConfig {
             formatter,
             "{endpoint} {protocol} compression={compression} timeout_ms={timeout}"
         )?;
-        if let Some(names) = joined(&self.header_names) {
+        if let Some(names) = join(&self.header_names) {
             write!(formatter, " header_names={names}")?;
         }
         if let Some(proxy) = &self.proxy {
@@ -150,7 +150,7 @@ fn exporter(export: &Export, own_connection: Option<&ConnectionConfig>) -> Strin
     }
 }
 
-fn described(resource: &Resource) -> Vec<String> {
+fn describe_resource(resource: &Resource) -> Vec<String> {
     let attributes = resource.iter();
     let mut attributes: Vec<String> = attributes
         .map(|(key, value)| format!("{key}={value}"))
@@ -159,12 +159,12 @@ fn described(resource: &Resource) -> Vec<String> {
     attributes
 }
 
-fn joined(list: &[String]) -> Option<String> {
+fn join(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
 /// Returns `None` for a limit that is not set.
-fn limited(count: u32) -> Option<u32> {
+fn finite_limit(count: u32) -> Option<u32> {
     (count != u32::MAX).then_some(count)
 }
 
