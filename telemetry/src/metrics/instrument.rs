@@ -186,11 +186,11 @@ impl MetricInstrument {
             description,
             unit,
             kind: match aggregation {
-                AggregationKind::Last => MetricKind::Gauge,
+                AggregationKind::LastValue => MetricKind::Gauge,
                 AggregationKind::Histogram => MetricKind::Histogram {
                     temporality: *temporality,
                 },
-                AggregationKind::Sum | AggregationKind::Observed => MetricKind::Sum {
+                AggregationKind::Sum | AggregationKind::PrecomputedSum => MetricKind::Sum {
                     temporality: *temporality,
                     is_monotonic: *is_monotonic,
                 },

@@ -166,8 +166,8 @@ impl MeterState {
             unit: unit.unwrap_or_default(),
             aggregation: match kind {
                 Counter | UpDownCounter => AggregationKind::Sum,
-                ObservableCounter | ObservableUpDownCounter => AggregationKind::Observed,
-                Gauge | ObservableGauge => AggregationKind::Last,
+                ObservableCounter | ObservableUpDownCounter => AggregationKind::PrecomputedSum,
+                Gauge | ObservableGauge => AggregationKind::LastValue,
                 Histogram => AggregationKind::Histogram,
             },
             is_observable: matches!(

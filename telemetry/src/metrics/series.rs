@@ -10,9 +10,9 @@ pub(super) enum AggregationKind {
     /// Adds the measurements.
     Sum,
     /// Keeps the last measurement.
-    Last,
+    LastValue,
     /// Keeps the last measurement, which is a sum since the start of the process.
-    Observed,
+    PrecomputedSum,
     /// Counts the measurements in buckets by size.
     Histogram,
 }
@@ -30,8 +30,8 @@ pub(super) struct SeriesState {
 #[derive(Debug)]
 enum Aggregate {
     Sum(NumberValue),
-    Last(NumberValue),
-    Observed {
+    LastValue(NumberValue),
+    PrecomputedSum {
         sum: NumberValue,
         reported: NumberValue,
     },
@@ -59,8 +59,8 @@ impl Series {
     pub(super) fn new(aggregation: AggregationKind, zero: NumberValue, bounds: &[f64]) -> Self {
         let value = match aggregation {
             AggregationKind::Sum => Aggregate::Sum(zero),
-            AggregationKind::Last => Aggregate::Last(zero),
-            AggregationKind::Observed => Aggregate::Observed {
+            AggregationKind::LastValue => Aggregate::LastValue(zero),
+            AggregationKind::PrecomputedSum => Aggregate::PrecomputedSum {
                 sum: zero,
                 reported: zero,
             },
@@ -75,8 +75,8 @@ impl Series {
         state.is_new = true;
         match &mut state.value {
             Aggregate::Sum(sum) => *sum = add(*sum, number),
-            Aggregate::Last(last) => *last = number,
-            Aggregate::Observed { sum, .. } => *sum = number,
+            Aggregate::LastValue(last) => *last = number,
+            Aggregate::PrecomputedSum { sum, .. } => *sum = number,
             Aggregate::Histogram(buckets) => buckets.record(number.as_double(), bounds),
         }
     }
@@ -90,12 +90,12 @@ impl SeriesState {
     /// Returns the value since the last collection (delta) or since the start.
     pub(super) fn point<'a>(&'a self, is_delta: bool, bounds: &'a [f64]) -> Point<'a> {
         match &self.value {
-            Aggregate::Observed { sum, reported } if is_delta => {
+            Aggregate::PrecomputedSum { sum, reported } if is_delta => {
                 Point::Number(subtract(*sum, *reported))
             }
             Aggregate::Sum(number)
-            | Aggregate::Last(number)
-            | Aggregate::Observed { sum: number, .. } => Point::Number(*number),
+            | Aggregate::LastValue(number)
+            | Aggregate::PrecomputedSum { sum: number, .. } => Point::Number(*number),
             Aggregate::Histogram(buckets) => Point::Distribution(Distribution {
                 count: buckets.count,
                 sum: buckets.sum,
@@ -112,8 +112,8 @@ impl SeriesState {
         match &mut self.value {
             Aggregate::Sum(NumberValue::Integer(sum)) => *sum = 0,
             Aggregate::Sum(NumberValue::Double(sum)) => *sum = 0.0,
-            Aggregate::Last(_) => {}
-            Aggregate::Observed { sum, reported } => *reported = *sum,
+            Aggregate::LastValue(_) => {}
+            Aggregate::PrecomputedSum { sum, reported } => *reported = *sum,
             Aggregate::Histogram(buckets) => buckets.reset(),
         }
     }
