@@ -27,7 +27,7 @@ pub(crate) use certificates::Certificates;
 pub(crate) use certificates::ClientIdentity;
 pub(crate) use endpoint::{DefaultScheme, Endpoint};
 pub(crate) use metrics::TemporalityPreference;
-pub(crate) use otlp::{Export, Otlp, OtlpCompression, OtlpProtocol, header_list};
+pub(crate) use otlp::{ExporterConfig, OtlpCompression, OtlpConfig, OtlpProtocol, header_list};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use proxy::Proxy;
 pub(crate) use reader::Problem;
@@ -62,9 +62,9 @@ pub(crate) const HEADERS_SECRET: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 /// The parsed configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) traces: Export,
-    pub(crate) metrics: Export,
-    pub(crate) logs: Export,
+    pub(crate) traces: ExporterConfig,
+    pub(crate) metrics: ExporterConfig,
+    pub(crate) logs: ExporterConfig,
     /// True if spans that the collector does not accept are written to stdout, for `baton replay`.
     pub(crate) spill: bool,
     /// Maximum length of a line with spilled spans, including its line break.
@@ -136,7 +136,7 @@ impl Config {
         let is_disabled = reader.flag("OTEL_SDK_DISABLED");
         let mut export = |signal| {
             if is_disabled {
-                Export::None
+                ExporterConfig::None
             } else {
                 otlp::read(&mut reader, signal)
             }

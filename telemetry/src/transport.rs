@@ -7,7 +7,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 
 use self::wrong_endpoint::{EndpointHint, UnexpectedResponse};
-use crate::config::{Otlp, OtlpCompression, OtlpProtocol};
+use crate::config::{OtlpCompression, OtlpConfig, OtlpProtocol};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::transport::client::{
     ApplicationProtocol, BufList, Dialer, HttpClient, IncompleteBody, RequestError, Tls,
@@ -104,7 +104,7 @@ enum ProtocolClient {
 impl Transport {
     /// Creates a transport. This is cheap: the connection and the TLS configuration are set up by
     /// the first request.
-    pub(crate) fn new(signal: Signal, otlp: &Otlp) -> Self {
+    pub(crate) fn new(signal: Signal, otlp: &OtlpConfig) -> Self {
         let dialer = |protocol| Dialer {
             endpoint: otlp.endpoint.clone(),
             proxy: otlp.proxy.clone(),

@@ -23,23 +23,23 @@ const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const EXPORT_DISABLED: &str = "export is disabled";
 const EXPORTERS_FORM: &str = "a list of otlp and console, or none";
 
-/// The destination of a signal.
+/// The exporters of a signal, with the connection to the collector.
 #[allow(
     clippy::large_enum_variant,
     reason = "a process has three, and only at start"
 )]
 #[derive(Debug, Clone)]
-pub(crate) enum Export {
+pub(crate) enum ExporterConfig {
     None,
     /// Stdout, as OTLP/JSON lines.
     Console,
-    Otlp(Otlp),
+    Otlp(OtlpConfig),
     /// Both: each record is sent to the collector and to stdout.
-    OtlpAndConsole(Otlp),
+    OtlpAndConsole(OtlpConfig),
 }
 
-impl Export {
-    pub(crate) fn otlp(&self) -> Option<&Otlp> {
+impl ExporterConfig {
+    pub(crate) fn otlp(&self) -> Option<&OtlpConfig> {
         match self {
             Self::None | Self::Console => None,
             Self::Otlp(otlp) | Self::OtlpAndConsole(otlp) => Some(otlp),
@@ -47,16 +47,16 @@ impl Export {
     }
 }
 
-/// The exporters of one signal.
+/// The exporters in the list of a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Exporters {
+struct SelectedExporters {
     otlp: bool,
     console: bool,
 }
 
 /// The configuration of a connection to a collector.
 #[derive(Debug, Clone)]
-pub(crate) struct Otlp {
+pub(crate) struct OtlpConfig {
     /// For HTTP with the path of the signal, for gRPC without a path.
     pub(crate) endpoint: Endpoint,
     pub(crate) protocol: OtlpProtocol,
@@ -107,16 +107,16 @@ impl fmt::Display for OtlpCompression {
     }
 }
 
-/// Reads the destination of a signal: [`Export::None`] if it is not to be exported, or cannot
+/// Reads the exporters of a signal: [`ExporterConfig::None`] if it is not to be exported, or cannot
 /// be.
-pub(super) fn read(reader: &mut VariableReader<'_>, signal: Signal) -> Export {
+pub(super) fn read(reader: &mut VariableReader<'_>, signal: Signal) -> ExporterConfig {
     reader.for_signal(signal, |reader| export(reader, signal))
 }
 
-fn export(reader: &mut VariableReader<'_>, signal: Signal) -> Export {
+fn export(reader: &mut VariableReader<'_>, signal: Signal) -> ExporterConfig {
     let names = VariableNames::new(signal);
     let exporters = exporters(reader, names.exporter);
-    let exporters = exporters.unwrap_or(Exporters {
+    let exporters = exporters.unwrap_or(SelectedExporters {
         // Log lines always go to stdout, so sending log records is opt-in.
         otlp: signal != Signal::Logs,
         console: false,
@@ -127,16 +127,20 @@ fn export(reader: &mut VariableReader<'_>, signal: Signal) -> Export {
         None
     };
     match (otlp, exporters.console) {
-        (None, false) => Export::None,
-        (None, true) => Export::Console,
+        (None, false) => ExporterConfig::None,
+        (None, true) => ExporterConfig::Console,
         // Log lines on stdout already are the console output for log records.
-        (Some(otlp), true) if signal != Signal::Logs => Export::OtlpAndConsole(otlp),
-        (Some(otlp), _) => Export::Otlp(otlp),
+        (Some(otlp), true) if signal != Signal::Logs => ExporterConfig::OtlpAndConsole(otlp),
+        (Some(otlp), _) => ExporterConfig::Otlp(otlp),
     }
 }
 
 /// Returns the connection to the collector, or `None` if a setting is invalid.
-fn otlp(reader: &mut VariableReader<'_>, signal: Signal, names: &VariableNames) -> Option<Otlp> {
+fn otlp(
+    reader: &mut VariableReader<'_>,
+    signal: Signal,
+    names: &VariableNames,
+) -> Option<OtlpConfig> {
     let route = route::read(reader, signal, names);
     let headers = headers(reader, names.headers);
     let timeout = timeout(reader, names);
@@ -150,7 +154,7 @@ fn otlp(reader: &mut VariableReader<'_>, signal: Signal, names: &VariableNames) 
     let certificates = certificates::read(reader, &names, &endpoint);
     let proxy = proxy::read(reader, &endpoint, EXPORT_DISABLED).ok()?;
     let certificates = certificates?;
-    Some(Otlp {
+    Some(OtlpConfig {
         endpoint,
         protocol,
         headers,
@@ -164,7 +168,7 @@ fn otlp(reader: &mut VariableReader<'_>, signal: Signal, names: &VariableNames) 
 /// Reads the list of exporters. Returns `None` if the variable is unset. Unknown members are
 /// ignored, and if all are unknown, the variable counts as unset (OpenTelemetry specification,
 /// "Enum": warn, and ignore the setting).
-fn exporters(reader: &mut VariableReader<'_>, name: &'static str) -> Option<Exporters> {
+fn exporters(reader: &mut VariableReader<'_>, name: &'static str) -> Option<SelectedExporters> {
     let text = reader.text(name)?;
     let members = text.split(',').map(str::trim);
     let members: Vec<&str> = members.filter(|member| !member.is_empty()).collect();
@@ -193,7 +197,7 @@ fn exporters(reader: &mut VariableReader<'_>, name: &'static str) -> Option<Expo
     if none && (otlp || console) {
         reader.problem(name, &text, EXPORTERS_FORM, "none is ignored");
     }
-    is_known.then_some(Exporters { otlp, console })
+    is_known.then_some(SelectedExporters { otlp, console })
 }
 
 /// Reads the headers of both variables. Those of the signal take precedence.

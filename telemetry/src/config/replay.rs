@@ -1,7 +1,7 @@
 //! Configuration of `baton replay`.
 
 use super::HEADERS_SECRET;
-use super::otlp::{self, Export, Otlp};
+use super::otlp::{self, ExporterConfig, OtlpConfig};
 use super::reader::{Problem, VariableReader};
 use crate::otlp::Signal;
 
@@ -17,15 +17,15 @@ const ENDPOINT_OPTION: &str = "--endpoint";
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 
 /// The connection to the collector for replayed spans.
-pub(crate) struct Replay {
-    pub(crate) otlp: Otlp,
+pub(crate) struct ReplayConfig {
+    pub(crate) otlp: OtlpConfig,
     /// A variable that is set but ignored, because only a service can use it.
     pub(crate) ignored_variable: Option<&'static str>,
 }
 
 /// Reads the environment of the process. `endpoint` replaces its variables for the endpoint. The
 /// error has one line for each problem.
-pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<Replay, Vec<String>> {
+pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<ReplayConfig, Vec<String>> {
     from_lookup(endpoint, &|name| {
         Some(std::env::var_os(name)?.to_string_lossy().into_owned())
     })
@@ -34,7 +34,7 @@ pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<Replay, Vec<St
 fn from_lookup(
     endpoint: Option<&str>,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Replay, Vec<String>> {
+) -> Result<ReplayConfig, Vec<String>> {
     let lookup = |name: &str| match (name, endpoint) {
         (EXPORTER, _) | (TRACES_ENDPOINT, Some(_)) => None,
         (ENDPOINT, Some(endpoint)) => Some(endpoint.to_owned()),
@@ -63,7 +63,7 @@ fn from_lookup(
         ));
     }
     match export {
-        Export::Otlp(otlp) if problems.is_empty() => Ok(Replay {
+        ExporterConfig::Otlp(otlp) if problems.is_empty() => Ok(ReplayConfig {
             otlp,
             ignored_variable,
         }),

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::breaker::{Breaker, BreakerPermit, Cost, Health, slow_after};
 use super::headers::{FetchedHeaders, TransportHeaders};
-use crate::config::{Endpoint, Export, Otlp};
+use crate::config::{Endpoint, ExporterConfig, OtlpConfig};
 use crate::otlp::protobuf::InvalidProtobuf;
 use crate::otlp::{PartialSuccess, Signal, json};
 use crate::output::Output;
@@ -48,7 +48,7 @@ impl Destination {
     /// breaker stays open the first time.
     pub(crate) fn new(
         signal: Signal,
-        export: &Export,
+        export: &ExporterConfig,
         fetched_headers: Option<&Arc<FetchedHeaders>>,
         first_pause: Duration,
         output: &Output,
@@ -57,7 +57,7 @@ impl Destination {
             signal,
             output: output.clone(),
         };
-        let collector = |otlp: &Otlp, console| {
+        let collector = |otlp: &OtlpConfig, console| {
             Self::Collector(Box::new(Collector {
                 endpoint: otlp.endpoint.clone(),
                 transport: Transport::new(signal, otlp),
@@ -67,10 +67,10 @@ impl Destination {
             }))
         };
         match export {
-            Export::None => None,
-            Export::Console => Some(Self::Console(console())),
-            Export::Otlp(otlp) => Some(collector(otlp, None)),
-            Export::OtlpAndConsole(otlp) => Some(collector(otlp, Some(console()))),
+            ExporterConfig::None => None,
+            ExporterConfig::Console => Some(Self::Console(console())),
+            ExporterConfig::Otlp(otlp) => Some(collector(otlp, None)),
+            ExporterConfig::OtlpAndConsole(otlp) => Some(collector(otlp, Some(console()))),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use opentelemetry_sdk::Resource;
 use tracing::{field, info};
 
-use crate::config::{Config, Export, Otlp, OtlpCompression, OtlpProtocol};
+use crate::config::{Config, ExporterConfig, OtlpCompression, OtlpConfig, OtlpProtocol};
 use crate::otlp::Signal;
 
 /// Logs the effective configuration in one line, without secrets. It shows why nothing arrives at a
@@ -14,7 +14,7 @@ use crate::otlp::Signal;
 pub(super) fn log(config: &Config, resource: &Resource) {
     let ([traces, metrics, logs], common) = exporters(config);
     let common = common.as_ref();
-    let has = |export: &Export| !matches!(export, Export::None);
+    let has = |export: &ExporterConfig| !matches!(export, ExporterConfig::None);
     let (has_metrics, has_logs) = (has(&config.metrics), has(&config.logs));
     info!(
         traces,
@@ -86,7 +86,7 @@ struct ConnectionConfig {
 }
 
 impl ConnectionConfig {
-    fn new(signal: Signal, otlp: &Otlp) -> Self {
+    fn new(signal: Signal, otlp: &OtlpConfig) -> Self {
         let endpoint = otlp.endpoint.to_string();
         let base = endpoint.strip_suffix(signal.path()).unwrap_or(&endpoint);
         let names = otlp.headers.keys().map(ToString::to_string);
@@ -129,7 +129,7 @@ impl fmt::Display for ConnectionConfig {
 }
 
 /// Returns the TLS settings that differ from the defaults.
-fn tls(otlp: &Otlp) -> Option<&'static str> {
+fn tls(otlp: &OtlpConfig) -> Option<&'static str> {
     let own = &otlp.certificates;
     match (own.authorities.is_some(), own.client.is_some()) {
         (false, false) => None,
@@ -139,14 +139,16 @@ fn tls(otlp: &Otlp) -> Option<&'static str> {
     }
 }
 
-fn exporter(export: &Export, own_connection: Option<&ConnectionConfig>) -> String {
+fn exporter(export: &ExporterConfig, own_connection: Option<&ConnectionConfig>) -> String {
     match (export, own_connection) {
-        (Export::None, _) => "none".to_owned(),
-        (Export::Console, _) => "console".to_owned(),
-        (Export::Otlp(_), None) => "otlp".to_owned(),
-        (Export::Otlp(_), Some(connection)) => format!("otlp {connection}"),
-        (Export::OtlpAndConsole(_), None) => "otlp,console".to_owned(),
-        (Export::OtlpAndConsole(_), Some(connection)) => format!("otlp,console {connection}"),
+        (ExporterConfig::None, _) => "none".to_owned(),
+        (ExporterConfig::Console, _) => "console".to_owned(),
+        (ExporterConfig::Otlp(_), None) => "otlp".to_owned(),
+        (ExporterConfig::Otlp(_), Some(connection)) => format!("otlp {connection}"),
+        (ExporterConfig::OtlpAndConsole(_), None) => "otlp,console".to_owned(),
+        (ExporterConfig::OtlpAndConsole(_), Some(connection)) => {
+            format!("otlp,console {connection}")
+        }
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) fn soon() -> Instant {
     Instant::now() + LONG
 }
 
-pub(super) fn otlp(url: &str, protocol: OtlpProtocol) -> Otlp {
-    Otlp {
+pub(super) fn otlp(url: &str, protocol: OtlpProtocol) -> OtlpConfig {
+    OtlpConfig {
         proxy: None,
         endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
         protocol,
@@ -73,7 +73,7 @@ async fn read_request(peer: &mut TcpStream) -> (String, Vec<u8>) {
 /// Sends requests over HTTP and gives each this response. Returns the requests that arrived, and
 /// their outcomes.
 async fn exchange(
-    change: impl FnOnce(&mut Otlp),
+    change: impl FnOnce(&mut OtlpConfig),
     requests: Vec<BufList>,
     response: &str,
 ) -> (
@@ -110,7 +110,7 @@ async fn exchange(
 
 #[tokio::test]
 async fn http_requests_have_the_headers_of_otlp_and_the_configured_or_renewed_ones() {
-    let change = |otlp: &mut Otlp| {
+    let change = |otlp: &mut OtlpConfig| {
         otlp.headers.extend([key("Bearer old")]);
         let (name, team) = (
             HeaderName::from_static("x-team"),
@@ -166,7 +166,7 @@ async fn a_compressed_request_has_a_content_encoding_and_decompresses_to_the_ori
         let mut request = BufList::default();
         pieces.iter().for_each(|piece| request.push(piece.clone()));
         let length = request.remaining();
-        let change = |otlp: &mut Otlp| otlp.compression = OtlpCompression::Gzip;
+        let change = |otlp: &mut OtlpConfig| otlp.compression = OtlpCompression::Gzip;
         let response = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
         let (received, outcomes) = exchange(change, vec![request], response).await;
         let (head, body) = &received[0];

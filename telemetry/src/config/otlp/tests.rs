@@ -12,7 +12,7 @@ const SIGNALS: [(&str, Signal); 3] = [
     ("LOGS", Signal::Logs),
 ];
 
-fn signal_export(config: &Config, signal: Signal) -> &Export {
+fn signal_export(config: &Config, signal: Signal) -> &ExporterConfig {
     match signal {
         Signal::Traces => &config.traces,
         Signal::Metrics => &config.metrics,
@@ -22,14 +22,14 @@ fn signal_export(config: &Config, signal: Signal) -> &Export {
 
 fn exporter_names(config: &Config, signal: Signal) -> &'static str {
     match signal_export(config, signal) {
-        Export::None => "none",
-        Export::Console => "console",
-        Export::Otlp(_) => "otlp",
-        Export::OtlpAndConsole(_) => "otlp,console",
+        ExporterConfig::None => "none",
+        ExporterConfig::Console => "console",
+        ExporterConfig::Otlp(_) => "otlp",
+        ExporterConfig::OtlpAndConsole(_) => "otlp,console",
     }
 }
 
-fn signal_otlp(config: &Config, signal: Signal) -> &Otlp {
+fn signal_otlp(config: &Config, signal: Signal) -> &OtlpConfig {
     signal_export(config, signal).otlp().unwrap()
 }
 

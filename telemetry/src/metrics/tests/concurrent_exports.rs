@@ -4,7 +4,7 @@ use std::task::{Context, Waker};
 
 use super::*;
 use crate::buffer::Counts;
-use crate::config::Export;
+use crate::config::ExporterConfig;
 use crate::output::Output;
 
 /// Returns metrics with the console exporter, and its output.
@@ -12,7 +12,7 @@ fn metrics() -> (Metrics, Output) {
     let output = Output::captured();
     let destination = Destination::new(
         Signal::Metrics,
-        &Export::Console,
+        &ExporterConfig::Console,
         None,
         Duration::ZERO,
         &output,

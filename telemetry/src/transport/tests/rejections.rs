@@ -11,7 +11,7 @@ async fn error(status: &str, content_type: &str, body: &[u8]) -> String {
     let response = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
     );
-    let change = |otlp: &mut Otlp| otlp.headers.extend([key(KEY)]);
+    let change = |otlp: &mut OtlpConfig| otlp.headers.extend([key(KEY)]);
     let (_, mut outcomes) = exchange(change, vec![request(&[b"x"])], &response).await;
     outcomes.remove(0).unwrap_err().to_string()
 }
@@ -92,7 +92,7 @@ async fn the_hint_for_an_unsupported_media_type_includes_the_compression() {
 
 #[tokio::test]
 async fn the_hint_for_a_base_url_names_no_variable() {
-    let change = |otlp: &mut Otlp| {
+    let change = |otlp: &mut OtlpConfig| {
         otlp.endpoint.path = "/v1/traces/v1/traces".into();
     };
     let response = "HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n";
