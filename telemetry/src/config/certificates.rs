@@ -165,8 +165,8 @@ fn client(
             KEY_OF_CERTIFICATE_FORM,
             "the key of another certificate",
         ),
-        (None, Some(_)) => (certificate, CERTIFICATE_MISSING_FORM, "nothing"),
-        (Some(_), None) => (key, KEY_MISSING_FORM, "nothing"),
+        (None, Some(_)) => (certificate, CERTIFICATE_MISSING_FORM, "none"),
+        (Some(_), None) => (key, KEY_MISSING_FORM, "none"),
     };
     reader.secret_problem(variable, found.to_owned(), form, EXPORT_DISABLED);
     Err(InvalidVariable)

@@ -52,7 +52,7 @@ fn from_lookup(
     // An empty variable would count as unset, and the spans would be sent to this machine.
     if endpoint.is_some_and(|endpoint| endpoint.trim().is_empty()) {
         problems.push(format!(
-            "{ENDPOINT_OPTION}: expected a URL such as http://localhost:4318, found nothing"
+            "{ENDPOINT_OPTION}: expected a URL such as http://localhost:4318, found an empty value"
         ));
     }
     // Without the headers the collector would reject every request. A person usually may not read
@@ -125,8 +125,8 @@ mod tests {
     fn an_invalid_option_is_named_in_the_error() {
         for (given, found) in [
             ("ftp://given", "the scheme is neither http nor https"),
-            ("", "found nothing"),
-            (" ", "found nothing"),
+            ("", "found an empty value"),
+            (" ", "found an empty value"),
         ] {
             let error = endpoint(Some(given), &[(ENDPOINT, "http://set:4318")]).unwrap_err();
             assert!(

@@ -171,11 +171,11 @@ fn a_client_certificate_and_its_key_must_both_be_set_and_match() {
     for (variables, expected) in [
         (
             &[(CERTIFICATE, certificate.as_str())][..],
-            format!("{KEY}: expected a client key for the certificate, found nothing"),
+            format!("{KEY}: expected a client key for the certificate, found none"),
         ),
         (
             &[(KEY, &key)],
-            format!("{CERTIFICATE}: expected a client certificate for the key, found nothing"),
+            format!("{CERTIFICATE}: expected a client certificate for the key, found none"),
         ),
         (
             &[(CERTIFICATE, &certificate), (KEY, &other)],
