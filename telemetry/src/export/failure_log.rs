@@ -22,13 +22,13 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) struct FailureLog {
     signal: Signal,
     endpoint: String,
-    last: Mutex<Option<LastLogged>>,
+    last: Mutex<Option<LastFailure>>,
 }
 
-/// The failure of the last log line.
+/// The failure that was logged last.
 #[derive(Debug)]
-struct LastLogged {
-    failure: String,
+struct LastFailure {
+    text: String,
     at: Instant,
     /// Records exported before it. If the number has grown since, an export has succeeded.
     exported: u64,
@@ -61,19 +61,19 @@ impl FailureLog {
 
     /// Returns the number of failures suppressed since the last line if this one is to be logged,
     /// and counts it as suppressed otherwise.
-    fn should_log(&self, failure: String, exported: u64) -> Option<u64> {
+    fn should_log(&self, text: String, exported: u64) -> Option<u64> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let mut suppressed = 0;
         if let Some(last) = last.as_mut() {
-            let is_same = last.failure == failure && last.exported == exported;
+            let is_same = last.text == text && last.exported == exported;
             if is_same && last.at.elapsed() < REPEAT_INTERVAL {
                 last.suppressed += 1;
                 return None;
             }
             suppressed = last.suppressed;
         }
-        *last = Some(LastLogged {
-            failure,
+        *last = Some(LastFailure {
+            text,
             at: Instant::now(),
             exported,
             suppressed: 0,
