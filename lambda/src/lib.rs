@@ -290,6 +290,9 @@ pub mod exercise;
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;
+/// This crate's version must match that of `baton-lambda`.
+#[doc(no_inline)]
+pub use baton_telemetry::tracing_subscriber;
 pub use baton_telemetry::{LogLayer, ServiceInfo, Telemetry, log_layer};
 pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
 pub use consumer::{Consumer, ConsumerBuilder, run};
@@ -306,7 +309,4 @@ pub use message::{Message, Raw};
 pub use service::ConsumerService;
 /// Crates whose versions must match those of this crate.
 #[doc(no_inline)]
-pub use {
-    aws_lambda_events, baton_telemetry::tracing_subscriber, lambda_runtime, opentelemetry,
-    serde_json, tracing,
-};
+pub use {aws_lambda_events, lambda_runtime, opentelemetry, serde_json, tracing};

@@ -7,7 +7,8 @@
 //! batch. Attributes are bound once for each queue, because a lookup for each record would cost
 //! more than the histograms themselves.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 

@@ -11,9 +11,8 @@
 //! This is the only module of the workspace with `unsafe` code.
 #![allow(unsafe_code)]
 
-use std::env;
-use std::mem;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::{env, mem};
 
 const NAME: &str = "_X_AMZN_TRACE_ID";
 /// Room for the name and a value with `Root`, `Parent`, `Sampled` and `Lineage`, which has about

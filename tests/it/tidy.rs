@@ -122,6 +122,30 @@ fn is_module_declaration(line: &str) -> bool {
     !is_indented && matches!(words.as_slice(), [.., "mod", name] if name.ends_with(';'))
 }
 
+/// Returns the first lines of imports with a path inside their braces.
+fn nested_imports(text: &str) -> Vec<usize> {
+    let mut import = String::new();
+    let mut first_line = 0;
+    let mut nested = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if import.is_empty() && matches!(words[..], ["use", ..] | [_, "use", ..]) {
+            first_line = index + 1;
+        } else if import.is_empty() {
+            continue;
+        }
+        import.push_str(line);
+        if line.ends_with(';') {
+            let (_, names) = import.split_once('{').unwrap_or_default();
+            if names.contains("::") {
+                nested.push(first_line);
+            }
+            import.clear();
+        }
+    }
+    nested
+}
+
 #[test]
 fn comments_fit_into_the_columns_of_the_code() {
     assert_no_line("comments of more than 100 columns", |text| {
@@ -143,6 +167,11 @@ fn imports_precede_modules_in_three_groups() {
 }
 
 #[test]
+fn each_import_names_one_module() {
+    assert_no_line("imports with a path inside their braces", nested_imports);
+}
+
+#[test]
 fn violations_are_found() {
     let long = format!("    // {}", "x".repeat(MAX_COLUMNS));
     assert!(is_too_long(&long) && !is_too_long(&long[..MAX_COLUMNS]));
@@ -151,4 +180,6 @@ fn violations_are_found() {
     let imports =
         "use std::fs;\nuse bytes::Buf;\nuse crate::a;\nuse http::Uri;\nmod b;\nuse self::b::C;\n";
     assert_eq!(misplaced_imports(imports), [4, 6]);
+    let imports = "use a::{b, self};\npub use a::{\n    b,\n    c::D,\n};\nuse a::{b::{C, D}};\n";
+    assert_eq!(nested_imports(imports), [2, 6]);
 }

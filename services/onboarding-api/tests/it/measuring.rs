@@ -1,7 +1,6 @@
 use baton_test_support::SqsReply;
 
-use crate::support::client;
-use crate::support::{TestApi, VALID};
+use crate::support::{TestApi, VALID, client};
 
 const DURATION: &str = "http.server.request.duration";
 
