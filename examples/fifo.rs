@@ -21,7 +21,7 @@ async fn main() -> Result<(), baton_lambda::Error> {
 
 async fn book(message: Message<Booking>) -> Result<(), Failure> {
     if message.body.amount == 0 {
-        return Err(Failure::retry("ledger_busy", "the ledger did not answer"));
+        return Err(Failure::retry("ledger_busy", "the ledger did not respond"));
     }
     tracing::info!(account = message.group_id().as_deref(), "booked");
     Ok(())

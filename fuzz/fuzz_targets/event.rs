@@ -1,5 +1,5 @@
 //! Fuzz target: any text as the payload of an invocation. The event is read, compared with the
-//! result of another parser, traced, decoded and answered.
+//! result of another parser, traced and decoded, and gets a response.
 
 #![no_main]
 

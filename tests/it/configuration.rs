@@ -1,7 +1,7 @@
 //! Invalid environment variables: each is logged on one line, and messages are handled all the
 //! same.
 
-use baton_test_support::{Answer, Record, TestCollector, event};
+use baton_test_support::{CollectorResponse, Record, TestCollector, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{SCRIPTED, TIMEOUT, start_with};
@@ -58,7 +58,7 @@ async fn reported_variables(
 
 #[tokio::test]
 async fn each_invalid_variable_is_logged_once_and_the_spans_arrive() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let (mut reported, lines) = reported_variables(&collector, INVALID).await;
     reported.sort_unstable();
     let mut expected: Vec<_> = INVALID.iter().map(|(name, _)| *name).collect();
@@ -83,7 +83,7 @@ async fn nothing_is_sent_to_an_ambiguous_endpoint() {
             ],
         ),
     ] {
-        let collector = TestCollector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
         let (reported, lines) = reported_variables(&collector, variables).await;
         assert_eq!(reported, [wrong], "{lines}");
         assert!(!lines.contains("SECRET"), "{lines}");
@@ -93,7 +93,7 @@ async fn nothing_is_sent_to_an_ambiguous_endpoint() {
 
 #[tokio::test]
 async fn nothing_is_sent_if_the_certificate_authority_cannot_be_read() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let secure = collector.endpoint().replace("http://", "https://");
     let authority = "OTEL_EXPORTER_OTLP_CERTIFICATE";
     let variables = [

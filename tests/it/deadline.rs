@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use baton_test_support::{Answer, AttributeValue, Function, Record, Span, TestCollector, event};
+use baton_test_support::{
+    AttributeValue, CollectorResponse, Function, Record, Span, TestCollector, event,
+};
 use serde_json::json;
 
 use crate::support::functions::{SCRIPTED, start, start_with};
@@ -37,7 +39,7 @@ fn with_early_deadlines(function: Function) -> Function {
 
 #[tokio::test]
 async fn at_the_deadline_unfinished_messages_are_returned_in_time_with_their_spans() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         with_early_deadlines(function).variable("BATON_CONCURRENCY", "2")
     })
@@ -86,7 +88,7 @@ async fn at_the_deadline_unfinished_messages_are_returned_in_time_with_their_spa
 
 #[tokio::test]
 async fn a_hanging_collector_does_not_delay_an_invocation_beyond_its_deadline() {
-    let collector = TestCollector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     let records = [
         Record::new(0),
@@ -102,7 +104,7 @@ async fn a_hanging_collector_does_not_delay_an_invocation_beyond_its_deadline() 
 
 #[tokio::test]
 async fn the_default_timeout_of_lambda_is_enough_for_half_of_it_in_a_handler() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     // Lambda's default timeout is three seconds. By default messages may start in the first half of
     // it and take longer than that to finish.
@@ -117,7 +119,7 @@ async fn the_default_timeout_of_lambda_is_enough_for_half_of_it_in_a_handler() {
 
 #[tokio::test]
 async fn spans_of_a_slow_batch_are_exported_while_it_runs() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function.variable("OTEL_BSP_SCHEDULE_DELAY", "300")
     })
@@ -141,7 +143,7 @@ async fn spans_of_a_slow_batch_are_exported_while_it_runs() {
 
 #[tokio::test]
 async fn after_a_handler_that_blocks_the_thread_no_message_starts_too_late() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         with_early_deadlines(function).variable("BATON_CONCURRENCY", "1")
     })

@@ -1,6 +1,6 @@
 //! The debug log line about each message's trace context.
 
-use baton_test_support::{Answer, Record, TestCollector, event};
+use baton_test_support::{CollectorResponse, Record, TestCollector, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{SCRIPTED, TIMEOUT, start_with};
@@ -10,7 +10,7 @@ const SECRET: &str = "must not be logged";
 
 #[tokio::test]
 async fn each_message_is_logged_with_the_source_of_its_context_or_why_it_was_ignored() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function.variable("RUST_LOG", "baton_lambda=debug")
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::http::StatusCode;
 use baton_test_support::{
-    Answer, AttributeValue, FakeLambda, Function, FunctionError, Record, Span, SpanKind,
+    AttributeValue, CollectorResponse, FakeLambda, Function, FunctionError, Record, Span, SpanKind,
     TestCollector, event,
 };
 use serde_json::json;
@@ -84,7 +84,7 @@ async fn invoke_with(
     records: &[Record],
     prepare: impl FnOnce(Function) -> Function,
 ) -> Outcome {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let binary = example(name).to_str().unwrap();
     let function = prepare(function(binary, &collector));
     let lambda = FakeLambda::start(&function).await.unwrap();
@@ -168,7 +168,7 @@ async fn tower_service_responds_and_flushes_at_either_flush_point() {
     let bodies = [json!({"quantity": 2}), json!({"quantity": 0})];
     for (flush_point, is_flushed_first) in [("before-response", true), ("after-response", false)] {
         // Slow enough to show whether the flush is before or after the response.
-        let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY));
+        let collector = TestCollector::start(CollectorResponse::Delay(COLLECTOR_DELAY));
         let collector = collector.await.unwrap();
         let function = function(example("tower_service").to_str().unwrap(), &collector)
             .variable("BATON_FLUSH_POINT", flush_point);

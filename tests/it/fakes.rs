@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use baton_test_support::{
-    Answer, Behaviour, Bytes, FakeLambda, Function, LambdaError, Record, Signal, TestCollector,
-    event,
+    Behaviour, Bytes, CollectorResponse, FakeLambda, Function, LambdaError, Record, Signal,
+    TestCollector, event,
 };
 use serde_json::json;
 
@@ -25,7 +25,9 @@ fn sleeping(number: u64) -> Bytes {
 
 #[tokio::test]
 async fn an_invocation_has_its_response_time_and_billed_time() {
-    let collector = TestCollector::start(Answer::Delay(DELAY)).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Delay(DELAY))
+        .await
+        .unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     let invocation = lambda.invoke(sleeping(0), TIMEOUT).await.unwrap();
     assert!(invocation.response_time() >= 2 * DELAY);
@@ -37,7 +39,7 @@ async fn an_invocation_has_its_response_time_and_billed_time() {
 
 #[tokio::test]
 async fn a_function_that_misses_its_deadline_times_out() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     lambda.wait_until_ready().await.unwrap();
     let limit = DELAY / 3;
@@ -52,7 +54,7 @@ async fn a_function_that_misses_its_deadline_times_out() {
 
 #[tokio::test]
 async fn a_frozen_process_is_stopped_until_the_next_invocation() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let function = function(SCRIPTED, &collector).freeze();
     let lambda = FakeLambda::start(&function).await.unwrap();
     for number in 0..3 {
@@ -99,30 +101,38 @@ async fn a_missing_program_is_named_in_the_error() {
 }
 
 #[tokio::test]
-async fn a_collector_answers_by_its_script() {
-    let behaviour = Behaviour::script(&[Answer::Status(503); 2]);
+async fn a_collector_responds_by_its_script() {
+    let behaviour = Behaviour::script(&[CollectorResponse::Status(503); 2]);
     let collector = TestCollector::start(behaviour).await.unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     for number in 0..3 {
         let payload = event(&[Record::new(number).traced(number)]);
         lambda.invoke(payload, TIMEOUT).await.unwrap();
     }
-    let answers: Vec<Answer> = collector
+    let responses: Vec<CollectorResponse> = collector
         .exports(Signal::Traces)
         .iter()
-        .map(|e| e.answer)
+        .map(|e| e.response)
         .collect();
-    let refused = Answer::Status(503);
+    let refused = CollectorResponse::Status(503);
     // The first invocation retries once and then spills its spans to stdout, so only the spans of
     // the other two arrive.
-    assert_eq!(answers, [refused, refused, Answer::Ok, Answer::Ok]);
+    assert_eq!(
+        responses,
+        [
+            refused,
+            refused,
+            CollectorResponse::Ok,
+            CollectorResponse::Ok
+        ]
+    );
     assert_eq!(collector.spans().unwrap().len(), 2 * 2);
 }
 
 #[tokio::test]
 async fn a_collector_that_hangs_or_disconnects_accepts_nothing() {
-    for answer in [Answer::Hang, Answer::Disconnect] {
-        let collector = TestCollector::start(answer).await.unwrap();
+    for response in [CollectorResponse::Hang, CollectorResponse::Disconnect] {
+        let collector = TestCollector::start(response).await.unwrap();
         let function = function(SCRIPTED, &collector).variable("BATON_FLUSH_TIMEOUT", "500");
         let lambda = FakeLambda::start(&function).await.unwrap();
         let payload = event(&[Record::new(0)]);

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use baton_test_support::{
-    Answer, Behaviour, Bytes, FakeLambda, Invocation, Record, Signal, TestCollector, event,
+    Behaviour, Bytes, CollectorResponse, FakeLambda, Invocation, Record, Signal, TestCollector,
+    event,
 };
 use serde_json::json;
 
@@ -16,7 +17,7 @@ const COLLECTOR_DELAY: Duration = Duration::from_millis(200);
 
 #[tokio::test]
 async fn the_response_waits_for_the_collector_by_default() {
-    let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY))
+    let collector = TestCollector::start(CollectorResponse::Delay(COLLECTOR_DELAY))
         .await
         .unwrap();
     let lambda = start(SCRIPTED, &collector).await;
@@ -29,7 +30,7 @@ async fn the_response_waits_for_the_collector_by_default() {
 
 #[tokio::test]
 async fn with_flush_after_response_the_next_invocation_waits_for_the_spans() {
-    let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY))
+    let collector = TestCollector::start(CollectorResponse::Delay(COLLECTOR_DELAY))
         .await
         .unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
@@ -57,7 +58,7 @@ async fn with_flush_after_response_the_next_invocation_waits_for_the_spans() {
 /// Starts a function whose first export hangs for the flush budget of two and a half seconds. Its
 /// spans stay in the buffer, because spilling is disabled.
 async fn start_with_hanging_export(flush_point: &str) -> (TestCollector, FakeLambda) {
-    let behaviour = Behaviour::script(&[Answer::Hang]);
+    let behaviour = Behaviour::script(&[CollectorResponse::Hang]);
     let collector = TestCollector::start(behaviour).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function
@@ -137,7 +138,7 @@ async fn concurrent_invocations_with_flush_after_response_lose_nothing() {
 
 #[tokio::test]
 async fn batch_spans_of_concurrent_invocations_are_roots_and_records_keep_their_own() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function.max_concurrency(NonZeroUsize::new(8).unwrap())
     })
@@ -190,7 +191,7 @@ fn slow_batch() -> Bytes {
 #[tokio::test]
 async fn a_collector_that_hangs_during_a_scheduled_export_costs_one_flush_budget() {
     for flush_point in ["before-response", "after-response"] {
-        let collector = TestCollector::start(Answer::Hang).await.unwrap();
+        let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
         let lambda = start_with(SCRIPTED, &collector, |function| {
             function
                 .variable("BATON_FLUSH_POINT", flush_point)
@@ -213,7 +214,7 @@ async fn a_collector_that_hangs_during_a_scheduled_export_costs_one_flush_budget
 
 #[tokio::test]
 async fn scheduled_exports_of_concurrent_invocations_do_not_wait_for_others() {
-    let collector = TestCollector::start(Behaviour::script(&[Answer::Hang]))
+    let collector = TestCollector::start(Behaviour::script(&[CollectorResponse::Hang]))
         .await
         .unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
@@ -253,7 +254,7 @@ fn flushes(lambda: &FakeLambda, invocation: &Invocation) -> Vec<serde_json::Valu
 
 #[tokio::test]
 async fn the_debug_log_reports_the_flushes_of_each_invocation() {
-    let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY))
+    let collector = TestCollector::start(CollectorResponse::Delay(COLLECTOR_DELAY))
         .await
         .unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {

@@ -1,13 +1,13 @@
 //! One function under the fake Lambda: its responses and its exports.
 
-use baton_test_support::{Answer, Record, SpanKind, TestCollector, event};
+use baton_test_support::{CollectorResponse, Record, SpanKind, TestCollector, event};
 use serde_json::json;
 
 use crate::support::functions::{SCRIPTED, TIMEOUT, start};
 
 #[tokio::test]
 async fn the_response_names_the_failed_messages_and_spans_are_exported_before_it() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     let records: Vec<Record> = (0..3).map(|n| Record::new(n).traced(n)).collect();
     let [first, second, third] = <[Record; 3]>::try_from(records).unwrap();
@@ -32,7 +32,7 @@ async fn the_response_names_the_failed_messages_and_spans_are_exported_before_it
 
 #[tokio::test]
 async fn an_invalid_event_fails_only_its_invocation() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     for (payload, expected) in [
         (

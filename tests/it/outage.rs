@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use baton_test_support::{
-    Answer, Behaviour, Bytes, FakeLambda, Function, Invocation, ProcessExit, Record, Signal,
-    TestCollector, event,
+    Behaviour, Bytes, CollectorResponse, FakeLambda, Function, Invocation, ProcessExit, Record,
+    Signal, TestCollector, event,
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -139,7 +139,7 @@ async fn assert_replayed_once(ended: &ProcessExit, collector: &TestCollector, sp
 
 #[tokio::test]
 async fn an_absent_collector_delays_no_response_and_loses_no_span() {
-    let collector = TestCollector::bind(Answer::Ok).unwrap();
+    let collector = TestCollector::bind(CollectorResponse::Ok).unwrap();
     let mut run = Run::start(&collector).await;
     for invocation in run.invoke_repeatedly(20).await {
         assert!(invocation.billed_time() < WAIT, "{invocation:?}");
@@ -162,7 +162,7 @@ async fn an_absent_collector_delays_no_response_and_loses_no_span() {
 
 #[tokio::test]
 async fn a_span_too_long_for_one_log_line_is_replayed_whole() {
-    let collector = TestCollector::bind(Answer::Ok).unwrap();
+    let collector = TestCollector::bind(CollectorResponse::Ok).unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke(4000).await;
     let spans = run.span_count();
@@ -177,7 +177,7 @@ async fn a_span_too_long_for_one_log_line_is_replayed_whole() {
 
 #[tokio::test]
 async fn at_most_three_flushes_wait_for_a_hanging_collector() {
-    let collector = TestCollector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
     let mut run = Run::start(&collector).await;
     let invocations = run.invoke_repeatedly(30).await;
     let times: Vec<Duration> = invocations.iter().map(Invocation::billed_time).collect();
@@ -189,14 +189,14 @@ async fn at_most_three_flushes_wait_for_a_hanging_collector() {
     let spans = run.span_count();
     let ended = run.end().await;
     assert_eq!(collector.spans().unwrap(), []);
-    collector.set_behaviour(Answer::Ok);
+    collector.set_behaviour(CollectorResponse::Ok);
     assert_replayed_once(&ended, &collector, spans).await;
 }
 
 #[tokio::test]
 async fn a_hanging_traces_endpoint_does_not_affect_metrics() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    collector.set_behaviour_for(Signal::Traces, Answer::Hang);
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    collector.set_behaviour_for(Signal::Traces, CollectorResponse::Hang);
     let mut run = Run::start(&collector).await;
     let invocations = run.invoke_repeatedly(20).await;
     let waited = invocations
@@ -211,8 +211,8 @@ async fn a_hanging_traces_endpoint_does_not_affect_metrics() {
 
 #[tokio::test]
 async fn rate_limited_metrics_do_not_affect_spans() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    collector.set_behaviour_for(Signal::Metrics, Answer::RetryAfter(60));
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    collector.set_behaviour_for(Signal::Metrics, CollectorResponse::RetryAfter(60));
     let mut run = Run::start(&collector).await;
     run.invoke_repeatedly(20).await;
     let spans = run.span_count();
@@ -222,7 +222,7 @@ async fn rate_limited_metrics_do_not_affect_spans() {
 
 #[tokio::test]
 async fn an_invalid_event_is_counted_before_the_response() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let run = Run::start(&collector).await;
     let event = Bytes::from_static(b"{}");
     let invocation = run.lambda.invoke(event, TIMEOUT).await.unwrap();
@@ -234,7 +234,7 @@ async fn an_invalid_event_is_counted_before_the_response() {
 
 #[tokio::test]
 async fn with_flush_after_response_a_hanging_collector_delays_no_response() {
-    let collector = TestCollector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
     let mut run = Run::start_with(&collector, |function| {
         function.variable("BATON_FLUSH_POINT", "after-response")
     })
@@ -245,13 +245,13 @@ async fn with_flush_after_response_a_hanging_collector_delays_no_response() {
     }
     let spans = run.span_count();
     let ended = run.end().await;
-    collector.set_behaviour(Answer::Ok);
+    collector.set_behaviour(CollectorResponse::Ok);
     assert_replayed_once(&ended, &collector, spans).await;
 }
 
 #[tokio::test]
 async fn concurrent_invocations_each_spill_their_own_spans_once() {
-    let collector = TestCollector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
     let mut run = Run::start_with(&collector, |function| {
         function.max_concurrency(NonZeroUsize::new(8).unwrap())
     })
@@ -267,18 +267,20 @@ async fn concurrent_invocations_each_spill_their_own_spans_once() {
     }
     let spans = run.span_count();
     let ended = run.end().await;
-    collector.set_behaviour(Answer::Ok);
+    collector.set_behaviour(CollectorResponse::Ok);
     assert_replayed_once(&ended, &collector, spans).await;
 }
 
 #[tokio::test]
 async fn retry_after_is_honoured_and_exports_resume() {
-    let collector = TestCollector::start(Answer::RetryAfter(1)).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::RetryAfter(1))
+        .await
+        .unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke_repeatedly(20).await;
     // One request until `Retry-After` has passed.
     assert_eq!(collector.exports(Signal::Traces).len(), 1);
-    collector.set_behaviour(Answer::Ok);
+    collector.set_behaviour(CollectorResponse::Ok);
     eventually("an export", async || {
         run.invoke(BATCH).await;
         (!collector.spans().unwrap().is_empty()).then_some(())
@@ -300,14 +302,16 @@ async fn retry_after_is_honoured_and_exports_resume() {
 
 #[tokio::test]
 async fn a_collector_that_fails_every_third_request_delays_and_loses_nothing() {
-    let flaky = Behaviour::every(3, Answer::Status(503));
+    let flaky = Behaviour::every(3, CollectorResponse::Status(503));
     let collector = TestCollector::start(flaky).await.unwrap();
     let mut run = Run::start(&collector).await;
     for invocation in run.invoke_repeatedly(60).await {
         assert!(invocation.billed_time() < WAIT, "{invocation:?}");
     }
-    let answers = collector.exports(Signal::Traces);
-    let failed = answers.iter().filter(|export| !export.answer.is_success());
+    let responses = collector.exports(Signal::Traces);
+    let failed = responses
+        .iter()
+        .filter(|export| !export.response.is_success());
     assert!(failed.count() >= 20);
     let spans = run.span_count();
     let ended = run.end().await;
@@ -318,11 +322,11 @@ async fn a_collector_that_fails_every_third_request_delays_and_loses_nothing() {
 
 #[tokio::test]
 async fn no_span_is_lost_when_a_collector_is_killed_and_restarted() {
-    let slow = Answer::Delay(Duration::from_millis(50));
+    let slow = CollectorResponse::Delay(Duration::from_millis(50));
     let collector = TestCollector::start(slow).await.unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke_repeatedly(3).await;
-    // The collector is killed after it has read a request and before it answers.
+    // The collector is killed after it has read a request and before it responds.
     let before = collector.exports(Signal::Traces).len();
     let kill = async {
         eventually("the next request", async || {
@@ -358,7 +362,7 @@ async fn no_span_is_lost_when_a_collector_is_killed_and_restarted() {
 
 #[tokio::test]
 async fn embedded_metrics_count_spans_that_were_not_exported_immediately() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke_repeatedly(5).await;
     collector.stop_listening().await;

@@ -65,10 +65,10 @@ async fn an_sdk_in_the_function_reaches_the_local_queues_without_configuration()
     let variable = format!("FOLLOW_UP_QUEUE_URL={DEAD_LETTER_QUEUE}");
     let stack = Stack::up_with_function(example("aws_sdk"), &["--env", &variable]).await;
     stack.queue().send(r#"{"id": "o-1"}"#).await;
-    let answer = stack.dead_letter_queue().consume().await;
-    assert_eq!(answer.body(), Some(r#"{"accepted":"o-1"}"#));
+    let reply = stack.dead_letter_queue().consume().await;
+    assert_eq!(reply.body(), Some(r#"{"accepted":"o-1"}"#));
     let sent = stack.spans().wait_for("send onboarding-dlq", 1).await;
-    assert_eq!(text(&answer, "traceparent"), traceparent(&sent[0]));
+    assert_eq!(text(&reply, "traceparent"), traceparent(&sent[0]));
     assert_eq!(sent[0].trace_id, delivery(&stack).await.trace_id);
     stack.queue().wait_until_empty().await;
     stack.stop().await;

@@ -1,7 +1,7 @@
 //! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: the parent of a record's span, and the decision to
 //! sample it.
 
-use baton_test_support::{Answer, FakeLambda, Record, Span, TestCollector, event};
+use baton_test_support::{CollectorResponse, FakeLambda, Record, Span, TestCollector, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{SCRIPTED, TIMEOUT, start_with};
@@ -41,7 +41,7 @@ async fn start(variables: &[(&str, &str)], collector: &TestCollector) -> FakeLam
 
 /// Returns the spans of a batch that succeeds, from a function with these variables.
 async fn spans(variables: &[(&str, &str)], records: &[Record]) -> Vec<Span> {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start(variables, &collector).await;
     let invocation = lambda.invoke(event(records), TIMEOUT).await.unwrap();
     assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
@@ -98,7 +98,7 @@ async fn with_xray_listed_last_the_producers_context_takes_precedence() {
 /// Returns the log lines about messages with only an X-Ray context, from a function with these
 /// variables that gets each record in a separate invocation.
 async fn reports(variables: &[(&str, &str)], records: &[Record]) -> Vec<Value> {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start(variables, &collector).await;
     for record in records {
         let event = event(std::slice::from_ref(record));

@@ -2,7 +2,9 @@
 //! and the trace id of each.
 
 use ::http::StatusCode;
-use baton_test_support::{Answer, FakeLambda, LambdaError, Record, TestCollector, event};
+use baton_test_support::{
+    CollectorResponse, FakeLambda, LambdaError, Record, TestCollector, event,
+};
 use serde_json::{Value, json};
 
 use crate::support::binaries::example;
@@ -11,7 +13,7 @@ use crate::support::recording_server::RecordingServer;
 
 #[tokio::test]
 async fn sdk_requests_carry_the_xray_trace_id_of_their_own_invocation() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let sqs = RecordingServer::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
     let queue = format!("{}/123456789012/follow-ups", sqs.url);
     let function = function(example("aws_sdk").to_str().unwrap(), &collector)
@@ -47,7 +49,7 @@ async fn an_invalid_response_of_the_runtime_api_stops_the_function_with_the_caus
             "the response to GET /2018-06-01/runtime/invocation/next has no header lambda-runtime-aws-request-id",
         ),
     ] {
-        let collector = TestCollector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
         let runtime_api = RecordingServer::start(status, Value::Null).await;
         let address = runtime_api.url.trim_start_matches("http://");
         let lambda = start_with(SCRIPTED, &collector, |function| {
@@ -66,7 +68,7 @@ async fn an_invalid_response_of_the_runtime_api_stops_the_function_with_the_caus
 
 #[tokio::test]
 async fn an_unreachable_runtime_api_stops_the_function_with_its_address_and_the_cause() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
@@ -85,7 +87,7 @@ async fn an_unreachable_runtime_api_stops_the_function_with_its_address_and_the_
 
 #[tokio::test]
 async fn with_snap_start_the_function_waits_for_the_restore_before_the_first_event() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let runtime_api = RecordingServer::start(StatusCode::OK, Value::Null).await;
     let address = runtime_api.url.trim_start_matches("http://");
     let lambda = start_with(SCRIPTED, &collector, |function| {

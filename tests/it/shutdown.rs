@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{Answer, FakeLambda, ProcessExit, Record, Signal, TestCollector, event};
+use baton_test_support::{
+    CollectorResponse, FakeLambda, ProcessExit, Record, Signal, TestCollector, event,
+};
 use rustix::process::{self, Pid, kill_process};
 use serde_json::json;
 
@@ -32,7 +34,7 @@ async fn wait_for_exit(lambda: FakeLambda, terminated: Instant) -> ProcessExit {
 
 #[tokio::test]
 async fn on_sigterm_running_messages_finish_or_are_returned_and_spans_are_flushed() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
@@ -73,7 +75,7 @@ async fn on_sigterm_running_messages_finish_or_are_returned_and_spans_are_flushe
 
 #[tokio::test]
 async fn without_concurrent_invocations_no_extension_is_registered() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start(SCRIPTED, &collector).await;
     lambda.wait_until_ready().await.unwrap();
     assert!(lambda.extensions().is_empty());
@@ -81,7 +83,7 @@ async fn without_concurrent_invocations_no_extension_is_registered() {
 
 /// Sends SIGTERM while the flush waits for a hanging collector. Returns the log of the process.
 async fn terminate_while_flushing(flush_point: &str) -> Vec<String> {
-    let collector = TestCollector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
@@ -120,7 +122,7 @@ async fn shutdown_after_the_response_does_not_log_an_unanswered_invocation() {
 
 #[tokio::test]
 async fn a_rejected_extension_does_not_prevent_handling_or_a_clean_exit() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .refuse_extensions()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use baton_test_support::{
-    AggregationTemporality, Answer, AttributeValue, LogRecord, Metric, Resource, Span,
+    AggregationTemporality, AttributeValue, CollectorResponse, LogRecord, Metric, Resource, Span,
     TestCollector,
 };
 
@@ -58,7 +58,7 @@ fn lines<'a>(logs: &'a [LogRecord], service: &str, text: &str) -> Vec<&'a LogRec
 
 #[tokio::test]
 async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let endpoint = format!("OTEL_EXPORTER_OTLP_ENDPOINT={}", collector.endpoint());
     let options = ["--env", &endpoint, "--env", "OTEL_LOGS_EXPORTER=otlp"];
     let stack = Stack::up(&options).await;

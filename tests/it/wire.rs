@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use baton_test_support::{
-    Answer, FakeLambda, Function, Invocation, Signal, Span, TestCollector, event,
+    CollectorResponse, FakeLambda, Function, Invocation, Signal, Span, TestCollector, event,
 };
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ struct Wire {
 
 impl Wire {
     async fn start(shape: Shape) -> Self {
-        let collector = TestCollector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
         let max_receive_count = expected::MAX_RECEIVE_COUNT.to_string();
         let configured = |function: Function| {
             let function = function.variable("BATON_MAX_RECEIVE_COUNT", &max_receive_count);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use baton_test_support::{Answer, Behaviour, TestCollector};
+use baton_test_support::{CollectorResponse, Behaviour, TestCollector};
 
 /// The condition of the collector while the function is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub(crate) enum Condition {
     Working,
     /// Connections are refused.
     Refusing,
-    /// Every request gets this answer.
-    Answering(Answer),
-    /// Every `n`th request is answered with status 503.
+    /// Every request gets this response.
+    Responding(CollectorResponse),
+    /// Every `n`th request gets status 503.
     Flaky(usize),
 }
 
@@ -22,9 +22,9 @@ impl Condition {
         match kind {
             "ok" => Some(Self::Working),
             "refuse" => Some(Self::Refusing),
-            "hang" => Some(Self::Answering(Answer::Hang)),
-            "status" => Some(Self::Answering(Answer::Status(number.parse().ok()?))),
-            "retry-after" => Some(Self::Answering(Answer::RetryAfter(number.parse().ok()?))),
+            "hang" => Some(Self::Responding(CollectorResponse::Hang)),
+            "status" => Some(Self::Responding(CollectorResponse::Status(number.parse().ok()?))),
+            "retry-after" => Some(Self::Responding(CollectorResponse::RetryAfter(number.parse().ok()?))),
             "flaky" => {
                 let nth = number.parse().ok().filter(|nth| *nth > 0)?;
                 Some(Self::Flaky(nth))
@@ -38,7 +38,7 @@ impl Condition {
         match self {
             Self::Working => true,
             Self::Refusing => false,
-            Self::Answering(answer) => answer.is_success(),
+            Self::Responding(response) => response.is_success(),
             // With 1 every request fails.
             Self::Flaky(nth) => nth > 1,
         }
@@ -49,16 +49,16 @@ impl Condition {
         match self {
             Self::Working => {}
             Self::Refusing => collector.stop_listening().await,
-            Self::Answering(answer) => collector.set_behaviour(answer),
+            Self::Responding(response) => collector.set_behaviour(response),
             Self::Flaky(nth) => {
-                collector.set_behaviour(Behaviour::every(nth, Answer::Status(503)));
+                collector.set_behaviour(Behaviour::every(nth, CollectorResponse::Status(503)));
             }
         }
     }
 
     /// Makes the collector work again.
     pub(crate) async fn repair(self, collector: &TestCollector) -> io::Result<()> {
-        collector.set_behaviour(Answer::Ok);
+        collector.set_behaviour(CollectorResponse::Ok);
         if self == Self::Refusing {
             collector.listen().await?;
         }

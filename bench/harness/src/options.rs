@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) invocations: u64,
     /// Invocations before the measured ones.
     pub(crate) warm: u64,
-    /// Delay of each answer of the collector.
+    /// Delay of each response of the collector.
     pub(crate) collector_delay: Duration,
     /// Condition of the collector during the measured invocations. Before them it works.
     pub(crate) condition: Condition,

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{Answer, FakeLambda, Function, Invocation, Signal, Span, TestCollector};
+use baton_test_support::{CollectorResponse, FakeLambda, Function, Invocation, Signal, Span, TestCollector};
 use serde_json::{Value, json};
 
 use crate::options::Options;
@@ -44,11 +44,11 @@ struct Cost {
 
 /// Runs the command as a function and describes it as one line of JSON.
 pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
-    let answer = match options.collector_delay {
-        Duration::ZERO => Answer::Ok,
-        delay => Answer::Delay(delay),
+    let response = match options.collector_delay {
+        Duration::ZERO => CollectorResponse::Ok,
+        delay => CollectorResponse::Delay(delay),
     };
-    let collector = TestCollector::start(answer).await?;
+    let collector = TestCollector::start(response).await?;
     let lambda = FakeLambda::start(&function(options, &collector)).await?;
     let mut invocations = Vec::new();
     let cost = measure(options, &lambda, &collector, &mut invocations).await?;

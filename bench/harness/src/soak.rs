@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use baton_test_support::{Answer, FakeLambda, TestCollector};
+use baton_test_support::{CollectorResponse, FakeLambda, TestCollector};
 use serde_json::{Value, json};
 
 use crate::options::Options;
@@ -27,7 +27,7 @@ struct LostSpans {
 /// Runs the command as a function, invokes it `count` times, and describes its memory as one line
 /// of JSON.
 pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn Error>> {
-    let collector = TestCollector::start(Answer::Ok).await?;
+    let collector = TestCollector::start(CollectorResponse::Ok).await?;
     let lambda = FakeLambda::start(&run::function(options, &collector)).await?;
     lambda.wait_until_ready().await?;
     let settled = count / SETTLING_SHARE;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use baton_local::otlp::{SpanStore, serve_grpc};
-use baton_test_support::{Answer, Behaviour, Bytes, Signal, TestCollector};
+use baton_test_support::{Behaviour, Bytes, CollectorResponse, Signal, TestCollector};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use serde_json::json;
@@ -34,17 +34,20 @@ fn refuse_long_and_empty(limit: usize) -> Behaviour {
     Behaviour::from_fn(move |_, body| refuse_if(body.is_empty() || body.len() > limit))
 }
 
-fn refuse_if(is_refused: bool) -> Answer {
+fn refuse_if(is_refused: bool) -> CollectorResponse {
     if is_refused {
-        Answer::Status(400)
+        CollectorResponse::Status(400)
     } else {
-        Answer::Ok
+        CollectorResponse::Ok
     }
 }
 
 #[tokio::test]
 async fn a_request_to_a_busy_collector_is_retried() {
-    let script = Behaviour::script(&[Answer::Status(503), Answer::Status(429)]);
+    let script = Behaviour::script(&[
+        CollectorResponse::Status(503),
+        CollectorResponse::Status(429),
+    ]);
     let collector = TestCollector::start(script).await.unwrap();
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &["--json"]).await;
@@ -60,7 +63,7 @@ async fn a_request_to_a_busy_collector_is_retried() {
 
 #[tokio::test]
 async fn rejected_spans_are_reported_and_not_sent_again() {
-    let script = Behaviour::script(&[Answer::PartialSuccess(1)]);
+    let script = Behaviour::script(&[CollectorResponse::PartialSuccess(1)]);
     let collector = TestCollector::start(script).await.unwrap();
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &[]).await;
@@ -97,7 +100,9 @@ async fn a_refused_line_does_not_prevent_sending_others() {
 
 #[tokio::test]
 async fn replay_stops_at_refused_credentials() {
-    let collector = TestCollector::start(Answer::Status(401)).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Status(401))
+        .await
+        .unwrap();
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &[]).await;
     assert_eq!((output.code, collector.request_count()), (Some(1), 1));
@@ -135,7 +140,7 @@ async fn assert_misdirected(
         (&report["spans"]["not_sent"], &report["complete"]),
         (&json!(2), &json!(false))
     );
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     command.replay(&collector, &[]).await;
     assert_eq!(accepted_spans(&collector).len(), 2);
 }
@@ -143,7 +148,9 @@ async fn assert_misdirected(
 #[tokio::test]
 async fn replay_stops_at_an_endpoint_that_is_not_a_collector() {
     for status in [404, 405, 415] {
-        let collector = TestCollector::start(Answer::Status(status)).await.unwrap();
+        let collector = TestCollector::start(CollectorResponse::Status(status))
+            .await
+            .unwrap();
         let command = ReplayCommand::new(two_lines());
         let output = command.replay(&collector, &["--json"]).await;
         assert_eq!(collector.request_count(), 1, "{status}");
@@ -155,7 +162,9 @@ async fn replay_stops_at_an_endpoint_that_is_not_a_collector() {
 async fn a_web_page_is_not_recorded_in_the_ledger() {
     const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\n\
         content-length: 15\r\n\r\n<!doctype html>";
-    let collector = TestCollector::start(Answer::Raw(RESPONSE)).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Raw(RESPONSE))
+        .await
+        .unwrap();
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &["--json"]).await;
     assert_eq!(collector.request_count(), 1);
@@ -169,7 +178,9 @@ async fn a_web_page_is_not_recorded_in_the_ledger() {
 
 #[tokio::test]
 async fn replay_stops_if_the_endpoint_also_refuses_an_empty_request() {
-    let collector = TestCollector::start(Answer::Status(400)).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Status(400))
+        .await
+        .unwrap();
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &["--json"]).await;
     // One request with both lines, one with each, and the empty one.
@@ -178,7 +189,9 @@ async fn replay_stops_if_the_endpoint_also_refuses_an_empty_request() {
 
 #[tokio::test]
 async fn an_endpoint_that_refuses_every_line_is_not_sent_all_of_them() {
-    let collector = TestCollector::start(Answer::Status(400)).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Status(400))
+        .await
+        .unwrap();
     let lines = (0..100).map(|number| spill_lines(&[span(&number.to_string(), 10)]));
     let command = ReplayCommand::new(lines.collect::<Vec<_>>().concat().join("\n"));
     let output = command.replay(&collector, &[]).await;
@@ -204,7 +217,7 @@ async fn an_endpoint_that_refuses_large_and_empty_requests_gets_each_line() {
 
 #[tokio::test]
 async fn a_warning_of_the_collector_is_logged_once() {
-    let collector = TestCollector::start(Answer::PartialSuccess(0))
+    let collector = TestCollector::start(CollectorResponse::PartialSuccess(0))
         .await
         .unwrap();
     // Each span fills a request.
@@ -224,7 +237,10 @@ async fn a_warning_of_the_collector_is_logged_once() {
 
 #[tokio::test]
 async fn a_failure_after_accepted_spans_is_reported_as_partial() {
-    let script = Behaviour::script(&[Answer::PartialSuccess(1), Answer::Status(401)]);
+    let script = Behaviour::script(&[
+        CollectorResponse::PartialSuccess(1),
+        CollectorResponse::Status(401),
+    ]);
     let collector = TestCollector::start(script).await.unwrap();
     // Each span fills a request.
     let spans = ["a", "b"].map(|name| spill_lines(&[span(name, 3_000_000)]));
@@ -242,7 +258,9 @@ async fn a_failure_after_accepted_spans_is_reported_as_partial() {
 async fn a_redirect_is_reported_with_its_target() {
     const RESPONSE: &str = "HTTP/1.1 307 Temporary Redirect\r\n\
         location: https://collector.example/v1/traces?key=SECRET\r\ncontent-length: 0\r\n\r\n";
-    let collector = TestCollector::start(Answer::Raw(RESPONSE)).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Raw(RESPONSE))
+        .await
+        .unwrap();
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &["--json"]).await;
     let location = "307 Temporary Redirect, a redirect to https://collector.example/v1/traces";
@@ -257,7 +275,7 @@ async fn a_redirect_is_reported_with_its_target() {
 
 #[tokio::test]
 async fn an_endpoint_with_the_path_of_a_signal_is_reported_with_the_resulting_path() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let endpoint = format!("{}/v1/traces", collector.endpoint());
     let command = ReplayCommand::new(two_lines());
     let arguments = ["log", "--json", "--endpoint", &endpoint];
@@ -321,7 +339,7 @@ async fn replay_stops_if_http_is_sent_to_a_grpc_port() {
 async fn all_spans_can_be_sent_after_the_collector_was_down() {
     // The port is reserved. Otherwise it could become that of a collector in another test, which
     // would then receive these requests.
-    let collector = TestCollector::bind(Answer::Ok).unwrap();
+    let collector = TestCollector::bind(CollectorResponse::Ok).unwrap();
     let command = ReplayCommand::new(two_lines());
     let output = command.replay(&collector, &[]).await;
     assert_eq!(output.code, Some(1));
@@ -352,7 +370,7 @@ fn first_key(collector: &TestCollector) -> Option<String> {
 
 #[tokio::test]
 async fn the_environment_is_read_as_in_a_service() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let endpoint = collector.endpoint();
     let command = ReplayCommand::new(two_lines());
     let environment = [
@@ -374,7 +392,7 @@ async fn the_environment_is_read_as_in_a_service() {
 
 #[tokio::test]
 async fn an_invalid_environment_is_reported_before_anything_is_sent() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(two_lines());
     let environment = [("OTEL_EXPORTER_OTLP_HEADERS", "no header")];
     let arguments = ["log", "--endpoint", &collector.endpoint()];
@@ -417,7 +435,7 @@ async fn each_invalid_setting_has_its_own_error() {
 
 #[tokio::test]
 async fn a_secret_with_headers_is_not_read_and_is_reported() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(two_lines());
     let arguments = ["log", "--endpoint", &collector.endpoint()];
     let secret = ("OTEL_EXPORTER_OTLP_HEADERS_SECRET", "arn:aws:x");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use baton_test_support::{Answer, TestCollector};
+use baton_test_support::{CollectorResponse, TestCollector};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -33,7 +33,7 @@ async fn all_spans_are_found_in_logs_of_real_pipelines() {
         ("gzip-members-with-line-breaks.gz", 7),
         ("subscription-event.json", 7),
     ] {
-        let collector = TestCollector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
         let output = ReplayCommand::new(data(name)).replay(&collector, &[]).await;
         assert_eq!(output.code, Some(0), "{name}: {}{}", output.out, output.err);
         assert_eq!(
@@ -87,7 +87,7 @@ async fn a_log_in_an_unknown_format_is_reported() {
             export the journal with journalctl --all",
         ),
     ] {
-        let collector = TestCollector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
         let output = ReplayCommand::new(log).replay(&collector, &[]).await;
         assert_eq!(
             output.code,
@@ -109,7 +109,7 @@ async fn a_log_in_an_unknown_format_is_reported() {
 
 #[tokio::test]
 async fn spans_are_sent_although_another_part_is_not_understood() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     std::fs::write(command.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
     let output = command.replay(&collector, &["packed", "--json"]).await;
@@ -126,7 +126,7 @@ async fn spans_are_sent_although_another_part_is_not_understood() {
 
 #[tokio::test]
 async fn text_before_and_after_corrupt_gzip_is_read() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let [first, second, third] =
         ["a", "b", "c"].map(|name| spill_lines(&[span(name, 10)]).join("\n"));
     let noise =

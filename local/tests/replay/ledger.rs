@@ -1,13 +1,13 @@
 //! Tests of the ledger, and of options that change which spans are sent.
 
-use baton_test_support::{Answer, TestCollector};
+use baton_test_support::{CollectorResponse, TestCollector};
 use serde_json::json;
 
 use crate::support::{ReplayCommand, accepted_spans, span, spill_lines};
 
 #[tokio::test]
 async fn a_second_replay_sends_nothing_unless_forced() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let spans = [span("a", 10), span("b", 700_000), span("c", 10)];
     let command = ReplayCommand::new(spill_lines(&spans).join("\n"));
 
@@ -39,8 +39,8 @@ async fn spans_are_sent_to_another_endpoint_again() {
     let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     // Both are open at the same time, so that they have different ports.
     let collectors = [
-        TestCollector::start(Answer::Ok).await.unwrap(),
-        TestCollector::start(Answer::Ok).await.unwrap(),
+        TestCollector::start(CollectorResponse::Ok).await.unwrap(),
+        TestCollector::start(CollectorResponse::Ok).await.unwrap(),
     ];
     for collector in collectors {
         let output = command.replay(&collector, &[]).await;
@@ -56,7 +56,7 @@ async fn spans_are_sent_to_another_endpoint_again() {
 
 #[tokio::test]
 async fn a_span_that_is_in_the_log_twice_is_sent_once() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lines = spill_lines(&[span("a", 10), span("b", 700_000)]);
     let command = ReplayCommand::new([lines.clone(), lines].concat().join("\n"));
     let output = command.replay(&collector, &["--json"]).await;
@@ -69,7 +69,7 @@ async fn a_span_that_is_in_the_log_twice_is_sent_once() {
 
 #[tokio::test]
 async fn a_dry_run_only_counts() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     let output = command
         .replay(&collector, &["--dry-run", "--ledger", "ledger"])
@@ -85,7 +85,7 @@ async fn a_dry_run_only_counts() {
 
 #[tokio::test]
 async fn the_json_of_a_dry_run_has_the_number_of_spans_to_send() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(spill_lines(&[span("a", 10), span("b", 10)]).join("\n"));
     command.replay(&collector, &[]).await;
     for (options, would_send) in [(&["--force"][..], 2), (&[], 0)] {
@@ -107,7 +107,7 @@ async fn the_json_of_a_dry_run_has_the_number_of_spans_to_send() {
 
 #[tokio::test]
 async fn a_ledger_that_cannot_be_used_is_reported_before_anything_is_sent() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     std::fs::write(command.path("damaged"), "baton replay ledger 1\nwhat?\n").unwrap();
     std::fs::create_dir(command.path("folder")).unwrap();

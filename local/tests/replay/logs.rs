@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use baton_test_support::{Answer, Signal, TestCollector};
+use baton_test_support::{CollectorResponse, Signal, TestCollector};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::support::{ReplayCommand, accepted_spans, span, spill_lines};
 
 #[tokio::test]
 async fn a_missing_fragment_is_reported_and_other_spans_are_sent() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let mut lines = spill_lines(&[span("a", 10), span("long", 700_000)]);
     let fragments = lines.len() - 1;
     lines.remove(2);
@@ -27,7 +27,7 @@ async fn a_missing_fragment_is_reported_and_other_spans_are_sent() {
 
 #[tokio::test]
 async fn compressed_files_and_standard_input_are_read() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed
         .write_all(spill_lines(&[span("packed", 10)])[0].as_bytes())
@@ -46,7 +46,7 @@ async fn compressed_files_and_standard_input_are_read() {
 
 #[tokio::test]
 async fn a_truncated_file_is_reported_and_its_spans_are_sent() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let mut packed = GzEncoder::new(Vec::new(), Compression::none());
     packed
         .write_all(spill_lines(&[span("a", 10)])[0].as_bytes())
@@ -68,7 +68,7 @@ async fn a_truncated_file_is_reported_and_its_spans_are_sent() {
 
 #[tokio::test]
 async fn a_missing_file_is_reported_before_anything_is_sent() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     for missing in ["missing", "."] {
         let output = command.replay(&collector, &[missing]).await;
@@ -84,7 +84,7 @@ async fn a_missing_file_is_reported_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_log_without_spans_is_not_an_error() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new("START\nEND\n");
     let output = command.replay(&collector, &[]).await;
     assert_eq!(
@@ -95,7 +95,7 @@ async fn a_log_without_spans_is_not_an_error() {
 
 #[tokio::test]
 async fn ten_thousand_spans_are_sent_in_requests_of_an_accepted_size() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let spans: Vec<_> = (0..10_000)
         .map(|number| span(&format!("{number:05}"), 800))
         .collect();
@@ -117,7 +117,7 @@ async fn ten_thousand_spans_are_sent_in_requests_of_an_accepted_size() {
 
 #[tokio::test]
 async fn spans_of_a_followed_log_are_sent_during_a_pause() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new("");
     let mut child = command.start(&["-", "--endpoint", &collector.endpoint()], &[]);
     let mut log = child.stdin.take().unwrap();

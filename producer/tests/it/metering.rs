@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use baton_producer::{OutgoingMessage, QueueSender};
-use baton_test_support::{FakeSqs, SqsReply};
+use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
@@ -104,7 +104,7 @@ async fn sends_are_counted_and_measured() {
 #[tokio::test]
 async fn a_failed_send_has_its_error_type_and_an_invalid_message_is_not_counted() {
     let metered = MeteredSender::start().await;
-    let denied = SqsReply::Error(403, "AccessDenied", "AccessDenied");
+    let denied = SqsResponse::Error(403, "AccessDenied", "AccessDenied");
     metered.sqs.reply_with([denied]);
     metered
         .sender
@@ -123,7 +123,7 @@ async fn a_failed_send_has_its_error_type_and_an_invalid_message_is_not_counted(
 #[tokio::test]
 async fn a_dropped_send_is_counted_as_cancelled() {
     let metered = MeteredSender::start().await;
-    metered.sqs.reply_with([SqsReply::Held]);
+    metered.sqs.reply_with([SqsResponse::Held]);
     let sending = metered.sender.send(OutgoingMessage::new("body"));
     tokio::select! {
         _ = sending => panic!("it is held"),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use baton_test_support::{Answer, TestCollector};
+use baton_test_support::{CollectorResponse, TestCollector};
 use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ async fn flushes_share_one_connection_and_an_empty_flush_sends_nothing() {
 
 #[tokio::test]
 async fn a_closed_connection_is_replaced_immediately() {
-    let collector = start_collector(&[Answer::OkThenClose]).await;
+    let collector = start_collector(&[CollectorResponse::OkThenClose]).await;
     let telemetry = telemetry(&collector, &[]).await;
     for _ in 0..2 {
         end_span(&telemetry, "span");
@@ -129,7 +129,7 @@ async fn a_closed_connection_is_replaced_immediately() {
 #[tokio::test]
 async fn a_request_with_a_retryable_status_is_retried_immediately() {
     for status in [429, 502, 503, 504] {
-        let collector = start_collector(&[Answer::Status(status)]).await;
+        let collector = start_collector(&[CollectorResponse::Status(status)]).await;
         let telemetry = telemetry(&collector, &[]).await;
         end_span(&telemetry, "span");
         assert_eq!(flush(&telemetry).await.exported, 1, "{status}");
@@ -139,7 +139,7 @@ async fn a_request_with_a_retryable_status_is_retried_immediately() {
 
 #[tokio::test]
 async fn spans_with_a_retryable_status_are_sent_by_the_next_flush() {
-    let collector = start_collector(&[Answer::Status(503); 2]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 2]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "first");
     let report = flush(&telemetry).await;
@@ -152,7 +152,7 @@ async fn spans_with_a_retryable_status_are_sent_by_the_next_flush() {
 
 #[tokio::test]
 async fn rejected_spans_are_counted_and_do_not_block_later_spans() {
-    let collector = start_collector(&[Answer::Status(400)]).await;
+    let collector = start_collector(&[CollectorResponse::Status(400)]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "refused");
     let report = flush(&telemetry).await;
@@ -163,7 +163,7 @@ async fn rejected_spans_are_counted_and_do_not_block_later_spans() {
 
 #[tokio::test]
 async fn a_flush_to_a_hanging_collector_takes_its_budget_and_loses_no_span() {
-    let collector = start_collector(&[Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
     let started = Instant::now();
@@ -277,7 +277,7 @@ async fn a_service_exports_in_the_background_and_at_shutdown() {
 
 #[tokio::test]
 async fn a_concurrent_flush_sends_the_spans_of_a_failed_one() {
-    let collector = start_collector(&[Answer::Status(503); 2]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 2]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "first");
     let deadline = Instant::now() + BUDGET;
@@ -289,7 +289,7 @@ async fn a_concurrent_flush_sends_the_spans_of_a_failed_one() {
 
 #[tokio::test]
 async fn spans_of_a_cancelled_flush_are_sent_by_the_next_one() {
-    let collector = start_collector(&[Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
     let flush_timeout = Duration::from_millis(50);
@@ -301,7 +301,11 @@ async fn spans_of_a_cancelled_flush_are_sent_by_the_next_one() {
 #[tokio::test]
 async fn a_rejected_chunk_does_not_fail_the_rest_of_its_request() {
     // The collector rejects the whole request, then the first of its two chunks.
-    let collector = start_collector(&[Answer::Status(400), Answer::Status(400)]).await;
+    let collector = start_collector(&[
+        CollectorResponse::Status(400),
+        CollectorResponse::Status(400),
+    ])
+    .await;
     let telemetry = telemetry(&collector, &[]).await;
     telemetry.tracer("one", "1.0.0").start("refused").end();
     telemetry.tracer("two", "1.0.0").start("accepted").end();
@@ -312,7 +316,7 @@ async fn a_rejected_chunk_does_not_fail_the_rest_of_its_request() {
 
 #[tokio::test]
 async fn spans_rejected_with_401_are_sent_by_the_next_flush() {
-    let collector = start_collector(&[Answer::Status(401)]).await;
+    let collector = start_collector(&[CollectorResponse::Status(401)]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.pending, 1);
@@ -321,7 +325,7 @@ async fn spans_rejected_with_401_are_sent_by_the_next_flush() {
 
 #[tokio::test]
 async fn a_collector_that_is_down_is_not_contacted_for_every_span() {
-    let collector = start_collector(&[Answer::Status(503); 100]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 100]).await;
     let settings = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
         ("OTEL_BSP_SCHEDULE_DELAY", "60000"),

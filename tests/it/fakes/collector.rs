@@ -3,7 +3,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use baton_test_support::{Answer, AttributeValue, Behaviour, PointValue, Signal, TestCollector};
+use baton_test_support::{
+    AttributeValue, Behaviour, CollectorResponse, PointValue, Signal, TestCollector,
+};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -76,7 +78,7 @@ fn one_log() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_collector_separates_the_signals() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     assert_eq!(post(&collector, "metrics", &one_metric()).await.status, 200);
     assert_eq!(post(&collector, "logs", &one_log()).await.status, 200);
     assert_eq!(post(&collector, "elsewhere", b"").await.status, 404);
@@ -94,20 +96,20 @@ async fn a_collector_separates_the_signals() {
 
 #[tokio::test]
 async fn a_collector_accepts_gzip_and_no_other_encoding() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&one_metric()).unwrap();
     let gzip = gzip.finish().unwrap();
     let url = format!("{}/v1/metrics", collector.endpoint());
-    let answer = http::post(&url, &[PROTOBUF, GZIP], &gzip).await;
-    assert_eq!(answer.status, 200);
+    let response = http::post(&url, &[PROTOBUF, GZIP], &gzip).await;
+    assert_eq!(response.status, 200);
     let export = &collector.exports(Signal::Metrics)[0];
     assert_eq!(
         (&export.body[..], export.wire_bytes),
         (&one_metric()[..], gzip.len())
     );
-    let answer = http::post(&url, &[PROTOBUF, GZIP], b"not gzip").await;
-    assert_eq!(answer.status, 400);
+    let response = http::post(&url, &[PROTOBUF, GZIP], b"not gzip").await;
+    assert_eq!(response.status, 400);
     let other = http::post(&url, &[PROTOBUF, ("content-encoding", "br")], b"").await;
     assert_eq!(other.status, 415);
     assert_eq!(collector.exports(Signal::Metrics).len(), 1);
@@ -115,7 +117,7 @@ async fn a_collector_accepts_gzip_and_no_other_encoding() {
 
 #[tokio::test]
 async fn a_flaky_collector_fails_every_third_request_of_each_signal() {
-    let flaky = Behaviour::every(3, Answer::Status(503));
+    let flaky = Behaviour::every(3, CollectorResponse::Status(503));
     let collector = TestCollector::start(flaky).await.unwrap();
     let mut statuses = Vec::new();
     for _ in 0..6 {
@@ -129,11 +131,11 @@ async fn a_flaky_collector_fails_every_third_request_of_each_signal() {
 
 #[tokio::test]
 async fn one_signal_can_have_a_behaviour_of_its_own() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    collector.set_behaviour_for(Signal::Logs, Answer::RetryAfter(7));
-    let answer = post(&collector, "logs", &one_log()).await;
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    collector.set_behaviour_for(Signal::Logs, CollectorResponse::RetryAfter(7));
+    let response = post(&collector, "logs", &one_log()).await;
     assert_eq!(
-        (answer.status.as_u16(), answer.header("retry-after")),
+        (response.status.as_u16(), response.header("retry-after")),
         (503, "7")
     );
     assert_eq!(post(&collector, "metrics", &one_metric()).await.status, 200);
@@ -142,7 +144,7 @@ async fn one_signal_can_have_a_behaviour_of_its_own() {
 
 #[tokio::test]
 async fn a_collector_refuses_connections_until_it_listens_on_the_same_port_again() {
-    let collector = TestCollector::bind(Answer::Ok).unwrap();
+    let collector = TestCollector::bind(CollectorResponse::Ok).unwrap();
     let address = collector.endpoint().replace("http://", "");
     for _ in 0..3 {
         let refused = TcpStream::connect(&address).await.unwrap_err();
@@ -156,7 +158,7 @@ async fn a_collector_refuses_connections_until_it_listens_on_the_same_port_again
 
 #[tokio::test]
 async fn a_collector_that_stops_listening_closes_pending_connections() {
-    let collector = TestCollector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
     let stream = TcpStream::connect(collector.endpoint().replace("http://", ""));
     let stream = stream.await.unwrap();
     stream.writable().await.unwrap();

@@ -52,8 +52,8 @@ impl ManualRuntime {
 
     async fn respond(&self, event: &HttpResponse, body: &str) {
         let id = event.header("lambda-runtime-aws-request-id");
-        let answer = self.post(&format!("invocation/{id}/response"), body).await;
-        assert_eq!(answer.status, 202);
+        let response = self.post(&format!("invocation/{id}/response"), body).await;
+        assert_eq!(response.status, 202);
     }
 }
 
@@ -154,14 +154,14 @@ async fn an_internal_extension_without_events_delays_no_invocation() {
     let runtime = ManualRuntime::start().await;
     let register = format!("{}/register", runtime.extension_url);
     let name = [("lambda-extension-name", "quiet")];
-    let answer = http::post_json(&register, &name, r#"{"events":[]}"#).await;
+    let response = http::post_json(&register, &name, r#"{"events":[]}"#).await;
     assert_eq!(
-        (answer.status.as_u16(), runtime.lambda.extensions()),
+        (response.status.as_u16(), runtime.lambda.extensions()),
         (200, vec!["quiet".to_owned()])
     );
-    assert!(!answer.header("lambda-extension-identifier").is_empty());
-    let answer = http::post_json(&register, &name, r#"{"events":["INVOKE"]}"#).await;
-    assert_eq!(answer.status, 400);
+    assert!(!response.header("lambda-extension-identifier").is_empty());
+    let response = http::post_json(&register, &name, r#"{"events":["INVOKE"]}"#).await;
+    assert_eq!(response.status, 400);
     let invocation = runtime.invoke("{}");
     let event = runtime.poll().await.unwrap();
     runtime.respond(&event, "{}").await;

@@ -67,10 +67,10 @@ impl Client {
 
     /// Sends a request, and asserts that the producer rejects it.
     pub(crate) async fn expect_client_error(&self, path: &str, body: &str) {
-        let answer = http::post_json(&format!("{}{path}", self.url), &[], body).await;
+        let response = http::post_json(&format!("{}{path}", self.url), &[], body).await;
         assert!(
-            answer.status.is_client_error() && !answer.body.contains(SECRET),
-            "{answer:?}"
+            response.status.is_client_error() && !response.body.contains(SECRET),
+            "{response:?}"
         );
     }
 
@@ -83,9 +83,9 @@ pub(crate) fn onboarding(customer_id: &str) -> Value {
     json!({"customer_id": customer_id, "email": ADDRESS, "plan": "team"})
 }
 
-fn accepted(answer: &http::HttpResponse) -> AcceptedMessage {
-    assert_eq!(answer.status, 202, "{answer:?}");
-    let body = answer.json();
+fn accepted(response: &http::HttpResponse) -> AcceptedMessage {
+    assert_eq!(response.status, 202, "{response:?}");
+    let body = response.json();
     let text = |member: &str| {
         body[member]
             .as_str()

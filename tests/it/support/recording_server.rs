@@ -40,7 +40,7 @@ pub(crate) struct RecordingServer {
 }
 
 impl RecordingServer {
-    pub(crate) async fn start(status: StatusCode, answer: Value) -> Self {
+    pub(crate) async fn start(status: StatusCode, body: Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::default();
@@ -49,7 +49,7 @@ impl RecordingServer {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(serve(stream, Arc::clone(&kept), status, answer.clone()));
+                connections.spawn(serve(stream, Arc::clone(&kept), status, body.clone()));
             }
         });
         Self {
@@ -75,7 +75,7 @@ async fn serve(
     stream: TcpStream,
     received: Arc<Mutex<Vec<ReceivedRequest>>>,
     status: StatusCode,
-    answer: Value,
+    response_body: Value,
 ) {
     let service = service_fn(|request: Request<Incoming>| async {
         let (parts, body) = request.into_parts();
@@ -85,7 +85,7 @@ async fn serve(
             headers: parts.headers,
             body,
         });
-        let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+        let mut response = Response::new(Full::new(Bytes::from(response_body.to_string())));
         *response.status_mut() = status;
         Ok::<_, hyper::Error>(response)
     });

@@ -96,9 +96,9 @@ impl Spans {
     }
 
     async fn read(&self, url: &str) -> Vec<Span> {
-        let answer = http::get(url).await;
-        let page: Page = serde_json::from_value(answer.json())
-            .unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        let response = http::get(url).await;
+        let page: Page = serde_json::from_value(response.json())
+            .unwrap_or_else(|error| panic!("{error}: {response:?}"));
         page.spans
     }
 }

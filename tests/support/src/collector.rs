@@ -1,4 +1,4 @@
-//! An OTLP collector over HTTP with protobuf. Receives all three signals, sends the answers that
+//! An OTLP collector over HTTP with protobuf. Receives all three signals, sends the responses that
 //! the test has chosen, and keeps each request with its time of arrival.
 
 use std::future::pending;
@@ -24,7 +24,7 @@ mod log_record;
 mod metric;
 mod span;
 
-pub use behaviour::{Answer, Behaviour};
+pub use behaviour::{Behaviour, CollectorResponse};
 pub use common::{AttributeValue, InvalidExport, Resource, Scope, Signal};
 pub use log_record::LogRecord;
 pub use metric::{AggregationTemporality, Metric, Point, PointValue};
@@ -74,8 +74,8 @@ pub struct Export {
     pub target: String,
     /// Time at which the last byte had been read.
     pub arrived_at: Instant,
-    /// The answer, which may not be sent yet.
-    pub answer: Answer,
+    /// The response, which may not be sent yet.
+    pub response: CollectorResponse,
     /// The headers.
     pub headers: HeaderMap,
     /// The decompressed body.
@@ -102,7 +102,7 @@ impl Export {
 }
 
 impl TestCollector {
-    /// Starts a collector that answers every signal by this behaviour.
+    /// Starts a collector that responds to every signal by this behaviour.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl TestCollector {
         format!("http://{}", self.port.address)
     }
 
-    /// Answers further requests of every signal by this behaviour.
+    /// Responses further requests of every signal by this behaviour.
     pub fn set_behaviour(&self, behaviour: impl Into<Behaviour>) {
         let behaviour = behaviour.into();
         for signal in Signal::ALL {
@@ -180,7 +180,7 @@ impl TestCollector {
         }
     }
 
-    /// Answers further requests of one signal by this behaviour.
+    /// Responses further requests of one signal by this behaviour.
     pub fn set_behaviour_for(&self, signal: Signal, behaviour: impl Into<Behaviour>) {
         self.state().rules[signal as usize] = SignalRule::new(behaviour.into());
     }
@@ -258,7 +258,7 @@ impl TestCollector {
     ) -> Result<Vec<T>, InvalidExport> {
         let mut found = Vec::new();
         for export in self.exports(signal) {
-            if export.answer.is_success() {
+            if export.response.is_success() {
                 found.extend(decode(&export.body, export.arrived_at)?);
             }
         }
@@ -275,30 +275,30 @@ impl TestCollector {
     }
 }
 
-/// Serves one connection until the client closes it or an answer does.
+/// Serves one connection until the client or a response closes it.
 async fn serve(stream: TcpStream, state: &Mutex<CollectorState>) -> io::Result<()> {
     lock(state).connection_count += 1;
     let mut stream = BufReader::new(stream);
     while let Some(request) = http::read_request(&mut stream).await? {
         let arrived_at = Instant::now();
-        let answer = lock(state).receive(request, arrived_at);
-        let response = match answer {
-            Answer::Ok | Answer::OkThenClose => http::success(),
-            Answer::Delay(delay) => {
+        let chosen = lock(state).receive(request, arrived_at);
+        let response = match chosen {
+            CollectorResponse::Ok | CollectorResponse::OkThenClose => http::success(),
+            CollectorResponse::Delay(delay) => {
                 tokio::time::sleep_until((arrived_at + delay).into()).await;
                 http::success()
             }
-            Answer::PartialSuccess(rejected) => http::partial_success(rejected),
-            Answer::Status(code) => http::status(code, ""),
-            Answer::RetryAfter(seconds) => {
+            CollectorResponse::PartialSuccess(rejected) => http::partial_success(rejected),
+            CollectorResponse::Status(code) => http::status(code, ""),
+            CollectorResponse::RetryAfter(seconds) => {
                 http::status(503, &format!("retry-after: {seconds}\r\n"))
             }
-            Answer::Raw(response) => response.into(),
-            Answer::Hang => pending().await,
-            Answer::Disconnect => return Ok(()),
+            CollectorResponse::Raw(response) => response.into(),
+            CollectorResponse::Hang => pending().await,
+            CollectorResponse::Disconnect => return Ok(()),
         };
         stream.write_all(&response).await?;
-        if answer == Answer::OkThenClose {
+        if chosen == CollectorResponse::OkThenClose {
             return Ok(());
         }
     }
@@ -306,11 +306,11 @@ async fn serve(stream: TcpStream, state: &Mutex<CollectorState>) -> io::Result<(
 }
 
 impl CollectorState {
-    /// Keeps a request if it is an OTLP export, and chooses the answer to it.
-    fn receive(&mut self, request: http::Request, arrived_at: Instant) -> Answer {
+    /// Keeps a request if it is an OTLP export, and chooses the response to it.
+    fn receive(&mut self, request: http::Request, arrived_at: Instant) -> CollectorResponse {
         self.request_count += 1;
         let Some(signal) = Signal::from_target(&request.target) else {
-            return Answer::Status(404);
+            return CollectorResponse::Status(404);
         };
         let header = |name| Some(request.headers.get(name)?.to_str().unwrap_or_default());
         // Decoded by the wrong rules a body could turn out empty, and the test would search for the
@@ -318,26 +318,26 @@ impl CollectorState {
         let body = match (header(CONTENT_TYPE), header(CONTENT_ENCODING)) {
             (Some(http::PROTOBUF), None) => Some(request.body.clone()),
             (Some(http::PROTOBUF), Some("gzip")) => decompress(&request.body),
-            _ => return Answer::Status(415),
+            _ => return CollectorResponse::Status(415),
         };
         let Some(body) = body else {
-            return Answer::Status(400);
+            return CollectorResponse::Status(400);
         };
         let rule = &mut self.rules[signal as usize];
-        let answer = rule
+        let response = rule
             .behaviour
-            .answer(rule.request_count, &request.headers, &body);
+            .choose(rule.request_count, &request.headers, &body);
         rule.request_count += 1;
         self.exports.push(Export {
             signal,
             target: request.target,
             arrived_at,
-            answer,
+            response,
             headers: request.headers,
             wire_bytes: request.body.len(),
             body,
         });
-        answer
+        response
     }
 }
 

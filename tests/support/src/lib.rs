@@ -1,11 +1,11 @@
 //! A Lambda service, an SQS and an OTLP collector on loopback sockets, for tests and benchmarks.
 //!
 //! ```no_run
-//! use baton_test_support::{Answer, FakeLambda, Function, Record, TestCollector, event};
+//! use baton_test_support::{CollectorResponse, FakeLambda, Function, Record, TestCollector, event};
 //! use std::time::Duration;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let collector = TestCollector::start(Answer::Ok).await?;
+//! let collector = TestCollector::start(CollectorResponse::Ok).await?;
 //! let function = Function::new("target/release/examples/noop").export_to(&collector);
 //! let lambda = FakeLambda::start(&function).await?;
 //! let invocation = lambda.invoke(event(&[Record::new(0)]), Duration::from_secs(3)).await?;
@@ -36,8 +36,8 @@ mod sqs;
 
 pub use bytes::Bytes;
 pub use collector::{
-    AggregationTemporality, Answer, AttributeValue, Behaviour, Export, InvalidExport, Link,
-    LogRecord, Metric, Point, PointValue, Resource, Scope, Signal, Span, SpanEvent, SpanKind,
+    AggregationTemporality, AttributeValue, Behaviour, CollectorResponse, Export, InvalidExport,
+    Link, LogRecord, Metric, Point, PointValue, Resource, Scope, Signal, Span, SpanEvent, SpanKind,
     Status, StatusCode, TestCollector,
 };
 pub use event::{Record, event};
@@ -47,4 +47,4 @@ pub use lambda::{
     LambdaError, ProcessExit, REGION,
 };
 pub use output::OutputLines;
-pub use sqs::{FakeSqs, SqsCall, SqsReply};
+pub use sqs::{FakeSqs, SqsCall, SqsResponse};

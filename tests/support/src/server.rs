@@ -74,14 +74,14 @@ impl Server {
         Ok(Self { address, task })
     }
 
-    /// Responds to every HTTP request on a free port with the result of `answer`.
-    pub(crate) async fn start_http<A, F>(answer: A) -> io::Result<Self>
+    /// Responds to every HTTP request on a free port with the result of `handle`.
+    pub(crate) async fn start_http<A, F>(handle: A) -> io::Result<Self>
     where
         A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = HttpResult> + Send + 'static,
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        Self::start(listener, move |stream| serve_http(stream, answer.clone()))
+        Self::start(listener, move |stream| serve_http(stream, handle.clone()))
     }
 
     /// Stops the server, and returns once its port and its connections are closed.
@@ -121,13 +121,13 @@ where
     }
 }
 
-async fn serve_http<A, F>(stream: TcpStream, answer: A)
+async fn serve_http<A, F>(stream: TcpStream, handle: A)
 where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = HttpResult>,
 {
     // Killed processes break their connections, and tests close connections on purpose.
     let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service_fn(answer))
+        .serve_connection(TokioIo::new(stream), service_fn(handle))
         .await;
 }

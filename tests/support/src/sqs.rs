@@ -1,5 +1,5 @@
-//! A fake SQS for the tests of senders. It answers each call as the test scripted it and records
-//! every call.
+//! A fake SQS for the tests of senders. It responds to each call as the test scripted it, and
+//! records every call.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -33,12 +33,12 @@ pub struct FakeSqs {
     _server: Arc<Server>,
 }
 
-/// The answer to one call.
+/// The response to one call.
 #[derive(Debug, Clone, Copy)]
-pub enum SqsReply {
+pub enum SqsResponse {
     /// An error: HTTP status, code of the JSON protocol, code of the query protocol.
     Error(u16, &'static str, &'static str),
-    /// No answer. The call stays open.
+    /// No response. The call stays open.
     Silence,
     /// Success, once the test calls [`FakeSqs::release`].
     Held,
@@ -61,7 +61,7 @@ pub struct SqsCall {
 #[derive(Debug, Default)]
 struct Shared {
     calls: Mutex<Vec<SqsCall>>,
-    replies: Mutex<VecDeque<SqsReply>>,
+    responses: Mutex<VecDeque<SqsResponse>>,
     /// `MaximumMessageSize` of the queue; 0 for none.
     maximum_message_size: AtomicUsize,
     /// Delay before an oversized message is refused.
@@ -74,7 +74,7 @@ impl FakeSqs {
     /// Identifier of every message that is accepted.
     pub const MESSAGE_ID: &str = "5fea7756-0ea4-451a-a703-a558b933e274";
 
-    /// Request id of every answer.
+    /// Request id of every response.
     pub const REQUEST_ID: &str = "c-request-1";
 
     /// Starts a fake that accepts every message.
@@ -84,8 +84,8 @@ impl FakeSqs {
     /// Returns an error if no port can be bound.
     pub async fn start() -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let answering = shared.clone();
-        let server = Server::start_http(move |request| answer(answering.clone(), request)).await?;
+        let served = shared.clone();
+        let server = Server::start_http(move |request| handle(served.clone(), request)).await?;
         Ok(Self {
             address: server.address,
             shared,
@@ -93,9 +93,9 @@ impl FakeSqs {
         })
     }
 
-    /// Answers the next calls with `replies`, in order, and later calls with success.
-    pub fn reply_with(&self, replies: impl IntoIterator<Item = SqsReply>) {
-        lock(&self.shared.replies).extend(replies);
+    /// Responds to the next calls with `responses`, in order, and later calls with success.
+    pub fn reply_with(&self, responses: impl IntoIterator<Item = SqsResponse>) {
+        lock(&self.shared.responses).extend(responses);
     }
 
     /// Refuses larger messages from now on, as a queue with this `MaximumMessageSize` does.
@@ -115,7 +115,7 @@ impl FakeSqs {
         self.shared.arrived.notified().await;
     }
 
-    /// Answers a call that is [held](SqsReply::Held).
+    /// Responds to a call that is [held](SqsResponse::Held).
     pub fn release(&self) {
         self.shared.released.notify_one();
     }
@@ -154,7 +154,7 @@ impl FakeSqs {
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
+async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
     let action = header(request.headers(), TARGET);
     // The client disconnected before the end of its request.
     let body = request
@@ -175,19 +175,19 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
             "Message must be shorter than {limit} bytes."
         )));
     }
-    let reply = lock(&shared.replies).pop_front();
-    Ok(match reply {
+    let scripted = lock(&shared.responses).pop_front();
+    Ok(match scripted {
         None => success(&json!({"MessageId": FakeSqs::MESSAGE_ID, "Attributes": {}})),
-        Some(SqsReply::NoMessageId) => success(&json!({})),
-        Some(SqsReply::Held) => {
+        Some(SqsResponse::NoMessageId) => success(&json!({})),
+        Some(SqsResponse::Held) => {
             shared.released.notified().await;
             success(&json!({"MessageId": FakeSqs::MESSAGE_ID}))
         }
-        Some(SqsReply::Silence) => pending().await,
-        Some(SqsReply::Error(status, code, query_code)) => {
+        Some(SqsResponse::Silence) => pending().await,
+        Some(SqsResponse::Error(status, code, query_code)) => {
             error(status, code, query_code, "refused by the fake")
         }
-        Some(SqsReply::InvalidValue) => invalid_value("The value is invalid."),
+        Some(SqsResponse::InvalidValue) => invalid_value("The value is invalid."),
     })
 }
 

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use baton_test_support::span_recorder::attribute;
-use baton_test_support::{FakeSqs, SqsReply};
+use baton_test_support::{FakeSqs, SqsResponse};
 use http::StatusCode;
 use onboarding_api::DrainOutcome;
 use serde_json::Value;
@@ -28,7 +28,7 @@ const NO_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 async fn accepted_requests_are_finished_at_shutdown() {
     let api = TestApi::start().await;
     let (address, sqs) = (api.address, api.sqs.clone());
-    sqs.reply_with([SqsReply::Held]);
+    sqs.reply_with([SqsResponse::Held]);
     let request = tokio::spawn(onboard(address));
     sqs.call_arrived().await;
     let server = api.start_shutdown();
@@ -41,7 +41,7 @@ async fn accepted_requests_are_finished_at_shutdown() {
 #[tokio::test]
 async fn shutdown_is_limited_by_its_timeout() {
     let api = TestApi::with_shutdown_timeout(Duration::from_millis(50)).await;
-    api.sqs.reply_with([SqsReply::Held]);
+    api.sqs.reply_with([SqsResponse::Held]);
     let request = tokio::spawn(onboard(api.address));
     api.sqs.call_arrived().await;
     assert_eq!(api.shut_down().await, DrainOutcome::TimedOut);
@@ -64,7 +64,7 @@ async fn silent_and_idle_connections_do_not_delay_shutdown() {
 #[tokio::test]
 async fn requests_cancelled_at_shutdown_end_their_spans() {
     let api = TestApi::with_shutdown_timeout(Duration::from_millis(50)).await;
-    api.sqs.reply_with([SqsReply::Held]);
+    api.sqs.reply_with([SqsResponse::Held]);
     let request = tokio::spawn(async move { onboard(api.address).await });
     api.sqs.call_arrived().await;
     let (drain, spans, metrics) = api.shut_down_with_telemetry().await;

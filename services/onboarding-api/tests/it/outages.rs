@@ -1,12 +1,12 @@
 use baton_test_support::span_recorder::{attribute, traceparent};
-use baton_test_support::{FakeSqs, SqsReply};
+use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::trace::Status;
 
 use crate::support::{TestApi, client_that_fails_to_build};
 
-const THROTTLED: SqsReply = SqsReply::Error(400, "RequestThrottled", "RequestThrottled");
-const INTERNAL_ERROR: SqsReply = SqsReply::Error(500, "InternalError", "InternalError");
-const NO_QUEUE: SqsReply = SqsReply::Error(
+const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "RequestThrottled");
+const INTERNAL_ERROR: SqsResponse = SqsResponse::Error(500, "InternalError", "InternalError");
+const NO_QUEUE: SqsResponse = SqsResponse::Error(
     400,
     "QueueDoesNotExist",
     "AWS.SimpleQueueService.NonExistentQueue",
@@ -91,7 +91,7 @@ async fn a_call_that_cannot_be_built_is_an_internal_error() {
 #[tokio::test]
 async fn a_queue_that_does_not_respond_is_a_timeout() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([SqsReply::Silence; 3]);
+    api.sqs.reply_with([SqsResponse::Silence; 3]);
     api.onboard(&[]).await.problem(503);
     assert_eq!(
         attribute(&api.spans.find("send onboarding"), "error.type"),
@@ -102,7 +102,7 @@ async fn a_queue_that_does_not_respond_is_a_timeout() {
 #[tokio::test]
 async fn a_response_without_a_message_id_is_not_a_success() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([SqsReply::NoMessageId]);
+    api.sqs.reply_with([SqsResponse::NoMessageId]);
     api.onboard(&[]).await.problem(503);
     assert_eq!(
         attribute(&api.spans.find("send onboarding"), "error.type"),
@@ -116,7 +116,7 @@ async fn readiness_depends_on_the_queue_and_health_does_not() {
     api.sqs.reply_with([NO_QUEUE]);
     api.get("/readyz").await.problem(503);
     assert_eq!(api.get("/readyz").await.status, 200);
-    api.sqs.reply_with([SqsReply::Silence; 3]);
+    api.sqs.reply_with([SqsResponse::Silence; 3]);
     api.get("/readyz").await.problem(503);
     assert_eq!(api.get("/healthz").await.status, 200);
 }

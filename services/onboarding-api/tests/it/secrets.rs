@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::{Json, Router};
-use baton_test_support::{Answer, Behaviour, FakeSqs, TestCollector};
+use baton_test_support::{Behaviour, CollectorResponse, FakeSqs, TestCollector};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -121,8 +121,8 @@ fn assert_contains_no_key(log: &[Value]) {
 async fn a_rotated_key_is_read_again_from_either_service_and_never_logged() {
     let wanted = || {
         Behaviour::from_fn(|headers, _| match headers.get("authorization") {
-            Some(key) if key == "Bearer new-quill" => Answer::Ok,
-            _ => Answer::Status(401),
+            Some(key) if key == "Bearer new-quill" => CollectorResponse::Ok,
+            _ => CollectorResponse::Status(401),
         })
     };
     for (arn, target, old, new) in [
@@ -157,7 +157,7 @@ async fn a_rotated_key_is_read_again_from_either_service_and_never_logged() {
 async fn a_denied_secret_is_one_log_line_and_the_export_continues() {
     let denied = json!({"__type": "AccessDeniedException", "Message": "User: x is not authorized"});
     let store = SecretStore::start([(StatusCode::BAD_REQUEST, denied)]).await;
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let log = log_of_one_request(&store, &collector, SECRET, "stdout").await;
     let lines = lines_about_the_variable(&log);
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -185,7 +185,7 @@ async fn a_store_that_does_not_respond_delays_the_start_by_two_seconds_and_loses
         address: silent.local_addr().unwrap(),
         shared: Arc::default(),
     };
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let started_at = Instant::now();
     let log = log_of_one_request(&store, &collector, PARAMETER, "stdout").await;
     // Two seconds at the start, and at shutdown half of the three seconds of the last flush.
@@ -202,7 +202,7 @@ async fn a_store_that_does_not_respond_delays_the_start_by_two_seconds_and_loses
 #[tokio::test]
 async fn an_invalid_arn_is_one_log_line_without_the_value() {
     let store = SecretStore::start([(StatusCode::OK, json!({}))]).await;
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let log = log_of_one_request(&store, &collector, &format!("authorization={OLD}"), "none").await;
     let lines = lines_about_the_variable(&log);
     assert!(

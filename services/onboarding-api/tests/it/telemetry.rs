@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{Answer, AttributeValue, FakeSqs, LogRecord, SqsReply, TestCollector};
+use baton_test_support::{
+    AttributeValue, CollectorResponse, FakeSqs, LogRecord, SqsResponse, TestCollector,
+};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -14,7 +16,7 @@ use crate::support::VALID;
 use crate::support::collector::measurement_counts;
 use crate::support::process::ApiProcess;
 
-const REFUSED: SqsReply = SqsReply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
+const REFUSED: SqsResponse = SqsResponse::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
 
 /// Time limit for 300 requests, more than a busy machine needs.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,7 +64,7 @@ async fn shutdown_under_load_loses_no_signal_of_a_request_with_a_response() {
     const CLIENTS: usize = 4;
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
-        TestCollector::start(Answer::Ok).await.unwrap(),
+        TestCollector::start(CollectorResponse::Ok).await.unwrap(),
     );
     sqs.reply_with([REFUSED; 7]);
     let endpoint = collector.endpoint();
@@ -140,9 +142,9 @@ async fn shutdown_under_load_loses_no_signal_of_a_request_with_a_response() {
 async fn requests_cancelled_at_shutdown_are_in_traces_and_metrics() {
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
-        TestCollector::start(Answer::Ok).await.unwrap(),
+        TestCollector::start(CollectorResponse::Ok).await.unwrap(),
     );
-    sqs.reply_with([SqsReply::Silence]);
+    sqs.reply_with([SqsResponse::Silence]);
     let endpoint = collector.endpoint();
     let mut variables = export_variables(&endpoint);
     variables.push(("SHUTDOWN_TIMEOUT", "0"));
@@ -182,12 +184,12 @@ fn losses(log: &[Value]) -> (u64, u64) {
     (count("spans_spilled"), count("spans_dropped"))
 }
 
-/// Sends requests to a process whose collector responds with `answer`. Returns the median duration,
-/// the log, and the time that the process took to shut down.
-async fn measure(answer: Answer, requests: usize) -> (Duration, Vec<Value>, Duration) {
+/// Sends requests to a process whose collector responds with `response`. Returns the median
+/// duration, the log, and the time that the process took to shut down.
+async fn measure(response: CollectorResponse, requests: usize) -> (Duration, Vec<Value>, Duration) {
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
-        TestCollector::start(answer).await.unwrap(),
+        TestCollector::start(response).await.unwrap(),
     );
     let endpoint = collector.endpoint();
     let mut variables = export_variables(&endpoint);
@@ -214,9 +216,9 @@ async fn measure(answer: Answer, requests: usize) -> (Duration, Vec<Value>, Dura
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_hangs_delays_no_request_and_dropped_spans_are_counted() {
     const REQUESTS: usize = 2_000;
-    let (working, log, _) = measure(Answer::Ok, REQUESTS).await;
+    let (working, log, _) = measure(CollectorResponse::Ok, REQUESTS).await;
     assert_eq!(losses(&log), (0, 0));
-    let (hanging, log, shutdown) = measure(Answer::Hang, REQUESTS).await;
+    let (hanging, log, shutdown) = measure(CollectorResponse::Hang, REQUESTS).await;
     // A request that waited for the collector would take at least 50 ms. The tolerance is for a
     // busy machine.
     assert!(

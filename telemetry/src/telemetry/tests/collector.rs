@@ -1,6 +1,6 @@
 //! A scripted collector, and the OTLP messages that it has received.
 
-use baton_test_support::{Answer, Behaviour, Signal, TestCollector};
+use baton_test_support::{Behaviour, CollectorResponse, Signal, TestCollector};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -10,13 +10,13 @@ use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
 /// Starts a collector that sends these responses to the first requests of each signal and
 /// acknowledges all later ones.
-pub(super) async fn start_collector(script: &[Answer]) -> TestCollector {
+pub(super) async fn start_collector(script: &[CollectorResponse]) -> TestCollector {
     let collector = TestCollector::start(Behaviour::script(script)).await;
     collector.unwrap()
 }
 
 /// Sets the responses to the next requests with metrics.
-pub(super) fn script_metrics(collector: &TestCollector, script: &[Answer]) {
+pub(super) fn script_metrics(collector: &TestCollector, script: &[CollectorResponse]) {
     collector.set_behaviour_for(Signal::Metrics, Behaviour::script(script));
 }
 

@@ -53,8 +53,8 @@ async fn a_list_of_exporters_sends_each_span_to_both() {
 async fn the_console_exporter_writes_each_span_once_even_if_the_collector_fails() {
     // The collector rejects the request and then its first scope, and accepts the second one. Later
     // requests fail with 503, twice each, until the circuit breaker opens.
-    let mut script = [400, 400, 200].map(Answer::Status).to_vec();
-    script.extend([Answer::Status(503); 100]);
+    let mut script = [400, 400, 200].map(CollectorResponse::Status).to_vec();
+    script.extend([CollectorResponse::Status(503); 100]);
     let collector = start_collector(&script).await;
     let output = Output::captured();
     let telemetry = telemetry_with_output(&collector, &[BOTH], output.clone()).await;

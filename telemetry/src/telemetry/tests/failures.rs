@@ -6,11 +6,11 @@ use crate::logs::Capture;
 #[tokio::test]
 async fn repeated_failures_are_logged_once_until_an_export_succeeds() {
     // Each flush sends its request twice.
-    let mut script = vec![Answer::Status(503); 2 * 3];
+    let mut script = vec![CollectorResponse::Status(503); 2 * 3];
     script.extend([
-        Answer::Status(200),
-        Answer::Status(503),
-        Answer::Status(503),
+        CollectorResponse::Status(200),
+        CollectorResponse::Status(503),
+        CollectorResponse::Status(503),
     ]);
     let collector = start_collector(&script).await;
     let telemetry = telemetry(&collector, &[]).await;

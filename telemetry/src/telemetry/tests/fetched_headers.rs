@@ -46,7 +46,7 @@ async fn fetched_headers_take_precedence_and_other_headers_are_kept() {
 #[tokio::test]
 async fn a_rejected_key_is_fetched_again_and_the_request_retried_in_the_same_flush() {
     for status in [401, 403] {
-        let collector = start_collector(&[Answer::Status(status)]).await;
+        let collector = start_collector(&[CollectorResponse::Status(status)]).await;
         let source = ScriptedSource::new(&KEYS);
         let telemetry = telemetry_with_source(&collector, &source, &[]).await;
         end_span(&telemetry, "span");
@@ -62,7 +62,7 @@ async fn a_rejected_key_is_fetched_again_and_the_request_retried_in_the_same_flu
 
 #[tokio::test]
 async fn spans_and_metrics_share_one_fetch() {
-    let rejection = [Answer::Status(401)];
+    let rejection = [CollectorResponse::Status(401)];
     let collector = start_collector(&rejection).await;
     let source = ScriptedSource::new(&KEYS);
     let telemetry =
@@ -80,7 +80,7 @@ async fn spans_and_metrics_share_one_fetch() {
 
 #[tokio::test]
 async fn a_key_that_is_still_rejected_is_not_fetched_with_every_flush() {
-    let collector = start_collector(&[Answer::Status(401); 4]).await;
+    let collector = start_collector(&[CollectorResponse::Status(401); 4]).await;
     let source = ScriptedSource::new(&KEYS);
     let telemetry = telemetry_with_source(&collector, &source, &[]).await;
     end_span(&telemetry, "span");

@@ -65,7 +65,7 @@ pub(super) async fn wait_for_ungrouped_flush(telemetry: &Telemetry) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_does_not_wait_for_hanging_requests_of_other_groups() {
-    let collector = start_collector(&[Answer::Hang; 4]).await;
+    let collector = start_collector(&[CollectorResponse::Hang; 4]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let mut hanging = Vec::new();
     for name in ["one", "two", "three", "four"] {
@@ -135,7 +135,7 @@ async fn late_spans_are_counted_and_sent_after_the_next_flush() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_spans_of_a_closed_group_are_sent_after_the_next_flush_and_are_not_late() {
-    let collector = start_collector(&[Answer::Status(503); 2]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 2]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let (failing, next) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
     failing.end_span("first");
@@ -152,7 +152,8 @@ async fn failed_spans_of_a_closed_group_are_sent_after_the_next_flush_and_are_no
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ungrouped_spans_do_not_delay_a_flush_and_have_one_request_in_flight() {
-    let collector = start_collector(&[Answer::Status(200), Answer::Hang]).await;
+    let collector =
+        start_collector(&[CollectorResponse::Status(200), CollectorResponse::Hang]).await;
     let telemetry = telemetry(&collector, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")]).await;
     let own = Invocation::start(&telemetry);
     end_span(&telemetry, "stray");
@@ -190,7 +191,7 @@ async fn a_buffer_half_full_of_other_groups_spans_is_sent_after_a_flush() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_waits_for_its_spans_that_another_flush_has_in_flight() {
-    let collector = start_collector(&[Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let invocation = Invocation::start(&telemetry);
     invocation.end_span("span");
@@ -211,7 +212,7 @@ async fn a_group_waits_for_its_spans_that_another_flush_has_in_flight() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_of_all_spans_waits_for_group_flushes_in_progress() {
-    let collector = start_collector(&[Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let invocation = Invocation::start(&telemetry);
     invocation.end_span("span");
@@ -228,8 +229,8 @@ async fn a_flush_of_all_spans_waits_for_group_flushes_in_progress() {
 async fn many_concurrent_invocations_export_each_span_exactly_once() {
     const INVOCATIONS: u64 = 40;
     const SPANS: u64 = 50;
-    let responses: Vec<Answer> = (0..INVOCATIONS)
-        .map(|at| Answer::Status(if at % 3 == 1 { 503 } else { 200 }))
+    let responses: Vec<CollectorResponse> = (0..INVOCATIONS)
+        .map(|at| CollectorResponse::Status(if at % 3 == 1 { 503 } else { 200 }))
         .collect();
     let collector = start_collector(&responses).await;
     let telemetry = telemetry(&collector, &[]).await;

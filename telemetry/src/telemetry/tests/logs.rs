@@ -217,7 +217,11 @@ async fn a_record_has_the_fields_of_the_surrounding_spans_and_the_message_id() {
 
 #[tokio::test]
 async fn log_records_with_a_retryable_status_are_sent_by_the_next_flush() {
-    let collector = start_collector(&[Answer::Status(503), Answer::Status(503)]).await;
+    let collector = start_collector(&[
+        CollectorResponse::Status(503),
+        CollectorResponse::Status(503),
+    ])
+    .await;
     let (telemetry, capture) = telemetry_with_logs(&collector, &[]).await;
     info!(target: "orders", "first");
     flush(&telemetry).await;
@@ -338,7 +342,7 @@ async fn a_record_too_large_for_a_request_loses_its_attributes_and_counts_them()
 
 #[tokio::test]
 async fn spans_and_log_records_are_exported_concurrently() {
-    let collector = start_collector(&[Answer::Hang, Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang, CollectorResponse::Hang]).await;
     let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     end_span(&telemetry, "span");
     info!(target: "orders", "line");

@@ -55,7 +55,7 @@ async fn metrics_are_exported_with_the_spans() {
 #[tokio::test]
 async fn metrics_with_a_retryable_status_are_sent_again_before_new_ones() {
     let collector = start_collector(&[]).await;
-    script_metrics(&collector, &[Answer::Status(503); 2]);
+    script_metrics(&collector, &[CollectorResponse::Status(503); 2]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
@@ -135,7 +135,10 @@ async fn rejected_data_points_are_counted_and_do_not_block_later_ones() {
     let collector = start_collector(&[]).await;
     script_metrics(
         &collector,
-        &[Answer::Status(400), Answer::PartialSuccess(1)],
+        &[
+            CollectorResponse::Status(400),
+            CollectorResponse::PartialSuccess(1),
+        ],
     );
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let counter = telemetry
@@ -162,7 +165,7 @@ fn dropped(telemetry: &Telemetry) -> u64 {
 #[tokio::test]
 async fn data_points_beyond_the_buffer_limit_are_dropped_and_counted_if_the_export_fails() {
     let collector = start_collector(&[]).await;
-    script_metrics(&collector, &[Answer::Status(503); 2]);
+    script_metrics(&collector, &[CollectorResponse::Status(503); 2]);
     let bound = ("BATON_METRIC_BUFFER_BYTES", "1");
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
     let counter = telemetry
@@ -240,7 +243,7 @@ async fn the_metrics_of_a_group_are_exported_by_the_flush_in_progress() {
 #[tokio::test]
 async fn a_group_does_not_wait_for_a_hanging_metrics_export_of_another_group() {
     let collector = start_collector(&[]).await;
-    script_metrics(&collector, &[Answer::Hang]);
+    script_metrics(&collector, &[CollectorResponse::Hang]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let (first, second) = flush_two_groups(&telemetry).await;
     assert!(
@@ -255,7 +258,7 @@ async fn a_group_does_not_wait_for_a_hanging_metrics_export_of_another_group() {
 #[tokio::test]
 async fn a_collector_that_has_just_failed_is_not_contacted_for_another_group() {
     let collector = start_collector(&[]).await;
-    script_metrics(&collector, &[Answer::Status(503); 2]);
+    script_metrics(&collector, &[CollectorResponse::Status(503); 2]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     flush_two_groups(&telemetry).await;
     assert_eq!(metrics_requests(&collector), 2);
@@ -266,7 +269,7 @@ async fn a_collector_that_has_just_failed_is_not_contacted_for_another_group() {
 #[tokio::test]
 async fn a_group_that_joins_before_the_collection_causes_no_second_one() {
     let collector = start_collector(&[]).await;
-    script_metrics(&collector, &[Answer::Status(503); 2]);
+    script_metrics(&collector, &[CollectorResponse::Status(503); 2]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let meter = telemetry.meter("test", "1.2.3");
     // Each collection exports this sum again.
@@ -322,7 +325,7 @@ async fn flushes_of_groups_on_several_threads_export_all_metrics() {
 #[tokio::test]
 async fn cumulative_sums_are_collected_again_instead_of_buffered() {
     let collector = start_collector(&[]).await;
-    script_metrics(&collector, &[Answer::Status(503); 2]);
+    script_metrics(&collector, &[CollectorResponse::Status(503); 2]);
     let temporality = (
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "cumulative",

@@ -6,7 +6,7 @@ use super::*;
 
 /// Flushes three spans. Returns the report and the log.
 async fn flush_rejected(rejected: i64) -> (FlushReport, String) {
-    let collector = start_collector(&[Answer::PartialSuccess(rejected)]).await;
+    let collector = start_collector(&[CollectorResponse::PartialSuccess(rejected)]).await;
     let telemetry = telemetry(&collector, &[]).await;
     // Two scopes, so that the request has two chunks.
     for scope in ["one", "one", "two"] {

@@ -11,7 +11,7 @@ const WEB_PAGE: &str = include_str!("responses/web_page.http");
 
 /// Flushes one span to a collector with this response. Returns the report and the log.
 async fn flush_with_response(response: &'static str) -> (FlushReport, Vec<Value>) {
-    let collector = start_collector(&[Answer::Raw(response)]).await;
+    let collector = start_collector(&[CollectorResponse::Raw(response)]).await;
     let (telemetry, _output) = spilling_telemetry(&collector).await;
     let capture = Capture::start();
     end_span(&telemetry, "span");
@@ -89,7 +89,7 @@ async fn a_partial_success_in_json_is_decoded() {
 
 #[tokio::test]
 async fn a_collector_message_without_rejected_spans_is_logged_once() {
-    const WARNED: Answer = Answer::PartialSuccess(0);
+    const WARNED: CollectorResponse = CollectorResponse::PartialSuccess(0);
     let collector = start_collector(&[WARNED; 3]).await;
     let (telemetry, _output) = spilling_telemetry(&collector).await;
     let capture = Capture::start();

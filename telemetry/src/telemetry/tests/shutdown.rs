@@ -26,7 +26,7 @@ async fn start_hanging_flushes(
 #[tokio::test]
 async fn shutdown_spills_the_spans_that_another_flush_has_in_flight() {
     for budget in [BUDGET, Duration::ZERO] {
-        let collector = start_collector(&[Answer::Hang; 10]).await;
+        let collector = start_collector(&[CollectorResponse::Hang; 10]).await;
         let (telemetry, output) = spilling_telemetry(&collector).await;
         end_span(&telemetry, "on its way");
         let other = telemetry.clone();
@@ -47,7 +47,7 @@ async fn shutdown_spills_the_spans_that_another_flush_has_in_flight() {
 async fn shutdown_spills_the_spans_that_many_groups_have_in_flight_once() {
     const GROUPS: usize = 20;
     for budget in [BUDGET, Duration::ZERO] {
-        let collector = start_collector(&[Answer::Hang; 10 * GROUPS]).await;
+        let collector = start_collector(&[CollectorResponse::Hang; 10 * GROUPS]).await;
         let (telemetry, output) = spilling_telemetry(&collector).await;
         let flushes = start_hanging_flushes(&collector, &telemetry, GROUPS).await;
         let report = telemetry.shutdown(Instant::now() + budget).await;
@@ -62,8 +62,8 @@ async fn shutdown_spills_the_spans_that_many_groups_have_in_flight_once() {
 
 #[tokio::test]
 async fn shutdown_spills_ungrouped_spans_in_flight() {
-    let mut script = vec![Answer::Status(200)];
-    script.extend([Answer::Hang; 10]);
+    let mut script = vec![CollectorResponse::Status(200)];
+    script.extend([CollectorResponse::Hang; 10]);
     let collector = start_collector(&script).await;
     let (telemetry, output) = spilling_telemetry(&collector).await;
     let own = Invocation::start(&telemetry);
@@ -78,7 +78,7 @@ async fn shutdown_spills_ungrouped_spans_in_flight() {
 
 #[tokio::test]
 async fn shutdown_returns_as_soon_as_no_spans_are_in_flight() {
-    let collector = start_collector(&[Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang]).await;
     let (telemetry, output) = spilling_telemetry(&collector).await;
     end_span(&telemetry, "span");
     let other = telemetry.clone();
@@ -94,7 +94,7 @@ async fn shutdown_returns_as_soon_as_no_spans_are_in_flight() {
 
 #[tokio::test]
 async fn shutdown_with_an_expired_deadline_spills_all_spans() {
-    let collector = start_collector(&[Answer::Hang; 10]).await;
+    let collector = start_collector(&[CollectorResponse::Hang; 10]).await;
     let (telemetry, output) = spilling_telemetry(&collector).await;
     // Each scope is a separate chunk.
     let names = ["one", "two", "three"];
@@ -121,7 +121,7 @@ async fn spans_that_end_during_shutdown_are_exported() {
 
 #[tokio::test]
 async fn shutdown_without_a_spill_does_not_cancel_other_flushes() {
-    let collector = start_collector(&[Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let mut flushes = start_hanging_flushes(&collector, &telemetry, 1).await;
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
@@ -137,7 +137,7 @@ async fn shutdown_without_a_spill_does_not_cancel_other_flushes() {
 
 #[tokio::test]
 async fn ungrouped_spans_are_spilled_after_a_failed_flush() {
-    let collector = start_collector(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [SPILL, ("OTEL_BSP_MAX_QUEUE_SIZE", "10")];
     let telemetry = telemetry_with_output(&collector, &settings, output.clone()).await;
@@ -163,8 +163,8 @@ async fn ungrouped_spans_are_spilled_after_a_failed_flush() {
 
 #[tokio::test]
 async fn ungrouped_spans_that_the_collector_does_not_accept_are_spilled() {
-    let mut script = vec![Answer::Status(200)];
-    script.extend([Answer::Status(503); 2]);
+    let mut script = vec![CollectorResponse::Status(200)];
+    script.extend([CollectorResponse::Status(503); 2]);
     let collector = start_collector(&script).await;
     let (telemetry, output) = spilling_telemetry(&collector).await;
     let own = Invocation::start(&telemetry);
@@ -180,7 +180,7 @@ async fn ungrouped_spans_that_the_collector_does_not_accept_are_spilled() {
 #[tokio::test]
 async fn a_service_spills_each_half_full_buffer_without_contacting_a_failed_collector() {
     const HALF: usize = 10;
-    let collector = start_collector(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [
         SPILL,
@@ -202,7 +202,7 @@ async fn a_service_spills_each_half_full_buffer_without_contacting_a_failed_coll
 async fn a_hanging_metrics_export_in_the_background_does_not_delay_spans() {
     const INTERVAL: Duration = Duration::from_secs(2);
     let collector = start_collector(&[]).await;
-    script_metrics(&collector, &[Answer::Hang; 10]);
+    script_metrics(&collector, &[CollectorResponse::Hang; 10]);
     let settings = [
         ("OTEL_METRICS_EXPORTER", "otlp"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "2000"),

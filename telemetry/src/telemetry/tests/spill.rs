@@ -42,10 +42,10 @@ pub(super) fn assert_balanced(report: FlushReport) {
 #[tokio::test]
 async fn spans_that_cannot_be_exported_are_spilled_and_reported_immediately() {
     for script in [
-        vec![Answer::Status(503); 2],
-        vec![Answer::Status(400)],
-        vec![Answer::Status(401)],
-        vec![Answer::Hang],
+        vec![CollectorResponse::Status(503); 2],
+        vec![CollectorResponse::Status(400)],
+        vec![CollectorResponse::Status(401)],
+        vec![CollectorResponse::Hang],
     ] {
         let collector = start_collector(&script).await;
         let (telemetry, output) = spilling_telemetry(&collector).await;
@@ -71,7 +71,7 @@ async fn spans_that_cannot_be_exported_are_spilled_and_reported_immediately() {
 
 #[tokio::test]
 async fn a_hanging_collector_delays_two_flushes_and_loses_no_span() {
-    let collector = start_collector(&[Answer::Hang; 100]).await;
+    let collector = start_collector(&[CollectorResponse::Hang; 100]).await;
     let (telemetry, output) = spilling_telemetry(&collector).await;
     let mut waited = 0;
     for _ in 0..100 {
@@ -89,7 +89,7 @@ async fn a_hanging_collector_delays_two_flushes_and_loses_no_span() {
 
 #[tokio::test]
 async fn a_flush_with_an_expired_deadline_spills_its_spans() {
-    let collector = start_collector(&[Answer::Hang]).await;
+    let collector = start_collector(&[CollectorResponse::Hang]).await;
     let (telemetry, output) = spilling_telemetry(&collector).await;
     end_span(&telemetry, "span");
     let report = telemetry.flush(Instant::now()).await;
@@ -99,7 +99,7 @@ async fn a_flush_with_an_expired_deadline_spills_its_spans() {
 
 #[tokio::test]
 async fn a_service_spills_pending_spans_when_the_buffer_is_half_full_and_at_shutdown() {
-    let collector = start_collector(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [
         SPILL,
@@ -136,7 +136,7 @@ pub(super) async fn wait_until(mut condition: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn pending_spans_are_reported_and_losses_at_shutdown_are_counted_for_every_signal() {
-    let collector = start_collector(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[CollectorResponse::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [
         ("BATON_SPILL", "none"),

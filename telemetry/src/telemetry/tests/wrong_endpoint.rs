@@ -10,7 +10,7 @@ const INVOCATIONS: usize = 40;
 const REQUESTS: usize = 5;
 
 /// Flushes two scopes, as in an invocation, repeatedly. Returns the number of requests and the log.
-async fn flush_invocations(response: Answer) -> (usize, String) {
+async fn flush_invocations(response: CollectorResponse) -> (usize, String) {
     let collector = start_collector(&[response; 3 * INVOCATIONS]).await;
     let (telemetry, _output) = spilling_telemetry(&collector).await;
     let capture = Capture::start();
@@ -30,11 +30,15 @@ async fn flush_invocations(response: Answer) -> (usize, String) {
 #[tokio::test]
 async fn an_endpoint_that_rejects_every_request_opens_the_circuit_breaker() {
     let mut responses = [400, 404, 405, 413, 415, 500, 501]
-        .map(Answer::Status)
+        .map(CollectorResponse::Status)
         .to_vec();
     responses.extend([
-        Answer::Raw("HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n"),
-        Answer::Raw("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\n<"),
+        CollectorResponse::Raw(
+            "HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n",
+        ),
+        CollectorResponse::Raw(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\n<",
+        ),
     ]);
     for response in responses {
         let (requests, log) = flush_invocations(response).await;
@@ -50,7 +54,7 @@ async fn an_endpoint_that_rejects_every_request_opens_the_circuit_breaker() {
 #[tokio::test]
 async fn a_rejected_payload_does_not_open_the_circuit_breaker() {
     // The collector rejects the request and then its first scope, and accepts the second one.
-    let round = [400, 400, 200].map(Answer::Status);
+    let round = [400, 400, 200].map(CollectorResponse::Status);
     let collector = start_collector(&round.repeat(INVOCATIONS)).await;
     let (telemetry, _output) = spilling_telemetry(&collector).await;
     for round in 1..=INVOCATIONS {
@@ -66,7 +70,7 @@ async fn a_rejected_payload_does_not_open_the_circuit_breaker() {
 #[tokio::test]
 async fn a_redirect_is_logged_with_its_target_and_without_its_query() {
     const RESPONSE: &str = "HTTP/1.1 307 X\r\nLocation: https://key@login.example/start?state=SECRET#x\r\ncontent-length: 0\r\n\r\n";
-    let (_, log) = flush_invocations(Answer::Raw(RESPONSE)).await;
+    let (_, log) = flush_invocations(CollectorResponse::Raw(RESPONSE)).await;
     assert!(log.contains("https://login.example/start"), "{log}");
     assert!(log.contains("307 Temporary Redirect"), "{log}");
     assert!(!log.contains("SECRET") && !log.contains("key@"), "{log}");
@@ -74,7 +78,7 @@ async fn a_redirect_is_logged_with_its_target_and_without_its_query() {
 
 #[tokio::test]
 async fn a_base_url_with_a_signal_path_is_reported_as_the_probable_cause() {
-    let collector = start_collector(&[Answer::Status(404)]).await;
+    let collector = start_collector(&[CollectorResponse::Status(404)]).await;
     let endpoint = format!("{}/v1/traces", collector.endpoint());
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use baton_test_support::{Answer, Behaviour, TestCollector};
+use baton_test_support::{Behaviour, CollectorResponse, TestCollector};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -202,7 +202,7 @@ fn send_concurrently(client: &Arc<HttpClient>, requests: usize) -> Vec<JoinHandl
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_requests_share_the_idle_connections() {
-    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let mut client = HttpClient::new(endpoint(collector.address()), protobuf());
     // No request gives up waiting for a connection, even on a slow machine.
     client.idle_wait = LONG;
@@ -214,9 +214,11 @@ async fn concurrent_requests_share_the_idle_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hanging_requests_delay_others_only_for_the_idle_wait() {
-    let collector = TestCollector::start(Behaviour::script(&[Answer::Hang; MAX_KEPT_CONNECTIONS]))
-        .await
-        .unwrap();
+    let collector = TestCollector::start(Behaviour::script(
+        &[CollectorResponse::Hang; MAX_KEPT_CONNECTIONS],
+    ))
+    .await
+    .unwrap();
     let client = Arc::new(HttpClient::new(endpoint(collector.address()), protobuf()));
     let hanging = send_concurrently(&client, MAX_KEPT_CONNECTIONS);
     let all_hang = async {

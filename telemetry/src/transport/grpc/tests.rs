@@ -21,7 +21,7 @@ use crate::transport::{ProtocolClient, Transport, TransportError};
 const SHORT: Duration = Duration::from_millis(500);
 
 /// A response with a message and without rejected records.
-const WARNING: &[u8] = b"\x0a\x08\x12\x06answer";
+const WARNING: &[u8] = b"\x0a\x0a\x12\x08response";
 
 fn transport(server: &GrpcServer) -> Transport {
     let url = format!("http://{}", server.address);
@@ -37,7 +37,7 @@ async fn a_call_is_a_length_prefixed_message_for_the_service_of_the_signal() {
     let server = GrpcServer::start(&[Reply::Message(WARNING)]).await;
     let transport = transport(&server);
     let response = transport.send(request(&[b"one ", b"two"]), soon()).await;
-    assert_eq!(response.unwrap().message, "answer");
+    assert_eq!(response.unwrap().message, "response");
     let calls_received = server.shared().calls_received.remove(0);
     assert_eq!(
         calls_received.path,
@@ -164,7 +164,7 @@ async fn a_call_whose_reused_connection_breaks_is_retried_once() {
         send(&transport).await.unwrap();
         assert_eq!(
             send(&transport).await.unwrap().message,
-            "answer",
+            "response",
             "{reply:?}"
         );
         assert_eq!(server.shared().connections, 2);

@@ -9,7 +9,7 @@ use hyper::HeaderMap;
 
 /// The response to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum CollectorResponse {
     /// Success.
     Ok,
     /// Success, this long after the request.
@@ -32,7 +32,7 @@ pub enum Answer {
     Disconnect,
 }
 
-impl Answer {
+impl CollectorResponse {
     /// Returns `true` if the response acknowledges the request, so that the collector keeps its
     /// content. A [`Raw`](Self::Raw) response never does.
     #[must_use]
@@ -45,53 +45,63 @@ impl Answer {
     }
 }
 
-/// A rule that chooses the answer to each request of one signal. Requests are counted per signal:
-/// the first answer of a script goes to the first request with spans even if a request with metrics
-/// came before it.
+/// A rule that chooses the response to each request of one signal. Requests are counted per signal:
+/// the first response of a script goes to the first request with spans even if a request with
+/// metrics came before it.
 #[derive(Clone)]
 pub struct Behaviour(Arc<Rule>);
 
 /// Arguments: the number of earlier requests, the headers, and the decompressed body.
-type Rule = dyn Fn(usize, &HeaderMap, &Bytes) -> Answer + Send + Sync;
+type Rule = dyn Fn(usize, &HeaderMap, &Bytes) -> CollectorResponse + Send + Sync;
 
 impl Behaviour {
-    /// Gives these answers to the first requests and [`Answer::Ok`] to all later ones.
+    /// Gives these responses to the first requests and [`CollectorResponse::Ok`] to all later ones.
     #[must_use]
-    pub fn script(answers: &[Answer]) -> Self {
-        let answers = answers.to_vec();
+    pub fn script(responses: &[CollectorResponse]) -> Self {
+        let responses = responses.to_vec();
         Self(Arc::new(move |earlier, _, _| {
-            answers.get(earlier).copied().unwrap_or(Answer::Ok)
+            responses
+                .get(earlier)
+                .copied()
+                .unwrap_or(CollectorResponse::Ok)
         }))
     }
 
-    /// Gives `answer` to every `nth` request, and [`Answer::Ok`] to the others: with 3, to the
-    /// third, the sixth and the ninth.
+    /// Gives `response` to every `nth` request, with 3 to the third, the sixth and the ninth. The
+    /// others get [`CollectorResponse::Ok`].
     #[must_use]
-    pub fn every(nth: usize, answer: Answer) -> Self {
+    pub fn every(nth: usize, response: CollectorResponse) -> Self {
         Self(Arc::new(move |earlier, _, _| {
             if (earlier + 1).is_multiple_of(nth) {
-                answer
+                response
             } else {
-                Answer::Ok
+                CollectorResponse::Ok
             }
         }))
     }
 
-    /// Gives the answer that `rule` chooses by the headers and the decompressed body.
+    /// Gives the response that `rule` chooses by the headers and the decompressed body.
     #[must_use]
-    pub fn from_fn(rule: impl Fn(&HeaderMap, &Bytes) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn from_fn(
+        rule: impl Fn(&HeaderMap, &Bytes) -> CollectorResponse + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(move |_, headers, body| rule(headers, body)))
     }
 
-    pub(super) fn answer(&self, earlier: usize, headers: &HeaderMap, body: &Bytes) -> Answer {
+    pub(super) fn choose(
+        &self,
+        earlier: usize,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> CollectorResponse {
         (self.0)(earlier, headers, body)
     }
 }
 
-impl From<Answer> for Behaviour {
-    /// Gives the same answer to every request.
-    fn from(answer: Answer) -> Self {
-        Self::from_fn(move |_, _| answer)
+impl From<CollectorResponse> for Behaviour {
+    /// Gives the same response to every request.
+    fn from(response: CollectorResponse) -> Self {
+        Self::from_fn(move |_, _| response)
     }
 }
 

@@ -25,7 +25,7 @@ struct Registration {
     events: Vec<String>,
 }
 
-pub(super) async fn answer(dispatcher: &Dispatcher, request: Request<Incoming>) -> HttpResult {
+pub(super) async fn handle(dispatcher: &Dispatcher, request: Request<Incoming>) -> HttpResult {
     let path = request.uri().path().to_owned();
     match (
         request.method().clone(),

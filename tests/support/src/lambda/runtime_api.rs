@@ -19,13 +19,13 @@ const RUNTIME: &str = "/2018-06-01/runtime/";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
 pub(super) async fn start(dispatcher: Arc<Dispatcher>) -> io::Result<Server> {
-    Server::start_http(move |request| answer(Arc::clone(&dispatcher), request)).await
+    Server::start_http(move |request| handle(Arc::clone(&dispatcher), request)).await
 }
 
-async fn answer(dispatcher: Arc<Dispatcher>, request: Request<Incoming>) -> HttpResult {
+async fn handle(dispatcher: Arc<Dispatcher>, request: Request<Incoming>) -> HttpResult {
     let path = request.uri().path().to_owned();
     if path.starts_with(extensions::EXTENSIONS) {
-        return extensions::answer(&dispatcher, request).await;
+        return extensions::handle(&dispatcher, request).await;
     }
     let Some(call) = path.strip_prefix(RUNTIME) else {
         return Ok(not_found(&path));
