@@ -15,8 +15,8 @@ pub(super) enum Exit {
     /// The stack could not be started. `replay`: nothing was sent because of an error in the
     /// arguments, the ledger or the environment.
     StartFailed,
-    /// `replay`: every span that was found was sent, but a part of the input was not understood.
-    NotUnderstood,
+    /// `replay`: every span that was found was sent, but a part of the input is unreadable.
+    UnreadableInput,
     /// `demo` or `replay` was stopped by a signal.
     Interrupted,
 }
@@ -35,7 +35,7 @@ Exit codes:
   4    the stack could not be started; replay: nothing was sent, because of
        the file, the ledger or the environment
   5    replay: every span that was found was sent, but a part of the input
-       was not understood and may contain more spans
+       is unreadable and may contain more spans
   130  demo, replay: stopped by a signal"
     };
 }
@@ -51,7 +51,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::BuildFailed => 3,
             Exit::StartFailed => 4,
-            Exit::NotUnderstood => 5,
+            Exit::UnreadableInput => 5,
             Exit::Interrupted => 130,
         })
     }

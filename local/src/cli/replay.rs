@@ -131,7 +131,7 @@ fn command_exit(
             Exit::Failed
         }
         (Some(Ok(())), Ok(())) if !report.is_complete() => Exit::Failed,
-        (Some(Ok(())), Ok(())) if !report.is_understood() => Exit::NotUnderstood,
+        (Some(Ok(())), Ok(())) if !report.is_readable() => Exit::UnreadableInput,
         (Some(Ok(())), Ok(())) => Exit::Done,
     }
 }

@@ -63,8 +63,8 @@ impl ReplayReport {
         self.is_finished && problems == 0 && self.rejected == 0
     }
 
-    /// Returns true if every part of the logs was searched.
-    pub(crate) fn is_understood(&self) -> bool {
+    /// Returns true if every part of the logs could be read.
+    pub(crate) fn is_readable(&self) -> bool {
         self.unreadable.is_empty()
     }
 
@@ -96,12 +96,12 @@ impl ReplayReport {
             |damaged| json!({ "file": damaged.file, "line": damaged.line, "error": damaged.text }),
         );
         let unreadable = self.unreadable.iter().map(
-            |(file, part)| json!({ "file": file, "place": part.position, "error": part.text }),
+            |(file, part)| json!({ "file": file, "position": part.position, "error": part.text }),
         );
         let mut report = json!({
             "endpoint": self.endpoint,
             "dry_run": self.is_dry_run,
-            "complete": self.is_complete() && self.is_understood(),
+            "complete": self.is_complete() && self.is_readable(),
             "lines": self.lines,
             "requests": self.requests,
             "spans": {
@@ -115,7 +115,7 @@ impl ReplayReport {
             "refused": refused.collect::<Vec<_>>(),
             "incomplete": incomplete.collect::<Vec<_>>(),
             "damaged": damaged.collect::<Vec<_>>(),
-            "not_understood": unreadable.collect::<Vec<_>>(),
+            "unreadable": unreadable.collect::<Vec<_>>(),
         });
         // In a dry run, spans that were not sent are not a problem.
         let not_sent = if self.is_dry_run {
@@ -142,7 +142,7 @@ impl ReplayReport {
         });
         let unreadable = self.unreadable.iter().map(|(file, part)| {
             let UnreadablePart { position, text } = part;
-            format!("{file}, {position}: not understood: {text}")
+            format!("{file}, {position}: unreadable: {text}")
         });
         let all = refused.chain(incomplete).chain(damaged).chain(unreadable);
         let all: Vec<String> = all.collect();
@@ -159,12 +159,12 @@ impl ReplayReport {
 impl fmt::Display for ReplayReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines == 0 && self.damaged.is_empty() {
-            if self.is_understood() {
+            if self.is_readable() {
                 return writeln!(formatter, "no spilled spans found");
             }
             writeln!(
                 formatter,
-                "no spilled spans found in the parts of the input that were understood"
+                "no spilled spans found in the readable parts of the input"
             )?;
             return self.fmt_problems(formatter);
         }

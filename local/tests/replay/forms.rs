@@ -1,4 +1,4 @@
-//! Tests of log formats that are supported, and of formats that are reported as not understood.
+//! Tests of log formats that are supported, and of formats that are reported as unreadable.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -59,7 +59,7 @@ async fn a_log_in_an_unknown_format_is_reported() {
     for (log, expected) in [
         (
             with(b"\x28\xb5\x2f\xfd"),
-            "log, byte 0: not understood: looks like zstd",
+            "log, byte 0: unreadable: looks like zstd",
         ),
         (with(b"BZh91AY&SY"), "looks like bzip2"),
         (with(b"\xfd7zXZ\0"), "looks like xz"),
@@ -67,23 +67,23 @@ async fn a_log_in_an_unknown_format_is_reported() {
         (with(b"\xff\x06\0\0sNaPpY"), "looks like Snappy"),
         (
             noise.clone(),
-            "log, byte 0: not understood: binary data in an unknown format",
+            "log, byte 0: unreadable: binary data in an unknown format",
         ),
         (
             gzip(&with(b"\x28\xb5\x2f\xfd")),
-            "log, byte 0, gzip: byte 0: not understood: looks like zstd",
+            "log, byte 0, gzip: byte 0: unreadable: looks like zstd",
         ),
         (
             kinesis(&with(b"\xf3\x89\x9a\xc2")).into(),
-            "log, line 1, base64: byte 0: not understood: looks like a record aggregated",
+            "log, line 1, base64: byte 0: unreadable: looks like a record aggregated",
         ),
         (
             no_base64.into(),
-            "log, line 1: not understood: the data of a record is not valid base64",
+            "log, line 1: unreadable: the data of a record is not valid base64",
         ),
         (
             b"\n{\"MESSAGE\":null,\"_STREAM_ID\":\"1\"}\n".to_vec(),
-            "log, line 2: not understood: the message is null: \
+            "log, line 2: unreadable: the message is null: \
             export the journal with journalctl --all",
         ),
     ] {
@@ -100,7 +100,7 @@ async fn a_log_in_an_unknown_format_is_reported() {
         assert!(
             output
                 .out
-                .starts_with("no spilled spans found in the parts"),
+                .starts_with("no spilled spans found in the readable parts"),
             "{}",
             output.out
         );
@@ -108,7 +108,7 @@ async fn a_log_in_an_unknown_format_is_reported() {
 }
 
 #[tokio::test]
-async fn spans_are_sent_although_another_part_is_not_understood() {
+async fn spans_are_sent_although_another_part_is_unreadable() {
     let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let command = ReplayCommand::new(spill_lines(&[span("a", 10)]).join("\n"));
     std::fs::write(command.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
@@ -120,7 +120,7 @@ async fn spans_are_sent_although_another_part_is_not_understood() {
         output.out
     );
     let report = output.json();
-    assert_eq!(report["not_understood"][0]["file"], "packed", "{report}");
+    assert_eq!(report["unreadable"][0]["file"], "packed", "{report}");
     assert_eq!(report["complete"], false);
 }
 
@@ -135,7 +135,7 @@ async fn text_before_and_after_corrupt_gzip_is_read() {
     let end = corrupt.len();
     corrupt[end / 2..end / 2 + 64].fill(0xff);
     let first = gzip(first.as_bytes());
-    let expected = format!("log, byte {}: not understood: gzip data ", first.len());
+    let expected = format!("log, byte {}: unreadable: gzip data ", first.len());
     let log = [first, corrupt, gzip(third.as_bytes())].concat();
     let output = ReplayCommand::new(log).replay(&collector, &[]).await;
     assert_eq!(output.code, Some(5), "{}{}", output.out, output.err);

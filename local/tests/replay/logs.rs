@@ -62,7 +62,7 @@ async fn a_truncated_file_is_reported_and_its_spans_are_sent() {
         "{}",
         output.out
     );
-    let expected = "log, byte 0: not understood: gzip data is truncated";
+    let expected = "log, byte 0: unreadable: gzip data is truncated";
     assert!(output.out.contains(expected), "{}", output.out);
 }
 

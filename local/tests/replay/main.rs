@@ -14,7 +14,7 @@ mod ledger;
 // Reading of logs: compressed, incomplete, large or followed.
 mod logs;
 
-// Log formats that are supported, and formats that are reported as not understood.
+// Log formats that are supported, and formats that are reported as unreadable.
 mod forms;
 
 // Collectors that refuse or reject spans, wrong endpoints, and the environment.
