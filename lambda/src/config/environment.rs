@@ -107,7 +107,7 @@ impl Environment {
 /// Checks the variables that `baton-telemetry` reads.
 fn check_telemetry_variables(reader: &mut VariableReader<'_>) {
     for name in BUFFER_BYTES {
-        reader.read(name, "a whole number of bytes from 1", |text| {
+        reader.read(name, "a positive number of bytes", |text| {
             text.parse::<NonZeroUsize>().ok()
         });
     }

@@ -133,8 +133,8 @@ fn all_invalid_variables_are_reported_together() {
             "BATON_TRACE_SHAPE: expected continue or batch, found \"batches\"",
             "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
             "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
-            "BATON_SPAN_BUFFER_BYTES: expected a whole number of bytes from 1, found \"32 MiB\"",
-            "BATON_METRIC_BUFFER_BYTES: expected a whole number of bytes from 1, found \"0\"",
+            "BATON_SPAN_BUFFER_BYTES: expected a positive number of bytes, found \"32 MiB\"",
+            "BATON_METRIC_BUFFER_BYTES: expected a positive number of bytes, found \"0\"",
             "BATON_SPILL_LINE_BYTES: expected a whole number of bytes from 1024 to 262118, found \"300000\"",
             "BATON_SPILL: expected stdout or none, found \"stderr\"",
         ]
