@@ -186,7 +186,7 @@
 //! | `server.port` | send | |
 //! | `aws.request_id` | send | |
 //! | `baton.context.dropped` | send | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
-//! | `baton.dead_letter.left_out` | send | names of other attributes that were dropped for the same reason, or that SQS does not accept |
+//! | `baton.attributes.dropped` | send | names of other attributes that were dropped for the same reason, or that SQS does not accept |
 //!
 //! # Metrics
 //!

@@ -38,7 +38,7 @@
 //! | `messaging.message.id`, `aws.request_id` | from the response |
 //! | `error.type` | on failure: SQS's error code, `connect` (no connection was established), `io` (it broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
 //! | `baton.context.dropped` | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
-//! | `baton.dead_letter.left_out` | names of the message's optional attributes that were dropped for the same reason |
+//! | `baton.attributes.dropped` | names of the message's optional attributes that were dropped for the same reason |
 //!
 //! A send whose future is dropped before it completes ends its span with `error.type` `cancelled`.
 //!

@@ -58,7 +58,7 @@
 //! | `messaging.message.id`, `aws.request_id` | from the response |
 //! | `error.type` | SQS's error code, or a constant of [`error_type`] |
 //! | `baton.context.dropped` | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
-//! | `baton.dead_letter.left_out` | names of optional attributes that were dropped for the same reason, and of omitted ones |
+//! | `baton.attributes.dropped` | names of optional attributes that were dropped for the same reason, and of omitted ones |
 //!
 //! The metrics `messaging.client.operation.duration` and `messaging.client.sent.messages` have the
 //! same `error.type`. An [invalid](InvalidMessage) message was not sent, so it is in neither.

@@ -162,7 +162,7 @@ impl PreparedSend<'_> {
     /// it is sent again with fewer of them: optional attributes are dropped first, then `baggage`,
     /// `tracestate` and the rest of the trace context. The calls together stay within the operation
     /// timeout of the client. The attributes `baton.context.dropped` and
-    /// `baton.dead_letter.left_out` of the span name what was dropped. The span's kind does not
+    /// `baton.attributes.dropped` of the span name what was dropped. The span's kind does not
     /// change in that case, because OpenTelemetry sets it at the start.
     ///
     /// # Errors

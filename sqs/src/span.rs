@@ -26,7 +26,7 @@ const DROPPED_CONTEXT: &str = "baton.context.dropped";
 
 /// Names of other attributes that were not sent. Only messages to a dead-letter queue have
 /// attributes that may be dropped. Not a semantic convention.
-const DROPPED_ATTRIBUTES: &str = "baton.dead_letter.left_out";
+const DROPPED_ATTRIBUTES: &str = "baton.attributes.dropped";
 
 /// Ends a span as failed when it is dropped, unless the span has ended by then.
 ///

@@ -51,7 +51,7 @@ async fn a_dead_letter_that_is_too_large_is_sent_without_the_reason() {
         .await
         .remove(0);
     for (key, name) in [
-        ("baton.dead_letter.left_out", "baton.error.type"),
+        ("baton.attributes.dropped", "baton.error.type"),
         ("baton.context.dropped", "traceparent"),
     ] {
         let names = sent.attributes[key].to_string();

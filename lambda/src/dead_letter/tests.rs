@@ -198,7 +198,7 @@ async fn the_send_of_a_message_with_a_context_links_to_that_context() {
     let creation = format!("00-{}-{}-01", link.trace_id(), link.span_id());
     assert_eq!(creation, TRACEPARENT);
     assert_eq!(
-        attribute(&span, "baton.dead_letter.left_out").as_deref(),
+        attribute(&span, "baton.attributes.dropped").as_deref(),
         Some("[\"list\"]")
     );
     assert_eq!(span.status, Status::Unset);
@@ -235,7 +235,7 @@ async fn a_message_without_a_context_carries_that_of_the_send() {
             .unwrap()
             .ends_with("/000000000000/dead")
     );
-    assert_eq!(attribute(&span, "baton.dead_letter.left_out"), None);
+    assert_eq!(attribute(&span, "baton.attributes.dropped"), None);
 }
 
 #[tokio::test]
@@ -254,8 +254,8 @@ async fn a_message_without_a_free_slot_is_sent_without_added_attributes() {
         10
     );
     assert_eq!(span.span_kind, SpanKind::Client);
-    let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
-    assert!(left_out.contains("baton.error.type"), "{left_out}");
+    let dropped = attribute(&span, "baton.attributes.dropped").unwrap();
+    assert!(dropped.contains("baton.error.type"), "{dropped}");
     assert_eq!(
         attribute(&span, "baton.context.dropped").as_deref(),
         Some("[\"traceparent\"]")
@@ -300,10 +300,10 @@ async fn after_a_refusal_the_trace_context_is_sent_without_the_reason() {
     assert_eq!(requests.len(), 2);
     assert_eq!(names(&requests[1]), ["tenant", "traceparent"]);
     assert_eq!(span.span_kind, SpanKind::Producer);
-    let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
+    let dropped = attribute(&span, "baton.attributes.dropped").unwrap();
     assert!(
-        left_out.contains("baton.error.type") && !left_out.contains("traceparent"),
-        "{left_out}"
+        dropped.contains("baton.error.type") && !dropped.contains("traceparent"),
+        "{dropped}"
     );
     assert_eq!(attribute(&span, "baton.context.dropped"), None);
 }
@@ -319,8 +319,8 @@ async fn after_two_refusals_the_message_is_sent_without_added_attributes() {
         requests[2]["MessageAttributes"],
         json!({"tenant": {"StringValue": "blue", "DataType": "String"}})
     );
-    let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
-    assert!(left_out.contains("baton.error.type"), "{left_out}");
+    let dropped = attribute(&span, "baton.attributes.dropped").unwrap();
+    assert!(dropped.contains("baton.error.type"), "{dropped}");
     assert_eq!(
         attribute(&span, "baton.context.dropped").as_deref(),
         Some("[\"traceparent\"]")
@@ -341,7 +341,7 @@ async fn if_the_queue_states_its_limit_the_attributes_that_fit_are_sent_in_one_m
     assert_eq!(sent_text(&requests[1], "baton.error.type"), Some("refused"));
     assert_eq!(sent_text(&requests[1], "baton.source.message_id"), None);
     assert_eq!(
-        attribute(&span, "baton.dead_letter.left_out").as_deref(),
+        attribute(&span, "baton.attributes.dropped").as_deref(),
         Some("[\"baton.source.message_id\"]")
     );
 }
@@ -406,7 +406,7 @@ async fn the_added_attributes_get_the_free_slots_in_their_order() {
             .to_vec();
         let expected: Vec<bool> = (0..ADDED.len()).map(|index| index < slots).collect();
         assert_eq!(sent, expected, "{slots} free slots");
-        let dropped = ["baton.context.dropped", "baton.dead_letter.left_out"]
+        let dropped = ["baton.context.dropped", "baton.attributes.dropped"]
             .map(|key| attribute(&span, key).unwrap_or_default())
             .concat();
         for (name, is_sent) in ADDED.iter().zip(sent) {

@@ -38,8 +38,8 @@ async fn xrays_header_is_a_system_attribute_and_takes_no_slot() {
         assert_eq!(header(&request), Some(&*expected_header(&span)));
         assert!(request["MessageAttributes"]["X-Amzn-Trace-Id"].is_null());
         assert_eq!(span.span_kind, SpanKind::Producer);
-        let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap_or_default();
-        assert!(!left_out.contains("X-Amzn"), "{left_out}");
+        let dropped = attribute(&span, "baton.attributes.dropped").unwrap_or_default();
+        assert!(!dropped.contains("X-Amzn"), "{dropped}");
     }
 }
 
