@@ -9,7 +9,7 @@
 //!
 //! The listeners accept `localhost`, names that end in `.localhost`, loopback addresses, and the
 //! names that the user allows. The SQS endpoint also accepts the host names of SQS on AWS, which
-//! SDKs send through a proxy or a changed `hosts` file.
+//! SDKs send if a proxy or the `hosts` file redirects them to the endpoint.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -58,7 +58,7 @@ enum Host {
     Address(IpAddr),
 }
 
-/// Error in parsing a text that is not a host name.
+/// Error in parsing a string that is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a host name or an address without scheme and port, such as host.docker.internal")]
 pub struct InvalidHostName;
@@ -151,7 +151,7 @@ impl HostName {
     fn is_loopback(&self) -> bool {
         match &self.0 {
             Host::Address(address) => address.to_canonical().is_loopback(),
-            // Names under `localhost` never leave the machine (RFC 6761, 6.3).
+            // Names under `localhost` always resolve to loopback addresses (RFC 6761, 6.3).
             Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
         }
     }

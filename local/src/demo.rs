@@ -1,9 +1,9 @@
-//! The demo: sends real requests through the whole pipeline, and checks that every message and
-//! every span has the expected result.
+//! The demo: sends real requests through the whole pipeline, and checks that every message has
+//! the expected result and that every span arrives.
 //!
 //! `scenario` defines the messages and the expected counts. `run` sends them, waits, and collects
 //! the observations; `message_trace` and `tree` find each message in the spans that arrived;
-//! `checks` compares, and `report` prints.
+//! `checks` compares them with the expected counts, and `report` prints the result.
 
 mod checks;
 mod dead_letters;

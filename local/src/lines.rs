@@ -6,7 +6,7 @@ mod reader;
 pub(crate) use self::history::{LineHistory, LogText};
 pub(crate) use self::reader::LineReader;
 
-/// Lines that an error quotes: they fit on a screen together with the error itself.
+/// Maximum number of lines that an error quotes, so that they fit on a screen with the error.
 const QUOTED_LINES: usize = 15;
 
 /// Returns the last of these lines, indented for an error message, or a note if there are none.

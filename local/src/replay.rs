@@ -72,7 +72,8 @@ impl Replay {
         let sender = ReplaySender::from_env(settings.endpoint.as_deref())?;
         if let Some(variable) = sender.ignored_variable() {
             tracing::warn!(
-                "{variable} is not read here: headers are read only from OTEL_EXPORTER_OTLP_HEADERS"
+                variable,
+                "variable ignored: headers are read only from OTEL_EXPORTER_OTLP_HEADERS"
             );
         }
         let open = |path: &InputPath| {

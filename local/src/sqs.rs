@@ -1,4 +1,4 @@
-//! An SQS endpoint in this process, which AWS's SDKs use like standard queues of SQS.
+//! An in-process SQS endpoint for AWS SDKs, with standard queues.
 //!
 //! It implements the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`),
 //! accepts any signature without verifying it, and responds to `GET /` and `GET /health` with 200

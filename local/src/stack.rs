@@ -172,7 +172,7 @@ impl Stack {
         &self.spans
     }
 
-    /// Returns the function.
+    /// Returns the function's execution environments.
     #[must_use]
     pub fn function(&self) -> &Lambda {
         &self.lambda

@@ -125,7 +125,7 @@ async fn a_rejected_extension_does_not_prevent_handling_or_a_clean_exit() {
     let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function
-            .refuse_extensions()
+            .reject_extensions()
             .variable("BATON_GRACEFUL_SHUTDOWN", "on")
     })
     .await;

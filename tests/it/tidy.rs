@@ -1,4 +1,4 @@
-//! Rules of style that rustfmt does not check: see `CONTRIBUTING.md`, "Style".
+//! Style rules that rustfmt does not check: see `CONTRIBUTING.md`, "Style".
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ fn line_numbers(text: &str, mut matches: impl FnMut(&str) -> bool) -> Vec<usize>
     matching.map(|(index, _)| index + 1).collect()
 }
 
-/// Tables, URLs and samples of JSON cannot be wrapped.
+/// Returns true for a comment that is too long. Tables, URLs and JSON samples cannot be wrapped.
 fn is_too_long(line: &str) -> bool {
     let comment = line.trim_start();
     let can_be_wrapped = !["| ", "://", "\":"]
@@ -90,7 +90,7 @@ fn clause_openings(text: &str) -> Vec<usize> {
     })
 }
 
-/// Returns the lines of private imports that stand behind one of a later group, or behind a module
+/// Returns the lines of private imports that follow an import of a later group or a module
 /// declaration.
 fn misplaced_imports(text: &str) -> Vec<usize> {
     let mut last = 0;
@@ -147,7 +147,7 @@ fn nested_imports(text: &str) -> Vec<usize> {
 }
 
 #[test]
-fn comments_fit_into_the_columns_of_the_code() {
+fn comments_are_no_wider_than_the_code() {
     assert_no_line("comments of more than 100 columns", |text| {
         line_numbers(text, is_too_long)
     });
@@ -161,7 +161,7 @@ fn docs_do_not_open_with_a_clause() {
 #[test]
 fn imports_precede_modules_in_three_groups() {
     assert_no_line(
-        "imports behind a later group or a module",
+        "imports after a later group or a module declaration",
         misplaced_imports,
     );
 }

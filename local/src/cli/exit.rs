@@ -10,10 +10,10 @@ pub(super) enum Exit {
     /// `demo`: a count was not as expected. `up`: a part of the stack stopped. `replay`: some spans
     /// could not be sent.
     Failed,
-    /// The function and the producer could not be built.
+    /// The function or the producer could not be built.
     BuildFailed,
-    /// The stack could not be started. `replay`: nothing was sent because of an error in the
-    /// arguments, the ledger or the environment.
+    /// The stack could not be started. `replay`: nothing was sent because of a file, the ledger or
+    /// the environment.
     StartFailed,
     /// `replay`: every span that was found was sent, but a part of the input is unreadable.
     UnreadableInput,
@@ -33,7 +33,7 @@ Exit codes:
   2    invalid arguments
   3    the function or the producer could not be built
   4    the stack could not be started; replay: nothing was sent, because of
-       the file, the ledger or the environment
+       a file, the ledger or the environment
   5    replay: every span that was found was sent, but a part of the input
        is unreadable and may contain more spans
   130  demo, replay: stopped by a signal"

@@ -33,8 +33,8 @@ pub(super) fn follow(stack: &Stack) {
     tokio::spawn(print_lines(live, function_line));
 }
 
-/// Prints the warnings and errors that the function and the producer have logged so far. They are
-/// about the configuration, and the stack may be of no use until it is changed.
+/// Prints the warnings and errors that the function and the producer have logged so far. They
+/// usually concern the configuration, and the stack may not work until it is corrected.
 pub(super) fn print_warnings(stack: &Stack) {
     let producer = stack.producer_log().map(ProcessLog::lines);
     for line in producer.unwrap_or_default() {

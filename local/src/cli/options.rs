@@ -73,7 +73,7 @@ impl Binaries {
 
 /// Options for the listeners.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Ports on 127.0.0.1 (free ones unless given) and hosts")]
+#[command(next_help_heading = "Ports on 127.0.0.1 (default: a free port) and host names")]
 pub(super) struct ListenOptions {
     /// Port of the SQS endpoint
     #[arg(
@@ -107,10 +107,10 @@ pub(super) struct ListenOptions {
         hide_default_value = true
     )]
     otlp_grpc_port: u16,
-    /// Accept requests for this host name at the SQS endpoint and the OTLP
-    /// receiver, e.g. host.docker.internal; may be repeated. Without it,
-    /// they accept localhost, *.localhost, loopback addresses and SQS's
-    /// names on AWS, as protection against DNS rebinding by web pages
+    /// Also accept requests for this host name at the SQS endpoint and the OTLP receiver, e.g.
+    /// host.docker.internal; may be repeated. Both always accept localhost, *.localhost and
+    /// loopback addresses, and the SQS endpoint also accepts SQS's names on AWS. All others are
+    /// rejected, as protection against DNS rebinding by web pages
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<HostName>,
 }
@@ -127,7 +127,7 @@ pub(super) struct StackOptions {
     /// Maximum number of messages in a batch; more than 10 require a batching window
     #[arg(long, value_name = "N", default_value = "10", value_parser = batch_size)]
     batch_size: NonZeroUsize,
-    /// Time for which a batch is gathered
+    /// Maximum time for which a batch is gathered
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = batching_window)]
     batching_window: Duration,
     /// Maximum number of concurrent invocations, each in its own environment
@@ -151,8 +151,8 @@ pub(super) struct StackOptions {
     /// Variable for the function, in addition to those that Lambda sets; may be repeated. It
     /// overrides the stack's own variable of the same name. If an OTLP endpoint is given, the stack
     /// does not set OTEL_EXPORTER_OTLP_PROTOCOL. SDKs in the function use the stack's SQS endpoint,
-    /// which reads only the path of a queue URL: the URL of the dead-letter queue is
-    /// http://127.0.0.1/000000000000/onboarding-dlq on any port, with NAME-dlq for --queue NAME
+    /// which reads only the path of a queue URL. The URL of the dead-letter queue therefore needs
+    /// no port: http://127.0.0.1/000000000000/onboarding-dlq, or …/NAME-dlq with --queue NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// File of variables for the function, one NAME=VALUE per line. Lines may begin with export, #

@@ -63,7 +63,7 @@ impl Progress {
     }
 }
 
-/// Prints a text after a mark, on as many lines as the terminal needs.
+/// Prints text after a mark, on as many lines as the terminal needs.
 fn print_marked(style: Style, mark: char, what: &str) {
     let mut prefix = format!("{style}{mark}{style:#} ");
     for line in width(io::stderr()).break_lines(what, MARK_COLUMNS) {

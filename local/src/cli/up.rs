@@ -362,7 +362,7 @@ fn write_json(out: &mut impl Write, ready: &ReadyLine<'_>) -> io::Result<()> {
 }
 
 fn write_variables(out: &mut impl Write, variables: &[(String, String)]) -> io::Result<()> {
-    writeln!(out, "\n{HEADING}For another shell{HEADING:#}\n")?;
+    writeln!(out, "\n{HEADING}Export in another shell{HEADING:#}\n")?;
     variables
         .iter()
         .try_for_each(|(name, value)| writeln!(out, "  export {name}={value}"))

@@ -16,7 +16,7 @@ use super::event::{ENVELOPE_BYTES, EventRecord, EventSourceArn};
 use super::{MappingConfig, MappingStats};
 use crate::environment::MAX_EVENT_BYTES;
 
-/// Maximum wait of a receive, so that an idle queue costs few calls.
+/// Maximum time that a receive waits, so that an idle queue costs few calls.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// Pause between polls in the last second of a window. A receive can wait only for whole seconds.
 const SHORT_POLL_PAUSE: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ const MAX_ERROR_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Poller {
     sqs: Client,
-    mapping: MappingConfig,
+    config: MappingConfig,
     queue_arn: EventSourceArn,
     stats: MappingStats,
     /// Records that were received but did not fit into the batch. They begin the next one.
@@ -40,13 +40,13 @@ pub(super) struct Poller {
 impl Poller {
     pub(super) fn new(
         sqs: Client,
-        mapping: MappingConfig,
+        config: MappingConfig,
         queue_arn: EventSourceArn,
         stats: MappingStats,
     ) -> Self {
         Self {
             sqs,
-            mapping,
+            config,
             queue_arn,
             stats,
             leftover: VecDeque::new(),
@@ -61,12 +61,12 @@ impl Poller {
     pub(super) async fn gather(&mut self, batch: &mut Batch) {
         self.fill(batch);
         let mut end = (!batch.is_empty()).then(|| self.window_end());
-        while self.leftover.is_empty() && batch.len() < self.mapping.batch_size.get() {
+        while self.leftover.is_empty() && batch.len() < self.config.batch_size.get() {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
                 return;
             }
-            let room = self.mapping.batch_size.get() - batch.len();
+            let room = self.config.batch_size.get() - batch.len();
             let received = self
                 .receive(room.min(MAX_RECEIVE), left.unwrap_or(LONG_POLL))
                 .await;
@@ -81,7 +81,7 @@ impl Poller {
     }
 
     fn window_end(&self) -> Instant {
-        Instant::now() + self.mapping.batching_window
+        Instant::now() + self.config.batching_window
     }
 
     /// Waits if the receive itself could not, because less than a second of the window is left.
@@ -93,7 +93,7 @@ impl Poller {
 
     fn fill(&mut self, batch: &mut Batch) {
         while let Some(record) = self.leftover.pop_front() {
-            if batch.len() == self.mapping.batch_size.get() {
+            if batch.len() == self.config.batch_size.get() {
                 self.leftover.push_front(record);
                 return;
             }
@@ -113,12 +113,12 @@ impl Poller {
         {
             Ok(messages) => {
                 self.error_pause = FIRST_ERROR_PAUSE;
-                self.queue_records(&messages);
+                self.add_leftover(&messages);
                 messages.len()
             }
             Err(error) => {
                 self.stats.record_receive_error();
-                let queue_url = &self.mapping.queue_url;
+                let queue_url = &self.config.queue_url;
                 warn!(error = %DisplayErrorContext(error), queue_url, "cannot receive messages");
                 sleep(self.error_pause.min(wait)).await;
                 self.error_pause = (self.error_pause * 2).min(MAX_ERROR_PAUSE);
@@ -135,7 +135,7 @@ impl Poller {
         let response = self
             .sqs
             .receive_message()
-            .queue_url(&self.mapping.queue_url)
+            .queue_url(&self.config.queue_url)
             // Both are far below the limit: ten messages, twenty seconds.
             .max_number_of_messages(i32::try_from(number).unwrap_or(i32::MAX))
             .wait_time_seconds(i32::try_from(wait_seconds).unwrap_or(i32::MAX))
@@ -146,7 +146,7 @@ impl Poller {
         Ok(response.messages.unwrap_or_default())
     }
 
-    fn queue_records(&mut self, messages: &[Message]) {
+    fn add_leftover(&mut self, messages: &[Message]) {
         for message in messages {
             match EventRecord::from_message(message, &self.queue_arn) {
                 Some(record) => self.leftover.push_back(record),

@@ -11,7 +11,7 @@ const MAX_BATCH_SIZE: usize = 10_000;
 /// window and on FIFO queues.
 pub(super) const MAX_RECEIVE: usize = 10;
 /// Minimum window that AWS requires for larger batches.
-const MIN_WINDOW_OF_LARGE_BATCHES: Duration = Duration::from_secs(1);
+const MIN_LARGE_BATCH_WINDOW: Duration = Duration::from_secs(1);
 /// Maximum window.
 const MAX_WINDOW: Duration = Duration::from_secs(300);
 
@@ -22,8 +22,8 @@ pub struct MappingConfig {
     pub queue_url: String,
     /// Maximum number of records in an invocation: 1 to 10,000, or to 10 on a FIFO queue.
     pub batch_size: NonZeroUsize,
-    /// Time for which records are gathered, counted from the first one. At least a second for
-    /// batches above 10; zero for FIFO queues.
+    /// Maximum time for which records are gathered, counted from the first one. At least a second
+    /// for batches above 10; zero for FIFO queues.
     pub batching_window: Duration,
     /// Handling of the function's responses.
     pub response_type: FunctionResponseType,
@@ -47,7 +47,7 @@ pub enum FunctionResponseType {
 #[non_exhaustive]
 pub enum MappingError {
     /// The batch size is out of range.
-    #[error("batch size {batch_size} is larger than the {limit} that a {} queue allows", if *fifo { "fifo" } else { "standard" })]
+    #[error("batch size {batch_size} is larger than the {limit} that a {} queue allows", if *fifo { "FIFO" } else { "standard" })]
     BatchSize {
         /// The configured value.
         batch_size: usize,
@@ -75,7 +75,7 @@ pub enum MappingError {
         limit: Duration,
     },
     /// A FIFO queue cannot have a batching window.
-    #[error("batching window {window:?} is not supported on a fifo queue")]
+    #[error("batching window {window:?} is not supported on a FIFO queue")]
     WindowOnFifo {
         /// The configured value.
         window: Duration,
@@ -143,7 +143,7 @@ impl MappingConfig {
                 limit: MAX_WINDOW,
             });
         }
-        if batch_size > MAX_RECEIVE && window < MIN_WINDOW_OF_LARGE_BATCHES {
+        if batch_size > MAX_RECEIVE && window < MIN_LARGE_BATCH_WINDOW {
             return Err(MappingError::WindowTooShort { batch_size, window });
         }
         if queue.visibility_timeout < function_timeout {

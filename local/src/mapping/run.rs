@@ -40,23 +40,23 @@ impl EventSourceMapping {
     ///
     /// Fails if the configuration is not valid or the queue cannot be read.
     pub async fn create(
-        mapping: MappingConfig,
+        config: MappingConfig,
         sqs: Client,
         lambda: Lambda,
     ) -> Result<Self, MappingError> {
-        let queue = read_queue(&sqs, &mapping.queue_url).await?;
-        mapping.check(&queue, lambda.function().timeout)?;
+        let queue = read_queue(&sqs, &config.queue_url).await?;
+        config.check(&queue, lambda.function().timeout)?;
         let stats = MappingStats::default();
         let invoker = BatchInvoker {
             sqs: sqs.clone(),
-            queue_url: mapping.queue_url.clone(),
-            response_type: mapping.response_type,
+            queue_url: config.queue_url.clone(),
+            response_type: config.response_type,
             lambda,
             stats: stats.clone(),
         };
-        let max_concurrency = mapping.max_concurrency.get();
+        let max_concurrency = config.max_concurrency.get();
         Ok(Self {
-            poller: Poller::new(sqs, mapping, queue.arn, stats),
+            poller: Poller::new(sqs, config, queue.arn, stats),
             invoker,
             max_concurrency,
         })

@@ -14,7 +14,7 @@ use super::unpack::UnreadablePart;
 pub(super) struct LineProcessor<'a> {
     sender: BatchSender<'a>,
     fragments: FragmentBuffer,
-    /// Ids of complete lines that have been processed.
+    /// Ids of the spans that have been processed.
     seen: HashSet<String>,
     is_forced: bool,
     report: &'a mut ReplayReport,
@@ -114,7 +114,7 @@ impl<'a> LineProcessor<'a> {
         self.sender.send(self.report).await
     }
 
-    /// Sends the remaining spans and reports those of which fragments are missing.
+    /// Sends the remaining spans and reports the spans with missing fragments.
     pub(super) async fn finish(mut self) -> Result<&'a mut ReplayReport, ReplayError> {
         let missing = std::iter::from_fn(|| self.fragments.remove_oldest());
         self.report.incomplete.extend(missing);

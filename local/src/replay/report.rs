@@ -10,7 +10,7 @@ use super::unpack::UnreadablePart;
 /// Limit on the problems that the text lists. There may be one for each line of a log.
 const MAX_LISTED: usize = 20;
 
-/// Result of a replay. Each span found was sent, sent before, not sent, rejected or refused. The
+/// Result of a replay. Each span found was sent, sent before, not sent, rejected or failed. The
 /// number of spans in incomplete or damaged lines is unknown.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayReport {
@@ -29,7 +29,7 @@ pub(crate) struct ReplayReport {
     /// Number of spans that the collector rejected in requests that it accepted.
     pub(crate) rejected: u64,
     pub(crate) collector_message: String,
-    pub(crate) refused: Vec<RefusedSpans>,
+    pub(crate) failed: Vec<FailedSpans>,
     pub(crate) incomplete: Vec<IncompleteSpan>,
     pub(crate) damaged: Vec<DamagedLine>,
     /// Parts of files that could not be searched.
@@ -39,9 +39,10 @@ pub(crate) struct ReplayReport {
     pub(crate) is_finished: bool,
 }
 
-/// Spans that the collector refused permanently.
+/// Spans whose request the collector rejected with a non-retryable status. The ledger does not have
+/// them, so the next replay sends them again.
 #[derive(Debug)]
-pub(crate) struct RefusedSpans {
+pub(crate) struct FailedSpans {
     pub(crate) id: String,
     pub(crate) count: u64,
     pub(crate) text: String,
@@ -56,10 +57,10 @@ pub(crate) struct DamagedLine {
 }
 
 impl ReplayReport {
-    /// Returns true if every span found was accepted, now or earlier, or would be sent by a run
-    /// that is not dry.
+    /// Returns true if every span found was accepted, now or earlier, or, in a dry run,
+    /// would be sent.
     pub(crate) fn is_complete(&self) -> bool {
-        let problems = self.refused.len() + self.incomplete.len() + self.damaged.len();
+        let problems = self.failed.len() + self.incomplete.len() + self.damaged.len();
         self.is_finished && problems == 0 && self.rejected == 0
     }
 
@@ -68,9 +69,9 @@ impl ReplayReport {
         self.unreadable.is_empty()
     }
 
-    pub(super) fn add_refused(&mut self, refused: RefusedSpans) {
-        self.not_sent -= refused.count;
-        self.refused.push(refused);
+    pub(super) fn add_failed(&mut self, failed: FailedSpans) {
+        self.not_sent -= failed.count;
+        self.failed.push(failed);
     }
 
     pub(super) fn add_rejected(&mut self, spans: u64, message: String) {
@@ -80,15 +81,16 @@ impl ReplayReport {
         }
     }
 
-    fn refused_spans(&self) -> u64 {
-        self.refused.iter().map(|refused| refused.count).sum()
+    fn failed_spans(&self) -> u64 {
+        self.failed.iter().map(|failed| failed.count).sum()
     }
 
     /// Returns the report as a JSON object.
     pub(crate) fn to_json(&self) -> Value {
-        let refused = self.refused.iter().map(
-            |refused| json!({ "id": refused.id, "spans": refused.count, "error": refused.text }),
-        );
+        let failed = self
+            .failed
+            .iter()
+            .map(|failed| json!({ "id": failed.id, "spans": failed.count, "error": failed.text }));
         let incomplete = self.incomplete.iter().map(|incomplete| {
             json!({ "id": incomplete.id, "missing": incomplete.missing, "parts": incomplete.parts })
         });
@@ -109,10 +111,10 @@ impl ReplayReport {
                 "sent": self.sent,
                 "sent_before": self.sent_before,
                 "rejected": self.rejected,
-                "refused": self.refused_spans(),
+                "failed": self.failed_spans(),
             },
             "collector_message": self.collector_message,
-            "refused": refused.collect::<Vec<_>>(),
+            "failed": failed.collect::<Vec<_>>(),
             "incomplete": incomplete.collect::<Vec<_>>(),
             "damaged": damaged.collect::<Vec<_>>(),
             "unreadable": unreadable.collect::<Vec<_>>(),
@@ -131,9 +133,9 @@ impl ReplayReport {
         if self.rejected > 0 {
             writeln!(formatter, "collector message: {}", self.collector_message)?;
         }
-        let refused = self.refused.iter().map(|refused| {
-            let RefusedSpans { id, count, text } = refused;
-            format!("spill {id}: {} refused: {text}", Quantity(*count, "span"))
+        let failed = self.failed.iter().map(|failed| {
+            let FailedSpans { id, count, text } = failed;
+            format!("spill {id}: {} failed: {text}", Quantity(*count, "span"))
         });
         let incomplete = self.incomplete.iter().map(ToString::to_string);
         let damaged = self.damaged.iter().map(|damaged| {
@@ -144,7 +146,7 @@ impl ReplayReport {
             let UnreadablePart { position, text } = part;
             format!("{file}, {position}: unreadable: {text}")
         });
-        let all = refused.chain(incomplete).chain(damaged).chain(unreadable);
+        let all = failed.chain(incomplete).chain(damaged).chain(unreadable);
         let all: Vec<String> = all.collect();
         for problem in all.iter().take(MAX_LISTED) {
             writeln!(formatter, "{problem}")?;
@@ -196,7 +198,7 @@ impl fmt::Display for ReplayReport {
                 if self.is_dry_run { 0 } else { self.not_sent },
             ),
             ("rejected     ", self.rejected),
-            ("refused      ", self.refused_spans()),
+            ("failed       ", self.failed_spans()),
         ] {
             if spans > 0 {
                 writeln!(formatter, "{what} {}", Quantity(spans, "span"))?;

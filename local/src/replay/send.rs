@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::error::ReplayError;
 use super::ledger::ReplayLedger;
-use super::report::{RefusedSpans, ReplayReport};
+use super::report::{FailedSpans, ReplayReport};
 
 /// Pauses between the attempts of one request. They are short, because a person waits, and long
 /// enough in total for a collector to restart.
@@ -18,8 +18,8 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-/// Number of consecutive lines that the endpoint may refuse before it is checked.
-const REFUSALS_BEFORE_CHECK: usize = 3;
+/// Number of consecutive lines that may fail before it is checked.
+const FAILURES_BEFORE_CHECK: usize = 3;
 /// Limit on the pause that a collector may request.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -40,7 +40,7 @@ pub(super) struct BatchSender<'a> {
     ledger: &'a mut ReplayLedger,
     pending: Vec<SpilledSpans>,
     bytes: usize,
-    /// True once the endpoint has accepted a request. Later refusals then concern the content of a
+    /// True once the endpoint has accepted a request. Later failures then concern the content of a
     /// request.
     is_otlp_receiver: bool,
     /// Last warning of the collector that was logged.
@@ -94,49 +94,49 @@ impl<'a> BatchSender<'a> {
         let Err(text) = self.send_request(sender, &batch, report).await? else {
             return Ok(());
         };
-        let mut refusals = Vec::new();
+        let mut failures = Vec::new();
         if let [spans] = &batch[..] {
-            refusals.push(to_refused(spans, text));
+            failures.push(to_failed(spans, text));
         } else {
-            // A single line may have caused the refusal, so each line is sent in its own request.
+            // A single line may have caused the failure, so each line is sent in its own request.
             for single in batch.chunks(1) {
                 if let Err(text) = self.send_request(sender, single, report).await? {
-                    refusals.push(to_refused(&single[0], text));
+                    failures.push(to_failed(&single[0], text));
                 }
                 if self.is_otlp_receiver {
-                    refusals
+                    failures
                         .drain(..)
-                        .for_each(|refused| report.add_refused(refused));
-                } else if refusals.len() == REFUSALS_BEFORE_CHECK {
-                    self.check_endpoint(sender, &refusals, report).await?;
+                        .for_each(|spans| report.add_failed(spans));
+                } else if failures.len() == FAILURES_BEFORE_CHECK {
+                    self.check_endpoint(sender, &failures, report).await?;
                 }
             }
         }
-        self.check_endpoint(sender, &refusals, report).await?;
-        refusals
+        self.check_endpoint(sender, &failures, report).await?;
+        failures
             .into_iter()
-            .for_each(|refused| report.add_refused(refused));
+            .for_each(|spans| report.add_failed(spans));
         Ok(())
     }
 
-    /// Checks an endpoint that has only refused lines. Returns an error if it also refuses an empty
-    /// request, which an OTLP receiver accepts (OTLP specification, "Full Success"). Without this
-    /// check, a wrong endpoint would receive one request per line.
+    /// Checks an endpoint that has only rejected lines. Returns an error if it also rejects an
+    /// empty request, which an OTLP receiver accepts (OTLP specification, "Full Success"). Without
+    /// this check, a wrong endpoint would receive one request per line.
     async fn check_endpoint(
         &mut self,
         sender: &ReplaySender,
-        refusals: &[RefusedSpans],
+        failures: &[FailedSpans],
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
-        let Some(refused) = refusals.last().filter(|_| !self.is_otlp_receiver) else {
+        let Some(last) = failures.last().filter(|_| !self.is_otlp_receiver) else {
             return Ok(());
         };
         match send_with_retries(sender, Bytes::new(), report).await {
             Ok(_) => self.is_otlp_receiver = true,
             Err(SendFailure::NonRetryable(_)) => {
                 let text = format!(
-                    "{}, and refused an empty request too: the endpoint's path or port is not that of an OTLP receiver",
-                    refused.text
+                    "{}, and an empty request was rejected too: the endpoint's path or port is not that of an OTLP receiver",
+                    last.text
                 );
                 return Err(to_error(sender, SendFailure::WrongEndpoint(text), report));
             }
@@ -145,7 +145,7 @@ impl<'a> BatchSender<'a> {
         Ok(())
     }
 
-    /// Sends spans in one request. The inner error is the collector's refusal.
+    /// Sends spans in one request. The inner error is the collector's non-retryable response.
     async fn send_request(
         &mut self,
         sender: &ReplaySender,
@@ -200,8 +200,8 @@ fn to_error(sender: &ReplaySender, source: SendFailure, report: &ReplayReport) -
     }
 }
 
-fn to_refused(spans: &SpilledSpans, text: String) -> RefusedSpans {
-    RefusedSpans {
+fn to_failed(spans: &SpilledSpans, text: String) -> FailedSpans {
+    FailedSpans {
         id: spans.id.clone(),
         count: spans.count,
         text,

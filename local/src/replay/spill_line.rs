@@ -40,7 +40,7 @@ pub(super) struct Fragment {
     pub(super) text: String,
 }
 
-/// Error in a text that looks like a spill line.
+/// Error in text that looks like a spill line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpillLineError {
     #[error("the beginning is missing")]
@@ -53,7 +53,7 @@ pub(crate) enum SpillLineError {
     Member(&'static str),
     #[error("invalid JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("member `spans` is {expected}, but the OTLP has {found} spans")]
+    #[error("member `spans` is {expected}, but member `otlp` contains {found} spans")]
     Count { found: u64, expected: u64 },
     #[error("the quotation marks are escaped in an unsupported way")]
     Quoting,
@@ -138,6 +138,6 @@ pub(super) fn decode_request(json: &str, expected: u64) -> Result<Vec<u8>, Spill
 /// Returns true if the text can be an id. An id has no spaces, which separate the words in the
 /// ledger.
 pub(super) fn is_id(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(is_letter)
+    let is_id_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(is_id_byte)
 }

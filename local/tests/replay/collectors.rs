@@ -1,4 +1,4 @@
-//! Tests of collectors that refuse or reject spans, of wrong endpoints, and of the environment.
+//! Tests of collectors that reject requests or spans, of wrong endpoints, and of the environment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,20 +22,20 @@ fn two_lines() -> String {
 }
 
 /// Refuses requests with a span of this name.
-fn refuse_span(name: &'static str) -> Behaviour {
+fn reject_span(name: &'static str) -> Behaviour {
     Behaviour::from_fn(move |_, body| {
         let request = ExportTraceServiceRequest::decode(body.clone()).unwrap();
-        refuse_if(spans_in(request).iter().any(|span| span.name == name))
+        reject_if(spans_in(request).iter().any(|span| span.name == name))
     })
 }
 
 /// Refuses requests with a body that is longer than this, or empty.
-fn refuse_long_and_empty(limit: usize) -> Behaviour {
-    Behaviour::from_fn(move |_, body| refuse_if(body.is_empty() || body.len() > limit))
+fn reject_long_and_empty(limit: usize) -> Behaviour {
+    Behaviour::from_fn(move |_, body| reject_if(body.is_empty() || body.len() > limit))
 }
 
-fn refuse_if(is_refused: bool) -> CollectorResponse {
-    if is_refused {
+fn reject_if(is_rejected: bool) -> CollectorResponse {
+    if is_rejected {
         CollectorResponse::Status(400)
     } else {
         CollectorResponse::Ok
@@ -79,8 +79,8 @@ async fn rejected_spans_are_reported_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_refused_line_does_not_prevent_sending_others() {
-    let collector = TestCollector::start(refuse_span("a")).await.unwrap();
+async fn a_rejected_line_does_not_prevent_sending_others() {
+    let collector = TestCollector::start(reject_span("a")).await.unwrap();
     let command = ReplayCommand::new(two_lines());
     for _ in 0..2 {
         let output = command.replay(&collector, &[]).await;
@@ -91,7 +91,7 @@ async fn a_refused_line_does_not_prevent_sending_others() {
             output.err
         );
         assert!(
-            output.out.contains("1 span refused: ") && output.out.contains("400"),
+            output.out.contains("1 span failed: ") && output.out.contains("400"),
             "{}",
             output.out
         );
@@ -99,7 +99,7 @@ async fn a_refused_line_does_not_prevent_sending_others() {
 }
 
 #[tokio::test]
-async fn replay_stops_at_refused_credentials() {
+async fn replay_stops_at_rejected_credentials() {
     let collector = TestCollector::start(CollectorResponse::Status(401))
         .await
         .unwrap();
@@ -133,7 +133,7 @@ async fn assert_misdirected(
     );
     let report = output.json();
     assert_eq!(
-        (&report["requests"], &report["refused"]),
+        (&report["requests"], &report["failed"]),
         (&json!(requests), &json!([]))
     );
     assert_eq!(
@@ -177,7 +177,7 @@ async fn a_web_page_is_not_recorded_in_the_ledger() {
 }
 
 #[tokio::test]
-async fn replay_stops_if_the_endpoint_also_refuses_an_empty_request() {
+async fn replay_stops_if_the_endpoint_also_rejects_an_empty_request() {
     let collector = TestCollector::start(CollectorResponse::Status(400))
         .await
         .unwrap();
@@ -188,7 +188,7 @@ async fn replay_stops_if_the_endpoint_also_refuses_an_empty_request() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_every_line_is_not_sent_all_of_them() {
+async fn an_endpoint_that_rejects_every_line_is_not_sent_all_of_them() {
     let collector = TestCollector::start(CollectorResponse::Status(400))
         .await
         .unwrap();
@@ -200,8 +200,8 @@ async fn an_endpoint_that_refuses_every_line_is_not_sent_all_of_them() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_large_and_empty_requests_gets_each_line() {
-    let collector = TestCollector::start(refuse_long_and_empty(2000))
+async fn an_endpoint_that_rejects_large_and_empty_requests_gets_each_line() {
+    let collector = TestCollector::start(reject_long_and_empty(2000))
         .await
         .unwrap();
     let lines = ["a", "b", "c"].map(|name| spill_lines(&[span(name, 1000)]));
@@ -451,7 +451,8 @@ async fn a_secret_with_headers_is_not_read_and_is_reported() {
         (output.code, accepted_spans(&collector).len()),
         (Some(0), 2)
     );
-    let expected = "warning: OTEL_EXPORTER_OTLP_HEADERS_SECRET is not read here";
+    let expected =
+        "warning: variable ignored: headers are read only from OTEL_EXPORTER_OTLP_HEADERS";
     assert!(output.err.starts_with(expected), "{}", output.err);
     assert_eq!(first_key(&collector).as_deref(), Some("a"));
 }

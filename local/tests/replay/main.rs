@@ -17,5 +17,5 @@ mod logs;
 // Log formats that are supported, and formats that are reported as unreadable.
 mod forms;
 
-// Collectors that refuse or reject spans, wrong endpoints, and the environment.
+// Collectors that reject requests or spans, wrong endpoints, and the environment.
 mod collectors;

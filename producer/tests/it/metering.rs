@@ -105,7 +105,7 @@ async fn sends_are_counted_and_measured() {
 async fn a_failed_send_has_its_error_type_and_an_invalid_message_is_not_counted() {
     let metered = MeteredSender::start().await;
     let denied = SqsResponse::Error(403, "AccessDenied", "AccessDenied");
-    metered.sqs.reply_with([denied]);
+    metered.sqs.respond_with([denied]);
     metered
         .sender
         .send(OutgoingMessage::new("body"))
@@ -123,11 +123,11 @@ async fn a_failed_send_has_its_error_type_and_an_invalid_message_is_not_counted(
 #[tokio::test]
 async fn a_dropped_send_is_counted_as_cancelled() {
     let metered = MeteredSender::start().await;
-    metered.sqs.reply_with([SqsResponse::Held]);
+    metered.sqs.respond_with([SqsResponse::Held]);
     let sending = metered.sender.send(OutgoingMessage::new("body"));
     tokio::select! {
         _ = sending => panic!("it is held"),
-        () = metered.sqs.call_arrived() => {}
+        () = metered.sqs.wait_for_call() => {}
     }
     let expected = expected(&[("error.type=cancelled,", 1)]);
     assert_eq!(metered.recorded(), expected);

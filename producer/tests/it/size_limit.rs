@@ -116,7 +116,7 @@ async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
 #[tokio::test]
 async fn a_refusal_without_a_limit_removes_the_fields_one_by_one() {
     let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
-    sqs.reply_with([SqsResponse::InvalidValue; 2]);
+    sqs.respond_with([SqsResponse::InvalidValue; 2]);
     let sender = sender(sqs.address, &spans);
     let sent = sender
         .send(message_with_body(1))
@@ -139,8 +139,8 @@ async fn a_refusal_without_a_limit_removes_the_fields_one_by_one() {
 #[tokio::test]
 async fn both_calls_share_one_operation_timeout() {
     let (sqs, spans) = limited_queue().await;
-    sqs.delay_refusals(Duration::from_millis(1_500));
-    sqs.reply_with([SqsResponse::Silence; 3]);
+    sqs.delay_rejections(Duration::from_millis(1_500));
+    sqs.respond_with([SqsResponse::Hang; 3]);
     let sender = sender_with_operation_timeout(sqs.address, &spans, Duration::from_secs(2));
     let started_at = Instant::now();
     let sent = sender.send(message_with_body(MAXIMUM_MESSAGE_SIZE)).await;

@@ -72,7 +72,7 @@ pub struct Export {
     pub signal: Signal,
     /// Method and path, such as `POST /v1/traces`.
     pub target: String,
-    /// Time at which the last byte had been read.
+    /// Time at which the last byte was read.
     pub arrived_at: Instant,
     /// The response, which may not be sent yet.
     pub response: CollectorResponse,
@@ -102,7 +102,7 @@ impl Export {
 }
 
 impl TestCollector {
-    /// Starts a collector that responds to every signal by this behaviour.
+    /// Starts a collector that responds to every signal with this behaviour.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl TestCollector {
         format!("http://{}", self.port.address)
     }
 
-    /// Responses further requests of every signal by this behaviour.
+    /// Responds to further requests of every signal with this behaviour.
     pub fn set_behaviour(&self, behaviour: impl Into<Behaviour>) {
         let behaviour = behaviour.into();
         for signal in Signal::ALL {
@@ -180,7 +180,7 @@ impl TestCollector {
         }
     }
 
-    /// Responses further requests of one signal by this behaviour.
+    /// Responds to further requests of one signal with this behaviour.
     pub fn set_behaviour_for(&self, signal: Signal, behaviour: impl Into<Behaviour>) {
         self.state().rules[signal as usize] = SignalRule::new(behaviour.into());
     }
@@ -220,7 +220,7 @@ impl TestCollector {
     ///
     /// Returns an error if a body is not valid OTLP.
     pub fn spans(&self) -> Result<Vec<Span>, InvalidExport> {
-        self.decode_accepted(Signal::Traces, span::decode)
+        self.decode_acknowledged(Signal::Traces, span::decode)
     }
 
     /// Returns the metrics of all acknowledged requests, one entry per request that has the metric.
@@ -229,7 +229,7 @@ impl TestCollector {
     ///
     /// Returns an error if a body is not valid OTLP.
     pub fn metrics(&self) -> Result<Vec<Metric>, InvalidExport> {
-        self.decode_accepted(Signal::Metrics, metric::decode)
+        self.decode_acknowledged(Signal::Metrics, metric::decode)
     }
 
     /// Returns the log records of all acknowledged requests.
@@ -238,7 +238,7 @@ impl TestCollector {
     ///
     /// Returns an error if a body is not valid OTLP.
     pub fn log_records(&self) -> Result<Vec<LogRecord>, InvalidExport> {
-        self.decode_accepted(Signal::Logs, log_record::decode)
+        self.decode_acknowledged(Signal::Logs, log_record::decode)
     }
 
     /// Returns all acknowledged requests of a signal as messages of `opentelemetry-proto`.
@@ -248,10 +248,10 @@ impl TestCollector {
     /// Returns an error if a body is not such a message.
     pub fn messages<M: Message + Default>(&self, signal: Signal) -> Result<Vec<M>, InvalidExport> {
         let decode = |body: &Bytes, _| Ok(vec![M::decode(body.clone())?]);
-        self.decode_accepted(signal, decode)
+        self.decode_acknowledged(signal, decode)
     }
 
-    fn decode_accepted<T>(
+    fn decode_acknowledged<T>(
         &self,
         signal: Signal,
         decode: impl Fn(&Bytes, Instant) -> Result<Vec<T>, InvalidExport>,
@@ -313,8 +313,8 @@ impl CollectorState {
             return CollectorResponse::Status(404);
         };
         let header = |name| Some(request.headers.get(name)?.to_str().unwrap_or_default());
-        // Decoded by the wrong rules a body could turn out empty, and the test would search for the
-        // cause elsewhere.
+        // A body that is decoded by the wrong rules may look empty, which would hide the cause of a
+        // failed test.
         let body = match (header(CONTENT_TYPE), header(CONTENT_ENCODING)) {
             (Some(http::PROTOBUF), None) => Some(request.body.clone()),
             (Some(http::PROTOBUF), Some("gzip")) => decompress(&request.body),

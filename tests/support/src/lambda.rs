@@ -1,4 +1,4 @@
-//! The Lambda service from the view of one function process.
+//! The Lambda service as one function process sees it.
 
 use std::io;
 use std::process::ExitStatus;
@@ -21,7 +21,7 @@ mod runtime_api;
 
 pub use function::{ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Function, REGION};
 
-/// Time limit for the init phase, and for an idle process to ask for an event. Lambda's limit is
+/// Time limit for the init phase, and for an idle process to poll for an event. Lambda's limit is
 /// ten seconds; a function under valgrind on a busy machine needs more.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -45,9 +45,9 @@ pub struct Invocation {
     pub response: Result<serde_json::Value, FunctionError>,
     /// Time at which the process got the event.
     pub delivered_at: Instant,
-    /// Time at which the response had been read.
+    /// Time at which the response was read.
     pub responded_at: Instant,
-    /// Time at which the process asked for the next event, after which Lambda freezes it.
+    /// Time at which the process polled for the next event, after which Lambda freezes it.
     pub ready_again_at: Instant,
 }
 
@@ -97,7 +97,7 @@ pub struct ProcessExit {
 #[non_exhaustive]
 pub enum LambdaError {
     /// The fake or the program could not be started.
-    #[error("the function cannot be started: {action} failed")]
+    #[error("cannot start the function: {action} failed")]
     Start {
         /// The step that failed.
         action: String,
@@ -107,14 +107,14 @@ pub enum LambdaError {
     /// The function reported an error to `/init/error`.
     #[error("the function failed in its init phase")]
     Init(#[source] FunctionError),
-    /// The process did not ask for an event: it hangs, or another invocation keeps it busy.
-    #[error("the function did not ask for an invocation within {READY_LIMIT:?}")]
+    /// The process did not poll for an event: it hangs, or another invocation keeps it busy.
+    #[error("the function did not poll for an event within {READY_LIMIT:?}")]
     NeverReady,
     /// The function did not respond before the deadline.
     #[error("the function did not respond within {0:?}")]
     TimedOut(Duration),
-    /// The function responded, but did not ask for the next event before the deadline.
-    #[error("the function responded, but did not ask for the next invocation within {0:?}")]
+    /// The function responded, but did not poll for the next event before the deadline.
+    #[error("the function responded, but did not poll for the next event within {0:?}")]
     NotReadyAgain(Duration),
     /// The process exited.
     #[error("the function's process ended with {status}; the end of its stderr:\n{stderr}")]
@@ -129,7 +129,7 @@ pub enum LambdaError {
     InvalidResponse(#[from] serde_json::Error),
 }
 
-/// An invocation that the process has responded to and may not have finished.
+/// An invocation with a response. The process may still be busy with it.
 struct RespondedInvocation {
     delivery: Delivery,
     completion: Completion,
@@ -145,7 +145,7 @@ impl FakeLambda {
     ///
     /// [`LambdaError::Start`].
     pub async fn start(function: &Function) -> Result<Self, LambdaError> {
-        let dispatcher = Arc::new(Dispatcher::new(function.refuses_extensions()));
+        let dispatcher = Arc::new(Dispatcher::new(function.rejects_extensions()));
         let runtime_api = runtime_api::start(Arc::clone(&dispatcher)).await;
         let runtime_api = runtime_api.map_err(|source| LambdaError::Start {
             action: "listening on loopback".to_owned(),
@@ -173,15 +173,19 @@ impl FakeLambda {
     ///
     /// [`LambdaError::Init`], [`LambdaError::NeverReady`], [`LambdaError::Exited`].
     pub async fn wait_until_ready(&self) -> Result<Duration, LambdaError> {
-        let init = timeout(READY_LIMIT, self.or_exit(self.dispatcher.init_result())).await;
+        let init = timeout(
+            READY_LIMIT,
+            self.wait_unless_exited(self.dispatcher.init_result()),
+        )
+        .await;
         let ready_at = init
             .map_err(|_| LambdaError::NeverReady)??
             .map_err(LambdaError::Init)?;
         Ok(ready_at.duration_since(self.started_at))
     }
 
-    /// Invokes the function, and waits until it has responded *and* asked for the next event.
-    /// Concurrent calls are concurrent invocations if the process asks for as many events at a
+    /// Invokes the function, and waits until it has responded *and* polled for the next event.
+    /// Concurrent calls are concurrent invocations if the process polls for as many events at a
     /// time; otherwise they wait for their turn.
     ///
     /// `limit` is the function's timeout. The deadline that the process gets counts from the
@@ -196,7 +200,7 @@ impl FakeLambda {
         limit: Duration,
     ) -> Result<Invocation, LambdaError> {
         let responded = self.invoke_until_response(payload, limit).await?;
-        let ready_again = self.or_exit(responded.ready_again);
+        let ready_again = self.wait_unless_exited(responded.ready_again);
         let ready_again = timeout_at(responded.deadline, ready_again).await;
         let ready_again_at = ready_again.map_err(|_| LambdaError::NotReadyAgain(limit))??;
         if self.freezes {
@@ -212,7 +216,7 @@ impl FakeLambda {
     }
 
     /// Invokes the function and waits only for its response, because the process is going to be
-    /// terminated and may not ask for another event.
+    /// terminated and may not poll for another event.
     ///
     /// # Errors
     ///
@@ -234,10 +238,10 @@ impl FakeLambda {
         self.wait_until_ready().await?;
         self.process.thaw();
         let stages = self.dispatcher.invoke(payload.into(), limit);
-        let delivery = timeout(READY_LIMIT, self.or_exit(stages.delivery)).await;
+        let delivery = timeout(READY_LIMIT, self.wait_unless_exited(stages.delivery)).await;
         let delivery = delivery.map_err(|_| LambdaError::NeverReady)??;
         let deadline = tokio::time::Instant::from_std(delivery.at + limit);
-        let completion = timeout_at(deadline, self.or_exit(stages.completion)).await;
+        let completion = timeout_at(deadline, self.wait_unless_exited(stages.completion)).await;
         Ok(RespondedInvocation {
             delivery,
             completion: completion.map_err(|_| LambdaError::TimedOut(limit))??,
@@ -278,14 +282,14 @@ impl FakeLambda {
     }
 
     /// Waits for a result that the process causes, or for the exit of the process.
-    async fn or_exit<T, E>(
+    async fn wait_unless_exited<T, E>(
         &self,
         result: impl Future<Output = Result<T, E>>,
     ) -> Result<T, LambdaError> {
         tokio::select! {
             biased;
             Ok(value) = result => Ok(value),
-            status = self.process.exited() => Err(LambdaError::Exited {
+            status = self.process.wait_for_exit() => Err(LambdaError::Exited {
                 status,
                 stderr: self.process.stderr_tail(),
             }),

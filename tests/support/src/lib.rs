@@ -1,4 +1,5 @@
-//! A Lambda service, an SQS and an OTLP collector on loopback sockets, for tests and benchmarks.
+//! A fake Lambda service, SQS endpoint and OTLP collector on loopback sockets, for tests and
+//! benchmarks.
 //!
 //! ```no_run
 //! use baton_test_support::{CollectorResponse, FakeLambda, Function, Record, TestCollector, event};

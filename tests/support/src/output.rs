@@ -36,14 +36,14 @@ impl OutputLines {
         lock(&self.lines).clone()
     }
 
-    /// Returns the lines so far as one text.
+    /// Returns the lines so far as one string.
     #[must_use]
     pub fn text(&self) -> String {
         lock(&self.lines).join("\n")
     }
 
     /// Waits for the end of the pipe.
-    pub(crate) async fn closed(&mut self) {
+    pub(crate) async fn wait_until_closed(&mut self) {
         let _ = (&mut self.reader).await;
     }
 }

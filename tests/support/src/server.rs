@@ -21,7 +21,7 @@ pub(crate) struct CloseConnection;
 
 pub(crate) type HttpResult = Result<Response<Full<Bytes>>, CloseConnection>;
 
-/// Connections that wait to be accepted. One process opens far fewer.
+/// Maximum number of connections that wait to be accepted. One process opens far fewer.
 const BACKLOG: u32 = 128;
 
 /// A free loopback port, reserved for as long as this lives. Nothing listens on it at first.

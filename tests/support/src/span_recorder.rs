@@ -8,8 +8,8 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Array, Value, global};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
 
-/// Interval and number of attempts of waiting for a span. Ten seconds are far more than a busy
-/// machine needs to notice a closed connection.
+/// Interval between checks for a span, and their maximum number. Ten seconds is far more than a
+/// busy machine needs to notice a closed connection.
 const INTERVAL: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 1000;
 
@@ -82,25 +82,25 @@ impl SpanRecorder {
     }
 }
 
-/// Returns an attribute as text. An absent attribute is an empty text.
+/// Returns an attribute as a string, which is empty if the attribute is absent.
 #[must_use]
 pub fn attribute(span: &SpanData, key: &str) -> String {
     let value = find_attribute(span, key);
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Returns an attribute that is a list of texts.
+/// Returns an attribute that is a list of strings.
 ///
 /// # Panics
 ///
-/// Panics if the attribute is absent or not a list of texts.
+/// Panics if the attribute is absent or not a list of strings.
 #[must_use]
 pub fn list(span: &SpanData, key: &str) -> Vec<String> {
     match find_attribute(span, key) {
         Some(Value::Array(Array::String(values))) => {
             values.iter().map(ToString::to_string).collect()
         }
-        other => panic!("{key} is not a list of texts: {other:?}"),
+        other => panic!("{key} is not a list of strings: {other:?}"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A fake SQS for the tests of senders. It responds to each call as the test scripted it, and
-//! records every call.
+//! A fake SQS endpoint for the tests of senders. It responds to each call as the test specifies,
+//! and records every call.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -23,8 +23,8 @@ const TARGET: &str = "x-amz-target";
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 
-/// A fake SQS on a free loopback port. It speaks the AWS JSON protocol, and stops when the last
-/// clone is dropped.
+/// A fake SQS endpoint on a free loopback port. It speaks the AWS JSON protocol, and stops when the
+/// last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct FakeSqs {
     /// The address that it listens on.
@@ -39,7 +39,7 @@ pub enum SqsResponse {
     /// An error: HTTP status, code of the JSON protocol, code of the query protocol.
     Error(u16, &'static str, &'static str),
     /// No response. The call stays open.
-    Silence,
+    Hang,
     /// Success, once the test calls [`FakeSqs::release`].
     Held,
     /// Success without a message id.
@@ -64,8 +64,8 @@ struct Shared {
     responses: Mutex<VecDeque<SqsResponse>>,
     /// `MaximumMessageSize` of the queue; 0 for none.
     maximum_message_size: AtomicUsize,
-    /// Delay before an oversized message is refused.
-    refusal_delay: Mutex<Duration>,
+    /// Delay before an oversized message is rejected.
+    rejection_delay: Mutex<Duration>,
     arrived: Notify,
     released: Notify,
 }
@@ -93,25 +93,25 @@ impl FakeSqs {
         })
     }
 
-    /// Responds to the next calls with `responses`, in order, and later calls with success.
-    pub fn reply_with(&self, responses: impl IntoIterator<Item = SqsResponse>) {
+    /// Responds to the next calls with `responses`, in order, and to later calls with success.
+    pub fn respond_with(&self, responses: impl IntoIterator<Item = SqsResponse>) {
         lock(&self.shared.responses).extend(responses);
     }
 
-    /// Refuses larger messages from now on, as a queue with this `MaximumMessageSize` does.
+    /// Rejects larger messages from now on, as a queue with this `MaximumMessageSize` does.
     pub fn set_maximum_message_size(&self, bytes: usize) {
         self.shared
             .maximum_message_size
             .store(bytes, Ordering::Relaxed);
     }
 
-    /// Delays each refusal of an oversized message by `delay`.
-    pub fn delay_refusals(&self, delay: Duration) {
-        *lock(&self.shared.refusal_delay) = delay;
+    /// Delays each rejection of an oversized message by `delay`.
+    pub fn delay_rejections(&self, delay: Duration) {
+        *lock(&self.shared.rejection_delay) = delay;
     }
 
-    /// Waits for a call. A call that arrived before counts, unless another wait has used it up.
-    pub async fn call_arrived(&self) {
+    /// Waits for a call. Returns immediately if one has arrived since the last wait.
+    pub async fn wait_for_call(&self) {
         self.shared.arrived.notified().await;
     }
 
@@ -169,7 +169,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
     shared.arrived.notify_one();
     let limit = shared.maximum_message_size.load(Ordering::Relaxed);
     if limit != 0 && size > limit {
-        let delay = *lock(&shared.refusal_delay);
+        let delay = *lock(&shared.rejection_delay);
         tokio::time::sleep(delay).await;
         return Ok(invalid_value(&format!(
             "Message must be shorter than {limit} bytes."
@@ -183,9 +183,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
             shared.released.notified().await;
             success(&json!({"MessageId": FakeSqs::MESSAGE_ID}))
         }
-        Some(SqsResponse::Silence) => pending().await,
+        Some(SqsResponse::Hang) => pending().await,
         Some(SqsResponse::Error(status, code, query_code)) => {
-            error(status, code, query_code, "refused by the fake")
+            error(status, code, query_code, "rejected by the fake")
         }
         Some(SqsResponse::InvalidValue) => invalid_value("The value is invalid."),
     })

@@ -28,9 +28,9 @@ const NO_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 async fn accepted_requests_are_finished_at_shutdown() {
     let api = TestApi::start().await;
     let (address, sqs) = (api.address, api.sqs.clone());
-    sqs.reply_with([SqsResponse::Held]);
+    sqs.respond_with([SqsResponse::Held]);
     let request = tokio::spawn(onboard(address));
-    sqs.call_arrived().await;
+    sqs.wait_for_call().await;
     let server = api.start_shutdown();
     wait_until_refused(address).await;
     sqs.release();
@@ -41,9 +41,9 @@ async fn accepted_requests_are_finished_at_shutdown() {
 #[tokio::test]
 async fn shutdown_is_limited_by_its_timeout() {
     let api = TestApi::with_shutdown_timeout(Duration::from_millis(50)).await;
-    api.sqs.reply_with([SqsResponse::Held]);
+    api.sqs.respond_with([SqsResponse::Held]);
     let request = tokio::spawn(onboard(api.address));
-    api.sqs.call_arrived().await;
+    api.sqs.wait_for_call().await;
     assert_eq!(api.shut_down().await, DrainOutcome::TimedOut);
     request.abort();
 }
@@ -64,9 +64,9 @@ async fn silent_and_idle_connections_do_not_delay_shutdown() {
 #[tokio::test]
 async fn requests_cancelled_at_shutdown_end_their_spans() {
     let api = TestApi::with_shutdown_timeout(Duration::from_millis(50)).await;
-    api.sqs.reply_with([SqsResponse::Held]);
+    api.sqs.respond_with([SqsResponse::Held]);
     let request = tokio::spawn(async move { onboard(api.address).await });
-    api.sqs.call_arrived().await;
+    api.sqs.wait_for_call().await;
     let (drain, spans, metrics) = api.shut_down_with_telemetry().await;
     assert_eq!(drain, DrainOutcome::TimedOut);
     for name in ["POST /onboarding", "send onboarding"] {

@@ -17,7 +17,7 @@ async fn every_request_is_measured_by_method_route_and_outcome() {
     api.get("/healthz").await;
     api.get("/no/such/route").await;
     client::request(api.address, "BREW", "/onboarding", &[], "").await;
-    api.sqs.reply_with([SqsResponse::Error(
+    api.sqs.respond_with([SqsResponse::Error(
         400,
         "QueueDoesNotExist",
         "QueueDoesNotExist",
@@ -74,10 +74,10 @@ async fn the_scheme_is_that_of_the_client_and_hosts_are_not_attributes() {
 #[tokio::test]
 async fn a_request_whose_client_disconnects_is_measured_as_cancelled() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([SqsResponse::Held]);
+    api.sqs.respond_with([SqsResponse::Held]);
     let request = client::onboarding_request(VALID, VALID.len());
     let connection = client::connect_and_send(api.address, &request).await;
-    api.sqs.call_arrived().await;
+    api.sqs.wait_for_call().await;
     drop(connection);
     api.spans.wait_for("POST /onboarding").await;
     let expected =

@@ -15,7 +15,7 @@ const NO_QUEUE: SqsResponse = SqsResponse::Error(
 #[tokio::test]
 async fn temporary_errors_are_retried() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([INTERNAL_ERROR, THROTTLED]);
+    api.sqs.respond_with([INTERNAL_ERROR, THROTTLED]);
     assert_eq!(api.onboard(&[]).await.status, 202);
     let calls = api.sqs.calls();
     assert_eq!(calls.len(), 3);
@@ -32,7 +32,7 @@ async fn temporary_errors_are_retried() {
 #[tokio::test]
 async fn a_throttled_send_gets_503_and_retry_after() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([THROTTLED; 3]);
+    api.sqs.respond_with([THROTTLED; 3]);
     let response = api.onboard(&[]).await;
     let problem = response.problem(503);
     assert_eq!(response.header("retry-after"), "1");
@@ -49,7 +49,7 @@ async fn a_throttled_send_gets_503_and_retry_after() {
 #[tokio::test]
 async fn a_refused_send_gets_502_and_both_spans_have_the_error() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([NO_QUEUE]);
+    api.sqs.respond_with([NO_QUEUE]);
     let response = api.onboard(&[]).await;
     response.problem(502);
     assert_eq!(response.header("retry-after"), "");
@@ -91,7 +91,7 @@ async fn a_call_that_cannot_be_built_is_an_internal_error() {
 #[tokio::test]
 async fn a_queue_that_does_not_respond_is_a_timeout() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([SqsResponse::Silence; 3]);
+    api.sqs.respond_with([SqsResponse::Hang; 3]);
     api.onboard(&[]).await.problem(503);
     assert_eq!(
         attribute(&api.spans.find("send onboarding"), "error.type"),
@@ -102,7 +102,7 @@ async fn a_queue_that_does_not_respond_is_a_timeout() {
 #[tokio::test]
 async fn a_response_without_a_message_id_is_not_a_success() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([SqsResponse::NoMessageId]);
+    api.sqs.respond_with([SqsResponse::NoMessageId]);
     api.onboard(&[]).await.problem(503);
     assert_eq!(
         attribute(&api.spans.find("send onboarding"), "error.type"),
@@ -113,10 +113,10 @@ async fn a_response_without_a_message_id_is_not_a_success() {
 #[tokio::test]
 async fn readiness_depends_on_the_queue_and_health_does_not() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([NO_QUEUE]);
+    api.sqs.respond_with([NO_QUEUE]);
     api.get("/readyz").await.problem(503);
     assert_eq!(api.get("/readyz").await.status, 200);
-    api.sqs.reply_with([SqsResponse::Silence; 3]);
+    api.sqs.respond_with([SqsResponse::Hang; 3]);
     api.get("/readyz").await.problem(503);
     assert_eq!(api.get("/healthz").await.status, 200);
 }

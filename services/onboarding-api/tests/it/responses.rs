@@ -167,10 +167,10 @@ async fn the_encoding_identity_is_accepted() {
 #[tokio::test]
 async fn spans_of_a_request_whose_client_disconnects_have_failed() {
     let api = TestApi::start().await;
-    api.sqs.reply_with([SqsResponse::Held]);
+    api.sqs.respond_with([SqsResponse::Held]);
     let request = client::onboarding_request(VALID, VALID.len());
     let connection = client::connect_and_send(api.address, &request).await;
-    api.sqs.call_arrived().await;
+    api.sqs.wait_for_call().await;
     drop(connection);
     for name in ["POST /onboarding", "send onboarding"] {
         let span = api.spans.wait_for(name).await;

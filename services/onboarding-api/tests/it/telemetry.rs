@@ -66,7 +66,7 @@ async fn shutdown_under_load_loses_no_signal_of_a_request_with_a_response() {
         FakeSqs::start().await.unwrap(),
         TestCollector::start(CollectorResponse::Ok).await.unwrap(),
     );
-    sqs.reply_with([REFUSED; 7]);
+    sqs.respond_with([REFUSED; 7]);
     let endpoint = collector.endpoint();
     let process = ApiProcess::start(&sqs, &export_variables(&endpoint)).await;
     let (address, terminate) = (process.address, process.terminate());
@@ -144,14 +144,14 @@ async fn requests_cancelled_at_shutdown_are_in_traces_and_metrics() {
         FakeSqs::start().await.unwrap(),
         TestCollector::start(CollectorResponse::Ok).await.unwrap(),
     );
-    sqs.reply_with([SqsResponse::Silence]);
+    sqs.respond_with([SqsResponse::Hang]);
     let endpoint = collector.endpoint();
     let mut variables = export_variables(&endpoint);
     variables.push(("SHUTDOWN_TIMEOUT", "0"));
     let process = ApiProcess::start(&sqs, &variables).await;
     let mut client = Client::connect(process.address).await;
     let request = tokio::spawn(async move { client.onboard().await });
-    sqs.call_arrived().await;
+    sqs.wait_for_call().await;
     process.terminate().await;
     let log = process.into_log().await;
     assert_eq!(request.await.unwrap(), None);

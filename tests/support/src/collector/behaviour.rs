@@ -67,7 +67,7 @@ impl Behaviour {
         }))
     }
 
-    /// Gives `response` to every `nth` request, with 3 to the third, the sixth and the ninth. The
+    /// Gives `response` to every `nth` request: for 3, to the third, the sixth and so on. The
     /// others get [`CollectorResponse::Ok`].
     #[must_use]
     pub fn every(nth: usize, response: CollectorResponse) -> Self {
@@ -80,7 +80,7 @@ impl Behaviour {
         }))
     }
 
-    /// Gives the response that `rule` chooses by the headers and the decompressed body.
+    /// Gives the response that `rule` chooses from the headers and the decompressed body.
     #[must_use]
     pub fn from_fn(
         rule: impl Fn(&HeaderMap, &Bytes) -> CollectorResponse + Send + Sync + 'static,

@@ -41,7 +41,7 @@ pub struct Resource {
     pub schema_url: String,
 }
 
-/// The library of the service that made the telemetry.
+/// The library that created the telemetry.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Scope {

@@ -1,4 +1,4 @@
-//! Log records on the wire, decoded with `opentelemetry-proto` and without code of Baton.
+//! Log records on the wire, decoded with `opentelemetry-proto` and none of Baton's code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct LogRecord {
     pub event_name: String,
     pub resource: Arc<Resource>,
     pub scope: Arc<Scope>,
-    /// Time at which the request with the record had been read.
+    /// Time at which the request with the record was read.
     pub arrived_at: Instant,
 }
 

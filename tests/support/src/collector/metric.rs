@@ -1,4 +1,4 @@
-//! Metrics on the wire, decoded with `opentelemetry-proto` and without code of Baton.
+//! Metrics on the wire, decoded with `opentelemetry-proto` and none of Baton's code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct Metric {
     pub points: Vec<Point>,
     pub resource: Arc<Resource>,
     pub scope: Arc<Scope>,
-    /// Time at which the request with the metric had been read.
+    /// Time at which the request with the metric was read.
     pub arrived_at: Instant,
 }
 

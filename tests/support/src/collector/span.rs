@@ -1,4 +1,4 @@
-//! Spans on the wire, decoded with `opentelemetry-proto` and without code of Baton.
+//! Spans on the wire, decoded with `opentelemetry-proto` and none of Baton's code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Span {
     pub status: Status,
     pub resource: Arc<Resource>,
     pub scope: Arc<Scope>,
-    /// Time at which the request with the span had been read.
+    /// Time at which the request with the span was read.
     pub arrived_at: Instant,
 }
 

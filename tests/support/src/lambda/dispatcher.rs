@@ -14,7 +14,7 @@ use super::FunctionError;
 pub(super) struct Dispatcher {
     state: Mutex<DispatcherState>,
     init: watch::Sender<Option<InitResult>>,
-    refuses_extensions: bool,
+    rejects_extensions: bool,
 }
 
 /// The end of the init phase: the time of the first request for an event, or the reported error.
@@ -28,7 +28,7 @@ struct DispatcherState {
     queued: VecDeque<QueuedInvocation>,
     /// Invocations that the process works on, by request id.
     running: HashMap<String, RunningInvocation>,
-    /// Invocations after whose response the process has not asked for another event yet.
+    /// Invocations with a response, which wait for the process to poll for another event.
     responded: VecDeque<oneshot::Sender<Instant>>,
     invocation_count: u64,
     extensions: Vec<String>,
@@ -56,7 +56,7 @@ pub(super) struct InvocationEvent {
     pub(super) payload: Bytes,
 }
 
-/// The handing over of an event to the process.
+/// The delivery of an event to the process.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) request_id: String,
@@ -79,11 +79,11 @@ pub(super) struct Stages {
 }
 
 impl Dispatcher {
-    pub(super) fn new(refuses_extensions: bool) -> Self {
+    pub(super) fn new(rejects_extensions: bool) -> Self {
         Self {
             state: Mutex::default(),
             init: watch::Sender::new(None),
-            refuses_extensions,
+            rejects_extensions,
         }
     }
 
@@ -162,12 +162,12 @@ impl Dispatcher {
         self.init.send_replace(Some(Err(error)));
     }
 
-    /// Registers an extension. Returns `false` if this fake refuses extensions.
+    /// Registers an extension. Returns `false` if this fake rejects extensions.
     pub(super) fn register_extension(&self, name: String) -> bool {
-        if !self.refuses_extensions {
+        if !self.rejects_extensions {
             self.state().extensions.push(name);
         }
-        !self.refuses_extensions
+        !self.rejects_extensions
     }
 
     pub(super) fn extensions(&self) -> Vec<String> {

@@ -27,7 +27,7 @@ pub struct Function {
     arguments: Vec<OsString>,
     variables: BTreeMap<String, String>,
     freezes: bool,
-    refuses_extensions: bool,
+    rejects_extensions: bool,
 }
 
 impl Function {
@@ -38,7 +38,7 @@ impl Function {
             arguments: Vec::new(),
             variables: BTreeMap::new(),
             freezes: false,
-            refuses_extensions: false,
+            rejects_extensions: false,
         }
     }
 
@@ -76,10 +76,10 @@ impl Function {
         self
     }
 
-    /// Refuses to register extensions, as Lambda does if there are too many.
+    /// Rejects the registration of extensions, as Lambda does if there are too many.
     #[must_use]
-    pub fn refuse_extensions(mut self) -> Self {
-        self.refuses_extensions = true;
+    pub fn reject_extensions(mut self) -> Self {
+        self.rejects_extensions = true;
         self
     }
 
@@ -91,8 +91,8 @@ impl Function {
         self.freezes
     }
 
-    pub(super) fn refuses_extensions(&self) -> bool {
-        self.refuses_extensions
+    pub(super) fn rejects_extensions(&self) -> bool {
+        self.rejects_extensions
     }
 
     pub(super) fn command(&self, runtime_api: SocketAddr) -> Command {

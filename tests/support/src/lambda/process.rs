@@ -17,8 +17,8 @@ use crate::output::OutputLines;
 
 /// Number of stderr lines in an error.
 const LAST_LINES: usize = 20;
-/// Time limit for reading the pipes of a dead process. A child of it that still runs keeps them
-/// open.
+/// Time limit for reading the pipes of a dead process. A child process that is still running
+/// keeps them open.
 const PIPE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A running process, which is killed when this is dropped.
@@ -73,7 +73,7 @@ impl FunctionProcess {
     }
 
     /// Waits for the end of the process.
-    pub(super) async fn exited(&self) -> ExitStatus {
+    pub(super) async fn wait_for_exit(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await {
             Ok(status) => status.unwrap_or_default(),
@@ -99,15 +99,15 @@ impl FunctionProcess {
         let started = Instant::now();
         self.thaw();
         self.signal(Signal::TERM);
-        let in_time = timeout(limit, self.exited()).await;
+        let in_time = timeout(limit, self.wait_for_exit()).await;
         if in_time.is_err() {
             self.signal(Signal::KILL);
         }
-        let status = self.exited().await;
+        let status = self.wait_for_exit().await;
         let duration = started.elapsed();
         let _ = timeout(PIPE_LIMIT, async {
-            self.stdout.closed().await;
-            self.stderr.closed().await;
+            self.stdout.wait_until_closed().await;
+            self.stderr.wait_until_closed().await;
         })
         .await;
         ProcessExit {

@@ -69,7 +69,7 @@ async fn next(dispatcher: &Dispatcher) -> HttpResult {
 }
 
 /// The header of a function without active tracing, whose caller does not sample. It must not keep
-/// the function from making spans.
+/// the function from creating spans.
 fn tracing_header(event: &InvocationEvent) -> String {
     let number = event.number;
     format!("Root=1-69200000-{number:024x};Parent={number:016x};Sampled=0")
