@@ -143,7 +143,7 @@ impl<H, S, Args> BatchProcessor<H, S, Args> {
         }
     }
 
-    /// Reports batches to `hook`, which responds for them if a panic ends the process.
+    /// Registers batches with `hook`, which responds for them if a panic ends the process.
     pub(crate) fn with_panic_hook(mut self, hook: PanicHook) -> Self {
         self.panic_hook = hook;
         self
@@ -205,8 +205,8 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     }
 
     /// Returns the groups in the order in which they start, and how many run at the same time. If a
-    /// message of the batch may have caused a panic that ended the process, it starts last and all
-    /// run one after another.
+    /// message may have caused the panic that ended an earlier process, its group starts last, and
+    /// all groups run one after another.
     fn schedule(&self, active: &ActiveBatch<'_>) -> (Vec<RecordGroup>, usize) {
         let mut groups = group_records(&active.batch, &active.context.queues);
         let is_suspect = |index: &usize| {
@@ -313,7 +313,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         }
         for index in skipped {
             let context = self.start_record(active, *index);
-            spans::record_failure(&context, reason.error_type, reason.description.to_owned());
+            spans::set_failure(&context, reason.error_type, reason.description.to_owned());
             context.span().end();
         }
     }

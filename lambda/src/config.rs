@@ -77,7 +77,7 @@ pub enum TraceShape {
 impl TraceShape {
     const ALL: &'static [Self] = &[Self::Continue, Self::Batch];
 
-    /// Returns the value of the variable.
+    /// Returns the keyword for this setting in `BATON_TRACE_SHAPE`.
     pub(crate) fn keyword(self) -> &'static str {
         match self {
             Self::Continue => "continue",
@@ -107,7 +107,7 @@ pub enum FlushPoint {
 impl FlushPoint {
     const ALL: &'static [Self] = &[Self::BeforeResponse, Self::AfterResponse];
 
-    /// Returns the value of the variable.
+    /// Returns the keyword for this setting in `BATON_FLUSH_POINT`.
     pub(crate) fn keyword(self) -> &'static str {
         match self {
             Self::BeforeResponse => "before-response",
@@ -138,7 +138,7 @@ pub enum PartialResponse {
 impl PartialResponse {
     const ALL: &'static [Self] = &[Self::On, Self::Off];
 
-    /// Returns the value of the variable.
+    /// Returns the keyword for this setting in `BATON_PARTIAL_RESPONSE`.
     pub(crate) fn keyword(self) -> &'static str {
         match self {
             Self::On => "on",
@@ -167,7 +167,7 @@ pub enum AllFailed {
 impl AllFailed {
     const ALL: &'static [Self] = &[Self::Report, Self::FailInvocation];
 
-    /// Returns the value of the variable.
+    /// Returns the keyword for this setting in `BATON_ALL_FAILED`.
     pub(crate) fn keyword(self) -> &'static str {
         match self {
             Self::Report => "report",

@@ -185,10 +185,10 @@ impl<S> ConsumerBuilder<S> {
         self
     }
 
-    /// Sets how long before the invocation's deadline the batch is drained: from then on, no
-    /// message is started, and the remaining messages fail with `error.type` `deadline_exceeded`.
-    /// Default: `BATON_DRAIN_BEFORE_DEADLINE` in milliseconds, or 1.5 s or a tenth of the
-    /// invocation's time, whichever is longer.
+    /// Sets the time before the invocation's deadline at which the batch is drained: from then on,
+    /// no message is started, and the remaining messages fail with `error.type`
+    /// `deadline_exceeded`. Default: `BATON_DRAIN_BEFORE_DEADLINE` in milliseconds, or 1.5 s or a
+    /// tenth of the invocation's time, whichever is longer.
     ///
     /// Limited to half of the time that the invocation has.
     #[must_use]
@@ -197,10 +197,10 @@ impl<S> ConsumerBuilder<S> {
         self
     }
 
-    /// Sets how long before the invocation's deadline running handlers are cancelled. Their
-    /// messages fail with `error.type` `deadline_exceeded`. The remaining time is for the flush and
-    /// the response. Default: `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds, or the flush timeout
-    /// plus 100 ms.
+    /// Sets the time before the invocation's deadline at which running handlers are cancelled.
+    /// Their messages fail with `error.type` `deadline_exceeded`. The remaining time is for the
+    /// flush and the response. Default: `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds, or the
+    /// flush timeout plus 100 ms.
     ///
     /// A handler is cancelled at an `await`, by dropping its future. A handler that blocks the
     /// thread cannot be cancelled. Limited to half of the time that the invocation has.
@@ -380,7 +380,7 @@ impl<S> ConsumerBuilder<S> {
         for unknown in environment.unknown {
             warn!(
                 variable = unknown.name,
-                did_you_mean = unknown.similar,
+                suggestion = unknown.suggestion,
                 "unknown environment variable ignored"
             );
         }
@@ -422,7 +422,7 @@ async fn open_dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
     queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
 }
 
-/// Logs the effective configuration, with keywords as the values that the variables take.
+/// Logs the effective configuration. Keywords are spelled as in the environment variables.
 fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
     info!(
         concurrency = config.concurrency,

@@ -14,16 +14,16 @@ pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
 /// Minimum time before the deadline at which the batch is drained. A handler that waits for another
 /// service needs about a second.
 const MIN_DRAIN: Duration = Duration::from_millis(1500);
-/// Divisor of the invocation's time that gives the drain time of long invocations. The longer a
+/// The drain time of a long invocation is the invocation's time divided by this. The longer a
 /// function may run, the longer its messages usually take.
 const DRAIN_DIVISOR: u32 = 10;
-/// Maximum time of an invocation on Lambda. Also assumed if the deadline passed longer ago than
-/// that, because Lambda does not resume a process so late. Tools that replace Lambda send such
-/// deadlines (`cargo lambda watch` sends one in 1970).
+/// Maximum duration of an invocation on Lambda. Also used as the remaining time if the deadline
+/// passed longer ago than this: Lambda does not resume a process so late, but tools that emulate
+/// Lambda send such deadlines (`cargo lambda watch` sends one in 1970).
 const MAX_INVOCATION_TIME: Duration = Duration::from_secs(15 * 60);
-/// Divisor of the invocation's time that limits the time for drain and cancellation. Messages must
-/// be handled even if the function's timeout is short.
-const MAX_DIVISOR: u32 = 2;
+/// Drain and cancellation times are limited to the invocation's time divided by this, because
+/// messages must be handled even if the function's timeout is short.
+const LIMIT_DIVISOR: u32 = 2;
 
 /// Reason why messages of a batch are not handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,8 @@ impl StopReason {
     }
 }
 
-/// Drain and cancellation of a batch. Shared by the task that watches the deadlines and the
-/// handlers of the records.
+/// Drain and cancellation of a batch. Shared by the handlers and the task that watches the
+/// deadlines.
 #[derive(Debug)]
 pub(crate) struct Cancellation {
     drain_at: Instant,
@@ -85,7 +85,7 @@ impl Cancellation {
         self.drain_reason.get_or_init(|| reason);
     }
 
-    /// Cancels running records, and stops new records from starting.
+    /// Cancels running handlers, and stops new records from starting.
     pub(crate) fn cancel(&self, reason: StopReason) {
         self.drain(reason);
         self.cancelled.get_or_init(|| reason);
@@ -101,7 +101,7 @@ impl Cancellation {
         self.drain_reason.get().copied()
     }
 
-    /// Completes when running records are cancelled.
+    /// Completes when running handlers are cancelled.
     pub(crate) async fn cancelled(&self) -> StopReason {
         loop {
             // Created before the check, so that a call of `cancel` in between is not missed.
@@ -114,14 +114,14 @@ impl Cancellation {
     }
 }
 
-/// Times at which an invocation is drained and cancelled, and at which its response is due.
+/// Times at which a batch is drained and cancelled, and by which its flush must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadlines {
     /// Time from which no record starts.
     pub(crate) drain: Instant,
     /// Time at which running handlers are cancelled.
     pub(crate) cancel: Instant,
-    /// Time at which the flush must be done, so that the response can be sent.
+    /// Time by which the flush must end, so that the response can be sent.
     pub(crate) respond: Instant,
 }
 
@@ -136,16 +136,16 @@ impl Deadlines {
     /// Returns the deadlines of an invocation that has the time `left`.
     pub(crate) fn new(left: Duration, config: &ConsumerConfig) -> Self {
         let now = Instant::now();
-        let most = left / MAX_DIVISOR;
+        let limit = left / LIMIT_DIVISOR;
         let cancel = config
             .cancel_before_deadline
             .unwrap_or(config.flush_timeout.saturating_add(RESPONSE_MARGIN))
             .max(RESPONSE_MARGIN)
-            .min(most);
+            .min(limit);
         let drain = config
             .drain_before_deadline
             .unwrap_or(MIN_DRAIN.max(left / DRAIN_DIVISOR))
-            .clamp(cancel, most.max(cancel));
+            .clamp(cancel, limit.max(cancel));
         Self {
             drain: now + (left - drain),
             cancel: now + (left - cancel),

@@ -57,7 +57,7 @@ pub(crate) enum MissingEnvelope {
 impl Envelope {
     const ALL: &'static [Self] = &[Self::None, Self::Sns, Self::EventBridge];
 
-    /// Returns the value of `BATON_ENVELOPE`.
+    /// Returns the keyword for this setting in `BATON_ENVELOPE`.
     pub(crate) fn keyword(self) -> &'static str {
         match self {
             Self::None => "none",

@@ -24,7 +24,7 @@ pub enum Error {
     Runtime {
         /// Host and port of the Runtime API.
         address: String,
-        /// The error. The text of this error contains it and its causes.
+        /// The cause. `Display` already includes its text and those of its own causes.
         error: lambda_runtime::Error,
     },
 }

@@ -42,7 +42,7 @@ impl<H, S, Args> InvocationHandler<H, S, Args> {
 
 impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
     /// Handles an event. Flushes before it returns, unless the flush point is after the response:
-    /// the [layer](FlushLayer) flushes then.
+    /// in that case, the [layer](FlushLayer) flushes.
     pub(crate) async fn handle(
         self: Arc<Self>,
         event: LambdaEvent<Vec<u8>>,
@@ -100,7 +100,7 @@ fn finish_batch(
 ) -> Result<SqsBatchResponse, InvocationError> {
     let response = build_response(processed, config);
     if let Err(error) = &response {
-        spans::record_failure(&processed.context, error.error_type(), error.to_string());
+        spans::set_failure(&processed.context, error.error_type(), error.to_string());
     }
     processed.context.span().end();
     response
@@ -137,7 +137,7 @@ pub(crate) fn build_response(
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
-    /// The event does not come from an SQS event source mapping. The text names the invalid field.
+    /// The event is not an SQS event. The text names the invalid field.
     #[error("{0}")]
     Event(String),
     /// A failed message has no id in the event.

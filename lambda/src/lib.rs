@@ -36,9 +36,9 @@
 //!   and reads the same response without that setting.
 //! - On a FIFO queue, the order in each message group is kept: after a failure, the rest of the
 //!   group is skipped and returned as failed.
-//! - Before the invocation's deadline, the batch is drained: no more messages are started, running
-//!   handlers are cancelled, and unfinished messages are returned as failed. Finished messages stay
-//!   done.
+//! - Before the invocation's deadline, the batch is drained: no more messages are started. Shortly
+//!   before the deadline, running handlers are cancelled. Unfinished messages are returned as
+//!   failed; finished messages stay done.
 //! - Telemetry is flushed before the response (or after it), within a time budget, so that nothing
 //!   is lost when Lambda freezes or ends the process.
 //! - An event that is not from SQS fails the invocation with an error that names the field. No
@@ -66,7 +66,8 @@
 //! | returns `Ok` | SQS deletes the message |
 //! | returns an error, or [`Failure::retry`] | SQS redelivers the message, until the queue's redrive policy moves it |
 //! | returns [`Failure::permanent`] | the same; or, with a dead-letter queue, the message is sent there immediately with the reason, and deleted (with `BATON_PARTIAL_RESPONSE=off`, at the end of the batch, if no other message has failed) |
-//! | panics, or expects a body type that the message does not match | a panic is handled like an error, a body that does not match like a permanent failure |
+//! | panics | the same as for an error |
+//! | expects a body type that the message does not match | the same as for [`Failure::permanent`] |
 //! | does not finish in time | SQS redelivers the message |
 //!
 //! # Environment
@@ -81,7 +82,7 @@
 //! | `BATON_CONCURRENCY` | messages, or FIFO message groups, handled at the same time; `1` handles them one after another | `10` |
 //! | `BATON_ENVELOPE` | envelope of message bodies: `none`, `sns` or `eventbridge` | `none` |
 //! | `BATON_TRACE_SHAPE` | `continue`: a message's span is a child of the producer's span; `batch`: it is a child of the batch span, with a link to the producer's span | `continue` |
-//! | `BATON_FLUSH_POINT` | `before-response`, or `after-response` and before the next invocation | `before-response` |
+//! | `BATON_FLUSH_POINT` | `before-response`; `after-response`: after the response and before the next invocation | `before-response` |
 //! | `BATON_FLUSH_TIMEOUT` | maximum duration of a flush, in milliseconds | `1000` |
 //! | `BATON_DRAIN_BEFORE_DEADLINE` | milliseconds before the deadline from which no more messages are started | `1500`, or a tenth of the invocation's time if that is more |
 //! | `BATON_CANCEL_BEFORE_DEADLINE` | milliseconds before the deadline at which running handlers are cancelled | the flush timeout plus `100` |
@@ -90,13 +91,13 @@
 //! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | unknown |
 //! | `BATON_DEAD_LETTER_QUEUE_URL` | destination of permanent failures; must not be the source queue (feature `dead-letter-queue`) | none |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` makes Lambda announce the shutdown of the process (feature `graceful-shutdown`) | `off` |
-//! | `BATON_SPAN_BUFFER_BYTES` | maximum size of the finished spans that wait for export, in bytes | 32 MiB |
+//! | `BATON_SPAN_BUFFER_BYTES` | maximum total size of buffered spans, in bytes | 32 MiB |
 //! | `BATON_LOG_BUFFER_BYTES` | the same for log records, with `OTEL_LOGS_EXPORTER=otlp` | 8 MiB |
 //! | `BATON_METRIC_BUFFER_BYTES` | the same for metrics | 1 MiB |
 //! | `BATON_SPILL` | destination of spans that the collector does not accept: `stdout`, for `baton replay`, or `none` | `stdout` |
 //! | `BATON_SPILL_LINE_BYTES` | maximum length of a line written there, from 1024 to 262118 bytes | `262118` |
 //!
-//! Drain and cancellation each start in the second half of the invocation's time at the earliest.
+//! Neither drain nor cancellation starts before half of the invocation's time has passed.
 //! The standard `OTEL_*` variables configure telemetry: see `baton_telemetry`.
 //!
 //! # Features
@@ -276,10 +277,10 @@ mod versions;
 #[cfg(all(panic = "abort", not(feature = "panic-abort")))]
 compile_error!(
     "baton-lambda is compiled with `panic = \"abort\"`: the first panic of a handler would end the process and fail the whole batch.\n\
-     `cargo lambda build` and `sam build` set it unless the manifest at the root of the workspace says otherwise. Add to that Cargo.toml:\n\
+     `cargo lambda build` and `sam build` set `panic = \"abort\"` unless the manifest at the root of the workspace sets another value. Add to that Cargo.toml:\n\
      \n    [profile.release]\n    panic = \"unwind\"\n\n\
-     For another profile, set it in the section of that profile. A variable `CARGO_PROFILE_<NAME>_PANIC`, such as \
-     `CARGO_PROFILE_RELEASE_PANIC`, takes precedence over the manifest: unset it.\n\
+     For another profile, add the same line to the section of that profile. An environment variable such as \
+     `CARGO_PROFILE_RELEASE_PANIC` takes precedence over the manifest: unset it.\n\
      To keep aborting, enable the feature `panic-abort` of baton-lambda and read its documentation."
 );
 
@@ -290,7 +291,7 @@ pub mod exercise;
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;
-/// This crate's version must match that of `baton-lambda`.
+/// For programs that add [`log_layer`] to their own subscriber, in the version that it requires.
 #[doc(no_inline)]
 pub use baton_telemetry::tracing_subscriber;
 pub use baton_telemetry::{LogLayer, ServiceInfo, Telemetry, log_layer};
@@ -307,6 +308,6 @@ pub use handler::Handler;
 pub use invocation::InvocationError;
 pub use message::{Message, Raw};
 pub use service::ConsumerService;
-/// Crates whose versions must match those of this crate.
+/// Crates in the versions that this crate uses. A program must use the same ones.
 #[doc(no_inline)]
 pub use {aws_lambda_events, lambda_runtime, opentelemetry, serde_json, tracing};

@@ -204,7 +204,7 @@ impl RegisteredBatch {
 
     fn end_spans(&self) {
         for context in self.running.values() {
-            spans::record_failure(context, PANIC, DESCRIPTION.to_owned());
+            spans::set_failure(context, PANIC, DESCRIPTION.to_owned());
             context.span().end();
         }
         self.span.span().end();

@@ -236,9 +236,9 @@ pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> f64 {
         .as_secs_f64()
 }
 
-/// Records a failure on the span of `context`. Success is not recorded, because the conventions
-/// leave its status unset.
-pub(crate) fn record_failure(context: &Context, error_type: &'static str, description: String) {
+/// Sets the error status and `error.type` of the span of `context`. Success is not set, because the
+/// conventions leave its status unset.
+pub(crate) fn set_failure(context: &Context, error_type: &'static str, description: String) {
     let span = context.span();
     span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));
     span.set_status(Status::error(description));

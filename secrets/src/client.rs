@@ -84,7 +84,7 @@ impl SecretsClient {
                     arn: arn(),
                     refusal: refusal.clone(),
                 },
-                None => FetchError::Unreachable {
+                None => FetchError::NoResponse {
                     arn: arn(),
                     reason: describe(&error),
                 },
@@ -93,7 +93,7 @@ impl SecretsClient {
 }
 
 fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content, Refusal> {
-    let service = reference.service;
+    let store = reference.store;
     let body = request::encode(reference);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -103,8 +103,8 @@ fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(INITIAL_BACKOFF);
     let mut builder = Operation::builder()
-        .service_name(service.service_id())
-        .operation_name(service.operation())
+        .service_name(store.service_id())
+        .operation_name(store.operation())
         .endpoint_url(&endpoint::url(config, reference))
         .timeout_config(timeouts)
         .standard_retry(&retries)
@@ -127,14 +127,14 @@ fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content
             request.set_method("POST")?;
             let headers = request.headers_mut();
             headers.insert("content-type", "application/x-amz-json-1.1");
-            headers.insert("x-amz-target", service.target());
+            headers.insert("x-amz-target", store.target());
             Ok(request)
         })
         .deserializer(move |response: &HttpResponse| {
             // The SDK reads the whole body before it calls the deserializer.
             let body = response.body().bytes().unwrap_or_default();
             let content = match response.status() {
-                status if status.is_success() => request::parse_content(service, body),
+                status if status.is_success() => request::parse_content(store, body),
                 status => Err(request::parse_refusal(status.as_u16(), body)),
             };
             content.map_err(OrchestratorError::operation)
@@ -155,7 +155,7 @@ fn signing_plugin(config: &SdkConfig, reference: &Reference) -> StaticRuntimePlu
     }
     let signing = SigV4OperationSigningConfig {
         region: Some(SigningRegion::from(Region::new(reference.region.clone()))),
-        name: Some(SigningName::from_static(reference.service.signing_name())),
+        name: Some(SigningName::from_static(reference.store.signing_name())),
         ..SigV4OperationSigningConfig::default()
     };
     let mut layer = Layer::new("baton-secrets");

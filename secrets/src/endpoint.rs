@@ -8,7 +8,7 @@ use crate::reference::Reference;
 /// Returns the endpoint that the environment or the shared files configure, or else the regional
 /// one.
 pub(crate) fn url(config: &SdkConfig, reference: &Reference) -> String {
-    let configured = configured(config, reference.service.service_id());
+    let configured = configured(config, reference.store.service_id());
     configured.unwrap_or_else(|| {
         let is_fips = config.use_fips() == Some(true);
         let is_dual_stack = config.use_dual_stack() == Some(true);
@@ -38,7 +38,7 @@ fn regional(reference: &Reference, is_fips: bool, is_dual_stack: bool) -> String
         suffix
     };
     let fips = if is_fips { "-fips" } else { "" };
-    let (service, region) = (reference.service.signing_name(), &reference.region);
+    let (service, region) = (reference.store.signing_name(), &reference.region);
     format!("https://{service}{fips}.{region}.{suffix}")
 }
 

@@ -14,9 +14,9 @@ pub enum FetchError {
         /// The service's response.
         refusal: Refusal,
     },
-    /// The service did not respond.
+    /// The request could not be built or sent, or no usable response arrived.
     #[error("{arn}: {reason}")]
-    Unreachable {
+    NoResponse {
         /// ARN of the secret.
         arn: String,
         /// The SDK's error and its causes.

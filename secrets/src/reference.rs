@@ -1,13 +1,13 @@
-//! ARNs of secrets, and the services that keep them.
+//! ARNs of secrets, and the services that store them.
 
-/// A service that keeps secrets.
+/// A service that stores secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SecretStore {
     SecretsManager,
     ParameterStore,
 }
 
-/// A text that is not the ARN of a secret or a parameter.
+/// Error in a string that is not the ARN of a secret or a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected an ARN such as arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME, found {0}"
@@ -18,7 +18,7 @@ pub struct InvalidReference(&'static str);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
     arn: String,
-    pub(crate) service: SecretStore,
+    pub(crate) store: SecretStore,
     pub(crate) partition: String,
     pub(crate) region: String,
 }
@@ -37,7 +37,7 @@ impl Reference {
         if prefix != "arn" {
             return Err(InvalidReference("a text that does not start with arn:"));
         }
-        let service = match service {
+        let store = match service {
             "secretsmanager" => SecretStore::SecretsManager,
             "ssm" => SecretStore::ParameterStore,
             _ => return Err(InvalidReference("an ARN of another service")),
@@ -48,10 +48,10 @@ impl Reference {
         if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(InvalidReference("an ARN without an account number"));
         }
-        service.check_resource(resource)?;
+        store.check_resource(resource)?;
         Ok(Self {
             arn: arn.to_owned(),
-            service,
+            store,
             partition: partition.to_owned(),
             region: region.to_owned(),
         })
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_arn_of_either_service_is_parsed() {
-        for (arn, service) in [
+        for (arn, store) in [
             (
                 "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp/key-AbCdEf",
                 SecretStore::SecretsManager,
@@ -136,7 +136,7 @@ mod tests {
             ),
         ] {
             let reference = Reference::parse(arn).unwrap();
-            assert_eq!((reference.arn(), reference.service), (arn, service));
+            assert_eq!((reference.arn(), reference.store), (arn, store));
             assert_eq!(reference.region, "eu-west-1");
             assert_eq!(reference.partition, "aws");
         }

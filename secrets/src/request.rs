@@ -30,7 +30,7 @@ impl fmt::Debug for Content {
 /// Encodes the request that reads a secret.
 pub(crate) fn encode(reference: &Reference) -> String {
     let arn = reference.arn();
-    let body = match reference.service {
+    let body = match reference.store {
         SecretStore::SecretsManager => json!({"SecretId": arn}),
         SecretStore::ParameterStore => json!({"Name": arn, "WithDecryption": true}),
     };
@@ -42,9 +42,9 @@ pub(crate) fn encode(reference: &Reference) -> String {
 /// # Errors
 ///
 /// Returns an error if the secret is binary or the response is in another format.
-pub(crate) fn parse_content(service: SecretStore, body: &[u8]) -> Result<Content, Refusal> {
+pub(crate) fn parse_content(store: SecretStore, body: &[u8]) -> Result<Content, Refusal> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)?;
-    let text = match service {
+    let text = match store {
         SecretStore::SecretsManager if body["SecretBinary"].is_string() => {
             return Err(Refusal::Binary);
         }

@@ -10,8 +10,8 @@ use aws_sdk_sqs::{Client, Config};
 
 use crate::added_attributes::AddedAttributes;
 use crate::error::QueueSendError;
-use crate::observed_size_limit::ObservedSizeLimit;
 use crate::refusal::Refusal;
+use crate::stated_size_limit::StatedSizeLimit;
 
 /// Sends a message with added attributes, and repeats the call with fewer of them if SQS refuses
 /// the message.
@@ -28,7 +28,7 @@ pub(crate) async fn send_message(
     request: SendMessageFluentBuilder,
     size: usize,
     added: &mut AddedAttributes,
-    limit: &ObservedSizeLimit,
+    limit: &StatedSizeLimit,
 ) -> Result<SendMessageOutput, QueueSendError> {
     let began = Instant::now();
     let timeout = operation_timeout(client);

@@ -26,7 +26,7 @@ const FIRST_SERVER_ERROR: u16 = 500;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A message that SQS did not confirm as accepted.
+/// Error of a send that SQS did not confirm.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueSendError {
@@ -52,8 +52,7 @@ pub enum QueueSendError {
     NoMessageId,
 }
 
-/// A call without a successful response: SQS refused it, did not respond to it, or did not receive
-/// it.
+/// Error of a call to SQS: SQS rejected it or did not respond, or the request could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
@@ -75,7 +74,7 @@ pub enum QueueError {
         source: BoxError,
     },
     /// No usable response arrived, after all retries.
-    #[error("no response from SQS: {error_type}")]
+    #[error("no usable response from SQS: {error_type}")]
     NoResponse {
         /// `connect` (no connection was established), `io` (the connection broke), `timeout`,
         /// `invalid_response` or `_OTHER`.

@@ -40,7 +40,7 @@
 //! | `added_attributes` | the attributes that a send adds, and the order in which they are dropped |
 //! | `span`, `metrics` | the telemetry of a send |
 //! | `call` | the `SendMessage` call, repeated with fewer attributes if SQS refuses the message |
-//! | `observed_size_limit` | the size limit that a queue has stated |
+//! | `stated_size_limit` | the size limit that a queue has stated |
 //! | `refusal` | the refusals that a message with fewer attributes may avoid |
 //! | `error`, [`error_type`] | the errors of calls, and the classification of the AWS SDK's errors |
 //! | `client_settings` | the set-up of an AWS SDK client (feature `client-settings`) |
@@ -74,11 +74,11 @@ pub mod error_type;
 mod limits;
 mod message;
 mod metrics;
-mod observed_size_limit;
 mod queue;
 mod queue_client;
 mod refusal;
 mod span;
+mod stated_size_limit;
 mod trace_context;
 
 #[cfg(feature = "client-settings")]

@@ -1,6 +1,6 @@
 //! The limits of SQS that apply to every queue.
 //!
-//! A queue's `MaximumMessageSize` may be lower; `observed_size_limit` has that one.
+//! A queue's `MaximumMessageSize` may be lower; `stated_size_limit` stores that limit.
 
 /// Maximum size of one message in bytes: the body, and the name, type and value of each attribute
 /// (SQS quotas, since August 2025).

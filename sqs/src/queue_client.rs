@@ -18,9 +18,9 @@ use crate::call;
 use crate::error::{QueueError, QueueSendError};
 use crate::message::OutgoingMessage;
 use crate::metrics::{SendMeasurement, SendMetrics};
-use crate::observed_size_limit::ObservedSizeLimit;
 use crate::queue::QueueUrl;
 use crate::span::{self, SpanGuard};
+use crate::stated_size_limit::StatedSizeLimit;
 use crate::trace_context::ContextSource;
 
 /// Sends messages to one queue, each inside a span. Clones share the SDK client with its
@@ -43,7 +43,7 @@ pub struct QueueClient {
     client: Client,
     queue: QueueUrl,
     metrics: SendMetrics,
-    limit: ObservedSizeLimit,
+    limit: StatedSizeLimit,
 }
 
 /// A send whose span has started. If it is dropped, its span ends with `error.type` `cancelled`.
@@ -72,7 +72,7 @@ impl QueueClient {
             metrics: SendMetrics::noop(&queue),
             client,
             queue,
-            limit: ObservedSizeLimit::default(),
+            limit: StatedSizeLimit::default(),
         }
     }
 

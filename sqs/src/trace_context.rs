@@ -192,7 +192,7 @@ fn is_trace_identity(field: &str) -> bool {
     field != TRACESTATE && field != BAGGAGE && !is_xray(field)
 }
 
-/// Compares without case, because other X-Ray propagators write the name in lower case.
+/// Compares case-insensitively, because other X-Ray propagators write the name in lower case.
 fn is_xray(field: &str) -> bool {
     field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
 }
@@ -256,7 +256,7 @@ impl<'a> AttributeCarrier<'a> {
         }
     }
 
-    /// Finds an attribute. Names are compared without case; an exact match has precedence.
+    /// Finds an attribute. Names are compared case-insensitively; an exact match takes precedence.
     fn find(&self, name: &str) -> Option<&'a Attribute> {
         let wanted = format!("{}{name}", self.prefix);
         let exact = self

@@ -11,7 +11,7 @@ use opentelemetry::InstrumentationScope;
 use tokio::sync::Notify;
 
 use self::chunk::OpenChunk;
-use self::in_flight::InFlightExports;
+use self::in_flight::InFlightEntries;
 
 mod chunk;
 mod group;
@@ -21,7 +21,7 @@ mod spans;
 pub(crate) use chunk::Chunk;
 pub use group::FlushGroup;
 pub(crate) use group::{Group, SpanGroups};
-pub(crate) use in_flight::{ExportId, InFlightChunks, Selection};
+pub(crate) use in_flight::{InFlightChunks, InFlightId, Selection};
 pub(crate) use spans::SpanBuffer;
 
 /// An element of the buffer.
@@ -62,7 +62,7 @@ pub(crate) struct Counts {
 struct BufferState {
     open: Vec<OpenChunk>,
     closed: Vec<Chunk>,
-    exports: InFlightExports,
+    in_flight: InFlightEntries,
     counts: Counts,
     /// Bytes of the pending records, without their scopes.
     bytes: usize,
@@ -150,21 +150,21 @@ impl Buffer {
     /// the [`InFlightChunks`] is dropped.
     pub(crate) fn take(&self, selection: Selection<'_>) -> InFlightChunks {
         let mut state = self.lock();
-        // The export starts under the same lock. Otherwise another flush could find the records
+        // The entry is added under the same lock. Otherwise another flush could find the records
         // neither in the buffer nor in flight, and conclude that they were sent.
         let chunks = state.take(selection);
-        self.start_export(&mut state, chunks)
+        self.track(&mut state, chunks)
     }
 
-    /// Waits for selected records in earlier exports. Returns `None` when all are settled, or takes
-    /// those that have been returned.
+    /// Waits for selected records that were taken earlier. Returns `None` when all are settled, or
+    /// takes those that have been returned.
     pub(crate) async fn take_returned(
         &self,
         selection: Selection<'_>,
-        before: ExportId,
+        own_id: InFlightId,
     ) -> Option<InFlightChunks> {
         loop {
-            // Created before the exports are checked, so that no notification is missed.
+            // Created before the entries are checked, so that no notification is missed.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
@@ -172,9 +172,9 @@ impl Buffer {
                 // one took them too, it would not end while spans keep ending.
                 let returned = state.take_returned(selection);
                 if !returned.is_empty() {
-                    return Some(self.start_export(&mut state, returned));
+                    return Some(self.track(&mut state, returned));
                 }
-                if !state.exports.contains(selection, before) {
+                if !state.in_flight.contains(selection, own_id) {
                     return None;
                 }
             }
@@ -185,23 +185,23 @@ impl Buffer {
     /// Takes all records as soon as none is in flight.
     pub(crate) async fn take_all_when_settled(&self) -> InFlightChunks {
         loop {
-            // Created before the exports are checked, so that no notification is missed.
+            // Created before the entries are checked, so that no notification is missed.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
-                if state.exports.is_empty() {
+                if state.in_flight.is_empty() {
                     let chunks = state.take(Selection::All);
-                    return self.start_export(&mut state, chunks);
+                    return self.track(&mut state, chunks);
                 }
             }
             settled.await;
         }
     }
 
-    fn start_export(&self, state: &mut BufferState, chunks: Vec<Chunk>) -> InFlightChunks {
+    fn track(&self, state: &mut BufferState, chunks: Vec<Chunk>) -> InFlightChunks {
         InFlightChunks {
             buffer: self.clone(),
-            id: state.exports.start(&chunks),
+            id: state.in_flight.start(&chunks),
             chunks,
         }
     }

@@ -45,8 +45,7 @@ pub const MAX_LINE_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD;
 /// break: one byte less than the 16 KiB at which Docker (including FireLens, `awslogs` and
 /// `json-file`) and containerd split lines. journald splits at 48 KiB.
 pub const UNCUT_LINE_BYTES: usize = 16 * 1024 - 1;
-/// Minimum line length that can be configured. It holds the header of a fragment, and more text
-/// than header.
+/// Minimum line length that can be configured. Enough for a fragment with more text than header.
 pub const MIN_LINE_BYTES: usize = 1024;
 /// Default of `OTEL_BSP_SCHEDULE_DELAY` in the specification.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
@@ -181,7 +180,8 @@ impl Config {
 }
 
 impl LogFormat {
-    /// Reads the format before the configuration is built, which reports an invalid value later.
+    /// Reads the format before the configuration is built. [`Config::from_env`] reports an invalid
+    /// value.
     pub(crate) fn from_env() -> Self {
         log_format(&mut VariableReader::new(&process_variable))
     }
@@ -212,7 +212,7 @@ fn spill_line_bytes(reader: &mut VariableReader<'_>, platform: &Platform) -> usi
     } else {
         UNCUT_LINE_BYTES
     };
-    let form = "a whole number of bytes from 1024 to 262118";
+    let form = "an integer from 1024 to 262118, in bytes";
     let parse = |text: &str| {
         let bytes = text.parse().ok();
         bytes.filter(|bytes| (MIN_LINE_BYTES..=MAX_LINE_BYTES).contains(bytes))
@@ -249,7 +249,7 @@ fn propagator(reader: &mut VariableReader<'_>) -> Propagator {
     // Without a known name the default is used, because no propagator at all would break every
     // trace.
     let (propagator, consequence) = if unknown.len() < names.len() {
-        (propagator, "the value is ignored")
+        (propagator, "this entry is ignored")
     } else {
         (Propagator::default(), "the default is used")
     };

@@ -90,8 +90,8 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// With `spill`, records that the collector does not accept are written to the output in lines
-    /// of at most this many bytes. Without it, they stay in the buffer.
+    /// `spill` is the output for records that the collector does not accept, with the maximum line
+    /// length in bytes. Without it, they stay in the buffer.
     pub(crate) fn new(
         signal: Signal,
         destination: Destination,
@@ -303,13 +303,16 @@ impl Exporter {
         match written {
             Ok(()) => in_flight.mark_spilled(count) > 0,
             Err(error) => {
-                warn!(error = &error as &dyn Error, "spans not written to stdout");
+                warn!(
+                    error = &error as &dyn Error,
+                    "spans not spilled: cannot write to stdout"
+                );
                 false
             }
         }
     }
 
-    /// Counts the records that the collector rejected in an accepted request as dropped. They must
+    /// Counts as dropped the records that the collector rejected in an accepted request. They must
     /// not be sent again, and the response does not identify them.
     fn drop_rejected(
         &self,

@@ -45,9 +45,9 @@
 //! | `OTEL_BSP_SCHEDULE_DELAY` | time between two exports in the background, in milliseconds, at least 10 | `5000` |
 //! | `OTEL_METRIC_EXPORT_INTERVAL` | time between two exports of metrics in the background, in milliseconds, at least 10 | `60000` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `delta`, `cumulative` or `lowmemory` | `delta`, because only deltas of short-lived processes add up |
-//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `BATON_SPAN_BUFFER_BYTES` | maximum number of buffered spans, and of their bytes | `50000`, 32 MiB |
-//! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | maximum number of buffered log records, and of their bytes | `20000`, 8 MiB |
-//! | `BATON_METRIC_BUFFER_BYTES` | maximum number of bytes of buffered metrics | 1 MiB |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `BATON_SPAN_BUFFER_BYTES` | maximum number of buffered spans, and their maximum total size in bytes | `50000`, 32 MiB |
+//! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | maximum number of buffered log records, and their maximum total size in bytes | `20000`, 8 MiB |
+//! | `BATON_METRIC_BUFFER_BYTES` | maximum total size of buffered metrics, in bytes | 1 MiB |
 //! | `BATON_SPILL` | `stdout`: spans that the collector does not accept are written there, for `baton replay`; `none`: they stay in the buffer, within its bounds | `stdout` |
 //! | `BATON_SPILL_LINE_BYTES` | maximum length in bytes of a line written there, including its line break, from 1024 to 262118; container runtimes split lines at 16 KiB | `262118` on Lambda, `16383` elsewhere |
 //! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | reference to a secret with more headers for all signals, which take precedence over the others; requires a [`HeaderSource`], which is called at start, and again after a 401 or 403 | |

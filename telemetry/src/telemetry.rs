@@ -61,7 +61,7 @@ pub struct FlushReport {
     /// Spans that the next flush will send.
     pub pending: u64,
     /// Finished spans that another flush had to send because their
-    /// [`FlushGroup`](crate::FlushGroup) was over.
+    /// [`FlushGroup`](crate::FlushGroup) had ended.
     pub late: u64,
     /// Spans, requests and bytes that this flush sent itself.
     pub sent: ExportCounts,
@@ -100,10 +100,11 @@ struct TelemetryInner {
 }
 
 impl Telemetry {
-    /// Reads `OTEL_*` and initialises the process's telemetry: JSON logs on stdout (if the program
-    /// already has a `tracing` subscriber, that one is kept and a warning names the layers that it
-    /// lacks, [`log_layer`](crate::log_layer) or `tracing_layer`), the
-    /// [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
+    /// Reads `OTEL_*` and initialises the process's telemetry: log lines on stdout, and the
+    /// [`Propagator`](crate::Propagator), the tracer provider and, if metrics are exported, the
+    /// meter provider as OpenTelemetry's globals. A `tracing` subscriber that the program already
+    /// has is kept, and a warning names the layers that it lacks: [`log_layer`](crate::log_layer)
+    /// or `tracing_layer`.
     ///
     /// Never fails: an invalid variable is logged with its name and the expected form, and the
     /// default applies or the signal is not exported. Call this once, at start, within a tokio
@@ -309,7 +310,7 @@ impl Telemetry {
     ///
     /// Such flushes run concurrently. Each waits for spans of its group that another flush has in
     /// flight. If the collector accepts the group's spans, a task in the background then exports
-    /// the spans that no other flush will export, because their group is over or they have none,
+    /// the spans that no other flush will export, because their group has ended or they have none,
     /// and all spans if the buffer is still half full. If the collector does not accept them, the
     /// same spans are written to stdout. The report counts the spans of the whole process.
     pub async fn flush_context_group(&self, context: &Context, deadline: Instant) -> FlushReport {
@@ -375,9 +376,9 @@ impl Telemetry {
             .await
     }
 
-    /// Writes ended spans that are not exported to stdout, for a process that is about to abort and
-    /// cannot await anything. Does nothing if `BATON_SPILL` is `none`. In all other cases use
-    /// [`shutdown`](Self::shutdown).
+    /// Writes to stdout the ended spans that have not been exported, for a process that is about to
+    /// abort and cannot await anything. Does nothing if `BATON_SPILL` is `none`. In all other cases
+    /// use [`shutdown`](Self::shutdown).
     pub fn spill_pending(&self) {
         let pipeline = &self.inner.pipeline;
         pipeline.spill(Selection::All, Instant::now() + SPILL_BEFORE_ABORT);

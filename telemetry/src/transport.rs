@@ -39,7 +39,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
     #[error("the request failed")]
-    Send(#[from] RequestError),
+    Request(#[from] RequestError),
     /// The collector does not accept the request now. The same request may succeed later.
     #[error("collector temporarily unavailable: {status}")]
     Retryable {
@@ -75,7 +75,7 @@ impl TransportError {
     /// succeed with others.
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {
-            Self::Send(_) | Self::WrongEndpoint(_) | Self::Unacknowledged { .. } => false,
+            Self::Request(_) | Self::WrongEndpoint(_) | Self::Unacknowledged { .. } => false,
             Self::Retryable { status, .. } | Self::NonRetryable(status) => status.is_unauthorized(),
         }
     }
@@ -185,7 +185,7 @@ impl Transport {
             }
         };
         outcome.map_err(|error| match error {
-            TransportError::Send(error) if error.is_protocol_mismatch() => WrongEndpoint {
+            TransportError::Request(error) if error.is_protocol_mismatch() => WrongEndpoint {
                 response: UnexpectedResponse::Protocol(error),
                 hint,
             }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use baton_test_support::{CollectorResponse, Behaviour, TestCollector};
+use baton_test_support::{Behaviour, CollectorResponse, TestCollector};
 
 /// The condition of the collector while the function is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,12 @@ impl Condition {
             "ok" => Some(Self::Working),
             "refuse" => Some(Self::Refusing),
             "hang" => Some(Self::Responding(CollectorResponse::Hang)),
-            "status" => Some(Self::Responding(CollectorResponse::Status(number.parse().ok()?))),
-            "retry-after" => Some(Self::Responding(CollectorResponse::RetryAfter(number.parse().ok()?))),
+            "status" => Some(Self::Responding(CollectorResponse::Status(
+                number.parse().ok()?,
+            ))),
+            "retry-after" => Some(Self::Responding(CollectorResponse::RetryAfter(
+                number.parse().ok()?,
+            ))),
             "flaky" => {
                 let nth = number.parse().ok().filter(|nth| *nth > 0)?;
                 Some(Self::Flaky(nth))

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{CollectorResponse, FakeLambda, Function, Invocation, Signal, Span, TestCollector};
+use baton_test_support::{
+    CollectorResponse, FakeLambda, Function, Invocation, Signal, Span, TestCollector,
+};
 use serde_json::{Value, json};
 
 use crate::options::Options;

@@ -68,7 +68,7 @@ impl RecordFailure {
             retryable = self.kind == FailureKind::Retryable,
             "message failed"
         );
-        spans::record_failure(context, self.error_type, self.description.clone());
+        spans::set_failure(context, self.error_type, self.description.clone());
     }
 }
 

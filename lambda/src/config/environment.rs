@@ -19,9 +19,9 @@ pub struct InvalidConfig {
 /// Variable with the URL of the dead-letter queue.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
 
-/// Variables that `baton-telemetry` reads, like [`SPILL`] and [`SPILL_LINE_BYTES`]. It uses the
-/// default for an invalid value. They are also checked here, so that an invalid value prevents the
-/// function from starting.
+/// Variables that `baton-telemetry` reads, as it does [`SPILL`] and [`SPILL_LINE_BYTES`]. For an
+/// invalid value, `baton-telemetry` uses the default. This crate checks the variables first, so
+/// that an invalid value prevents the function from starting.
 const BUFFER_BYTES: [&str; 3] = [
     "BATON_SPAN_BUFFER_BYTES",
     "BATON_LOG_BUFFER_BYTES",
@@ -30,7 +30,8 @@ const BUFFER_BYTES: [&str; 3] = [
 const SPILL: &str = "BATON_SPILL";
 const SPILL_LINE_BYTES: &str = "BATON_SPILL_LINE_BYTES";
 
-/// Number of concurrent invocations in an execution environment. Set on Lambda Managed Instances.
+/// Maximum number of concurrent invocations in an execution environment. Set on Lambda Managed
+/// Instances.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -48,8 +49,8 @@ const PREFIX: &str = "BATON_";
 const DEMO_PREFIX: &str = "BATON_DEMO_";
 
 /// Maximum number of edits between the name of an unknown variable and the one that the warning
-/// suggests. The shortest name has five characters after the prefix, so more edits would suggest an
-/// unrelated variable.
+/// suggests. The shortest name has five characters after the prefix, so a higher limit would match
+/// unrelated variables.
 const MAX_EDITS: usize = 3;
 
 /// Configuration that the environment contains.
@@ -57,18 +58,18 @@ const MAX_EDITS: usize = 3;
 pub(crate) struct Environment {
     pub(crate) config: ConsumerConfig,
     pub(crate) dead_letter_queue: Option<String>,
-    /// Number of invocations that Lambda sends to this process at the same time.
+    /// Maximum number of invocations that Lambda sends to this process at the same time.
     pub(crate) max_concurrency: NonZeroUsize,
-    /// Variables with the prefix of this library that it does not know, possibly misspelled.
+    /// Unknown variables with the prefix of this library, possibly misspelled.
     pub(crate) unknown: Vec<UnknownVariable>,
 }
 
-/// A variable with the prefix of this library that it does not know.
+/// An unknown variable with the prefix of this library.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownVariable {
     pub(crate) name: String,
     /// The known variable with the most similar name, if one is similar.
-    pub(crate) similar: Option<&'static str>,
+    pub(crate) suggestion: Option<&'static str>,
 }
 
 impl Environment {
@@ -107,13 +108,13 @@ impl Environment {
 /// Checks the variables that `baton-telemetry` reads.
 fn check_telemetry_variables(reader: &mut VariableReader<'_>) {
     for name in BUFFER_BYTES {
-        reader.read(name, "a positive number of bytes", |text| {
+        reader.read(name, "a positive integer, in bytes", |text| {
             text.parse::<NonZeroUsize>().ok()
         });
     }
     reader.read(
         SPILL_LINE_BYTES,
-        "a whole number of bytes from 1024 to 262118",
+        "an integer from 1024 to 262118, in bytes",
         |text| {
             let bytes = text.parse().ok();
             bytes.filter(|bytes| (MIN_LINE_BYTES..=MAX_LINE_BYTES).contains(bytes))
@@ -214,7 +215,7 @@ const DEAD_LETTER_QUEUE_FORM: &str = if cfg!(feature = "dead-letter-queue") {
     "no value, because baton-lambda is built without the feature dead-letter-queue"
 };
 
-/// Returns the value of `BATON_GRACEFUL_SHUTDOWN`.
+/// Returns the keyword for this setting in `BATON_GRACEFUL_SHUTDOWN`.
 pub(crate) fn graceful_shutdown_keyword(is_enabled: bool) -> &'static str {
     if is_enabled { "on" } else { "off" }
 }
@@ -257,13 +258,13 @@ impl VariableReader<'_> {
             .filter(|name| name.starts_with(PREFIX) && !name.starts_with(DEMO_PREFIX))
             .filter(|name| !self.known.contains(&name.as_str()))
             .map(|name| UnknownVariable {
-                similar: self.find_similar(&name),
+                suggestion: self.find_suggestion(&name),
                 name,
             })
             .collect()
     }
 
-    fn find_similar(&self, name: &str) -> Option<&'static str> {
+    fn find_suggestion(&self, name: &str) -> Option<&'static str> {
         let distances = self
             .known
             .iter()
@@ -288,9 +289,11 @@ impl VariableReader<'_> {
     }
 
     fn read_milliseconds(&mut self, variable: &'static str) -> Option<Duration> {
-        self.read(variable, "a whole number of milliseconds", |text| {
-            text.parse().ok().map(Duration::from_millis)
-        })
+        self.read(
+            variable,
+            "a non-negative integer, in milliseconds",
+            |text| text.parse().ok().map(Duration::from_millis),
+        )
     }
 }
 

@@ -48,7 +48,7 @@ fn check_variables(lookup: Lookup<'_>) -> Result<(), RuntimeVariableError> {
         ("AWS_LAMBDA_FUNCTION_VERSION", "a version", &|_| true),
         (
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-            "a whole number of megabytes",
+            "an integer, in megabytes",
             &|text| text.parse::<i32>().is_ok(),
         ),
     ];

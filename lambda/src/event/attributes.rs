@@ -31,7 +31,7 @@ pub(super) fn read_string_or_skip(scanner: &mut Scanner<'_>) -> Option<JsonStrin
 
 /// Names of an attribute's fields: string value, binary value and data type.
 ///
-/// Names are compared without regard to case, and the exact name takes precedence: Lambda writes
+/// Names are compared case-insensitively, and the exact name takes precedence: Lambda writes
 /// `stringValue`, the SQS API `StringValue`, and hand-written test events contain both.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttributeNames {

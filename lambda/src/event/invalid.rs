@@ -43,7 +43,7 @@ pub(crate) enum InvalidEvent {
     MissingRecords { event: UnknownObject },
     #[error("Records is {kind}, expected an array of SQS messages")]
     RecordsNotArray { kind: &'static str },
-    #[error("Records is a duplicate key")]
+    #[error("duplicate field Records")]
     DuplicateRecords,
     #[error("Records[{index}] is not an object")]
     RecordNotObject { index: usize },
@@ -55,7 +55,7 @@ pub(crate) enum InvalidEvent {
     #[error("Records[{index}].{field} is not a string")]
     FieldNotString { index: usize, field: &'static str },
     /// Rejected, because the record does not say which of the values is the right one.
-    #[error("Records[{index}].{field} is a duplicate key")]
+    #[error("Records[{index}] has a duplicate field {field}")]
     DuplicateField { index: usize, field: &'static str },
 }
 

@@ -238,7 +238,7 @@ fn records_must_be_one_array() {
     let null = error(r#"{"Records":null}"#);
     assert_eq!(null, "Records is null, expected an array of SQS messages");
     let twice = error(r#"{"Records":[],"Records":[]}"#);
-    assert_eq!(twice, "Records is a duplicate key");
+    assert_eq!(twice, "duplicate field Records");
 }
 
 #[test]
@@ -269,18 +269,18 @@ fn an_invalid_field_of_a_record_is_named_without_its_value() {
     let not_an_object = error(r#"{"Records":[7]}"#);
     assert_eq!(not_an_object, "Records[0] is not an object");
     for (fields, expected) in [
-        (r#","messageId":7"#, "messageId is not a string"),
-        (r#","body":{"a":"SECRET"}"#, "body is not a string"),
+        (r#","messageId":7"#, ".messageId is not a string"),
+        (r#","body":{"a":"SECRET"}"#, ".body is not a string"),
         (
             r#","messageId":"a","message\u0049d":"b""#,
-            "messageId is a duplicate key",
+            " has a duplicate field messageId",
         ),
         (
             r#","attributes":{},"attributes":{}"#,
-            "attributes is a duplicate key",
+            " has a duplicate field attributes",
         ),
     ] {
-        assert_eq!(error(&record(fields)), format!("Records[0].{expected}"));
+        assert_eq!(error(&record(fields)), format!("Records[0]{expected}"));
     }
 }
 

@@ -108,7 +108,7 @@ impl Problem {
             type_uri: QUEUE_UNAVAILABLE,
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("queue not reachable ({error_type})"),
+                format!("queue check failed ({error_type})"),
             )
         }
     }

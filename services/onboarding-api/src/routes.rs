@@ -77,12 +77,12 @@ async fn readyz(State(sender): State<QueueSender>) -> Result<Json<Health>, Probl
             warn!(
                 error_type = error.error_type(),
                 error = cause,
-                "queue not reachable"
+                "queue check failed"
             );
             Err(Problem::not_ready(error.error_type()))
         }
         Err(_) => {
-            warn!(error_type = "timeout", "queue not reachable");
+            warn!(error_type = "timeout", "queue check failed");
             Err(Problem::not_ready("timeout"))
         }
     }

@@ -22,12 +22,12 @@ use crate::routes;
 mod connection;
 
 /// Maximum number of open connections. Further ones wait in the kernel's queue. Each costs a file
-/// descriptor and about 20 KB. The clients of a container, a load balancer or a few services, keep
-/// far fewer open.
+/// descriptor and about 20 KB. The clients of one container (a load balancer or a few services)
+/// keep far fewer connections open.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// Pause after a failed `accept`. The usual cause is that the process has no file descriptor left,
-/// and by then another connection may have been closed.
+/// Pause after a failed `accept`. The usual cause is that the process has no file descriptor left.
+/// After the pause, another connection may have been closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Configuration of the server.
@@ -72,7 +72,7 @@ pub async fn run(
     } = config;
     let router = routes::router(sender, RequestTelemetry::new(tracer, &meter));
     let mut connections = JoinSet::new();
-    // Dropping the sender tells every connection that shutdown has begun.
+    // Dropping `shutdown_sender` tells every connection that shutdown has begun.
     let (shutdown_sender, shutdown_started) = watch::channel(());
     accept_until(
         shutdown,

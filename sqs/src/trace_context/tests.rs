@@ -54,7 +54,7 @@ impl TextMapPropagator for FixedPropagator {
 }
 
 /// The source of the message's context, and what is added to the message.
-fn detect_and_fit(message: &OutgoingMessage, xray: bool) -> (ContextSource, AddedAttributes) {
+fn detect_and_select(message: &OutgoingMessage, xray: bool) -> (ContextSource, AddedAttributes) {
     let propagator = FixedPropagator::new(xray);
     let source = ContextSource::detect(message, &propagator);
     let added = source.select_attributes(message, &propagator, &Context::new());
@@ -118,7 +118,7 @@ fn an_empty_tracestate_is_neither_sent_nor_recorded_as_dropped() {
 #[test]
 fn a_context_of_the_caller_is_kept_and_only_baggage_is_added() {
     let message = OutgoingMessage::new("x").with_attribute("TraceParent", text(PARENT));
-    let (source, added) = detect_and_fit(&message, true);
+    let (source, added) = detect_and_select(&message, true);
     assert!(matches!(source, ContextSource::Message(Some(_))));
     assert_eq!(names(&added.context), [BAGGAGE]);
     assert_eq!(added.dropped_context, [""; 0]);
@@ -129,7 +129,7 @@ fn a_context_of_the_caller_is_kept_and_only_baggage_is_added() {
 fn nothing_is_added_to_a_received_message_that_carries_a_context() {
     for name in ["TraceParent", "otel.traceparent"] {
         let message = OutgoingMessage::from_received("x").with_attribute(name, text(PARENT));
-        let (source, added) = detect_and_fit(&message, true);
+        let (source, added) = detect_and_select(&message, true);
         assert!(matches!(source, ContextSource::Message(Some(_))), "{name}");
         assert_eq!(added, AddedAttributes::default(), "{name}");
     }
@@ -138,7 +138,7 @@ fn nothing_is_added_to_a_received_message_that_carries_a_context() {
 #[test]
 fn a_prefixed_context_counts_in_received_messages_only() {
     let message = OutgoingMessage::new("x").with_attribute("otel.traceparent", text(PARENT));
-    assert_eq!(detect_and_fit(&message, false).0, ContextSource::Send);
+    assert_eq!(detect_and_select(&message, false).0, ContextSource::Send);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn baggage_or_tracestate_alone_is_not_a_trace_context_and_is_not_overwritten() {
     let message = OutgoingMessage::new("x")
         .with_attribute(BAGGAGE, text("mine=1"))
         .with_attribute(TRACESTATE, text("mine=1"));
-    let (source, added) = detect_and_fit(&message, false);
+    let (source, added) = detect_and_select(&message, false);
     assert_eq!(source, ContextSource::Send);
     assert_eq!(names(&added.context), [TRACEPARENT]);
 }
@@ -175,9 +175,9 @@ fn a_message_without_room_for_a_traceparent_has_no_context() {
     let full = message_with(10);
     let large = OutgoingMessage::new("x".repeat(MAX_MESSAGE_BYTES - TRACEPARENT_BYTES + 1));
     for message in [full, large] {
-        assert_eq!(detect_and_fit(&message, false).0, ContextSource::Missing);
+        assert_eq!(detect_and_select(&message, false).0, ContextSource::Missing);
         // X-Ray's header takes no slot.
-        assert_eq!(detect_and_fit(&message, true).0, ContextSource::Send);
+        assert_eq!(detect_and_select(&message, true).0, ContextSource::Send);
     }
 }
 
@@ -209,7 +209,7 @@ fn xrays_header_takes_no_slot_in_any_case_of_its_name() {
 #[test]
 fn an_attribute_with_the_name_of_xrays_header_is_not_a_trace_context() {
     let message = OutgoingMessage::new("x").with_attribute(XRAY_TRACE_ID_HEADER, text(XRAY));
-    let (source, added) = detect_and_fit(&message, true);
+    let (source, added) = detect_and_select(&message, true);
     assert_eq!(source, ContextSource::Send);
     // The system attribute is set all the same.
     assert_eq!(added.trace_header.as_deref(), Some(XRAY));

@@ -27,60 +27,60 @@ impl Selection<'_> {
     }
 }
 
-/// Sequence number of an export in this process.
-pub(crate) type ExportId = u64;
+/// Sequence number of an [`InFlightChunks`] in this process.
+pub(crate) type InFlightId = u64;
 
-/// Exports whose records are not all settled.
+/// [`InFlightChunks`] whose records are not all settled.
 #[derive(Debug, Default)]
-pub(super) struct InFlightExports {
-    exports: Vec<InFlightExport>,
-    next_id: ExportId,
+pub(super) struct InFlightEntries {
+    entries: Vec<InFlightEntry>,
+    next_id: InFlightId,
 }
 
 #[derive(Debug)]
-struct InFlightExport {
-    id: ExportId,
+struct InFlightEntry {
+    id: InFlightId,
     /// Groups of the records that are not settled. Ungrouped records are left out, because only
     /// flushes of all records wait for them.
     groups: Vec<Arc<Group>>,
 }
 
-impl InFlightExports {
-    pub(super) fn start(&mut self, chunks: &[Chunk]) -> ExportId {
+impl InFlightEntries {
+    pub(super) fn start(&mut self, chunks: &[Chunk]) -> InFlightId {
         let id = self.next_id;
         self.next_id += 1;
         if !chunks.is_empty() {
             let groups = groups(chunks);
-            self.exports.push(InFlightExport { id, groups });
+            self.entries.push(InFlightEntry { id, groups });
         }
         id
     }
 
-    /// Updates an export to its remaining chunks. An export without chunks ends.
-    pub(super) fn update(&mut self, id: ExportId, chunks: &[Chunk]) {
-        let mut exports = self.exports.iter();
-        let Some(index) = exports.position(|export| export.id == id) else {
+    /// Updates an entry to its remaining chunks. An entry without chunks is removed.
+    pub(super) fn update(&mut self, id: InFlightId, chunks: &[Chunk]) {
+        let mut entries = self.entries.iter();
+        let Some(index) = entries.position(|entry| entry.id == id) else {
             return;
         };
         match chunks {
-            [] => drop(self.exports.swap_remove(index)),
-            remaining => self.exports[index].groups = groups(remaining),
+            [] => drop(self.entries.swap_remove(index)),
+            remaining => self.entries[index].groups = groups(remaining),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.exports.is_empty()
+        self.entries.is_empty()
     }
 
-    /// Returns true if an export before `before` contains selected records.
-    pub(super) fn contains(&self, selection: Selection<'_>, before: ExportId) -> bool {
-        // A flush does not wait for exports that started after its own. Otherwise a steady sequence
-        // of other flushes could keep it waiting until its deadline.
-        let mut exports = self.exports.iter().filter(|export| export.id < before);
+    /// Returns true if an entry older than `own_id` contains selected records.
+    pub(super) fn contains(&self, selection: Selection<'_>, own_id: InFlightId) -> bool {
+        // A flush does not wait for entries newer than its own. Otherwise a steady sequence of
+        // other flushes could keep it waiting until its deadline.
+        let mut entries = self.entries.iter().filter(|entry| entry.id < own_id);
         match selection {
-            Selection::All => exports.next().is_some(),
-            Selection::Group(group) => exports
-                .flat_map(|export| &export.groups)
+            Selection::All => entries.next().is_some(),
+            Selection::Group(group) => entries
+                .flat_map(|entry| &entry.groups)
                 .any(|known| Arc::ptr_eq(known, group)),
             Selection::Ungrouped => false,
         }
@@ -99,7 +99,7 @@ fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
 #[derive(Debug)]
 pub(crate) struct InFlightChunks {
     pub(super) buffer: Buffer,
-    pub(super) id: ExportId,
+    pub(super) id: InFlightId,
     pub(super) chunks: Vec<Chunk>,
 }
 
@@ -108,7 +108,7 @@ impl InFlightChunks {
         &self.chunks
     }
 
-    pub(crate) fn id(&self) -> ExportId {
+    pub(crate) fn id(&self) -> InFlightId {
         self.id
     }
 
@@ -189,10 +189,10 @@ impl InFlightChunks {
             state.counts.pending -= chunk.records;
             state.bytes -= chunk.records_bytes().len();
         }
-        state.exports.update(self.id, &self.chunks);
+        state.in_flight.update(self.id, &self.chunks);
         drop(state);
-        // Notified after each request and not only when the export ends, because the flush of a
-        // group waits only for the chunks of that group.
+        // Notified after each request and not only when the entry is removed, because the flush of
+        // a group waits only for the chunks of that group.
         self.buffer.0.settled.notify_waiters();
         records
     }
@@ -201,7 +201,7 @@ impl InFlightChunks {
 impl Drop for InFlightChunks {
     /// Returns unsettled chunks to the buffer. The next flush sends them before newer records.
     fn drop(&mut self) {
-        // No task waits for an empty export: it was never added to the list, or it ended when its
+        // No task waits for an entry without chunks: it was never added, or it was removed when its
         // last chunk was settled.
         if self.chunks.is_empty() {
             return;
@@ -210,7 +210,7 @@ impl Drop for InFlightChunks {
         // Both changes happen under one lock, so that a waiting flush finds these records either in
         // flight or returned, and never concludes that they were sent.
         state.return_chunks(std::mem::take(&mut self.chunks));
-        state.exports.update(self.id, &[]);
+        state.in_flight.update(self.id, &[]);
         drop(state);
         self.buffer.0.settled.notify_waiters();
     }

@@ -19,7 +19,7 @@ pub(super) const DEFAULT_MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
 /// The metrics of some hundreds of flushes, a few kilobytes each.
 pub(super) const DEFAULT_MAX_METRIC_BYTES: usize = 1024 * 1024;
 
-const BYTES_FORM: &str = "a positive number of bytes";
+const BYTES_FORM: &str = "a positive integer, in bytes";
 
 pub(super) fn spans(reader: &mut VariableReader<'_>) -> Bounds {
     Bounds {

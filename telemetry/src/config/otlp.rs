@@ -110,10 +110,10 @@ impl fmt::Display for OtlpCompression {
 /// Reads the exporters of a signal: [`ExporterConfig::None`] if it is not to be exported, or cannot
 /// be.
 pub(super) fn read(reader: &mut VariableReader<'_>, signal: Signal) -> ExporterConfig {
-    reader.for_signal(signal, |reader| export(reader, signal))
+    reader.for_signal(signal, |reader| exporter_config(reader, signal))
 }
 
-fn export(reader: &mut VariableReader<'_>, signal: Signal) -> ExporterConfig {
+fn exporter_config(reader: &mut VariableReader<'_>, signal: Signal) -> ExporterConfig {
     let names = VariableNames::new(signal);
     let exporters = exporters(reader, names.exporter);
     let exporters = exporters.unwrap_or(SelectedExporters {
@@ -179,7 +179,7 @@ fn exporters(reader: &mut VariableReader<'_>, name: &'static str) -> Option<Sele
     let (otlp, console, none) = (has("otlp"), has("console"), has("none"));
     let is_known = otlp || console || none;
     let consequence = if is_known {
-        "the value is ignored"
+        "this entry is ignored"
     } else {
         "the default is used"
     };

@@ -46,8 +46,10 @@ pub(super) fn read(reader: &mut VariableReader<'_>) -> Platform {
             region: reader.text("AWS_REGION"),
             log_stream: reader.text("AWS_LAMBDA_LOG_STREAM_NAME"),
             log_group: reader.text("AWS_LAMBDA_LOG_GROUP_NAME"),
-            memory_megabytes: reader
-                .number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a number of megabytes"),
+            memory_megabytes: reader.number(
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+                "an integer, in megabytes",
+            ),
         });
     }
     if let Some(uri) = reader.text("ECS_CONTAINER_METADATA_URI_V4") {

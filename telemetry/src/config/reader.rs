@@ -234,7 +234,7 @@ impl<'a> VariableReader<'a> {
     }
 }
 
-const MILLISECONDS_FORM: &str = "a whole number of milliseconds";
+const MILLISECONDS_FORM: &str = "a non-negative integer, in milliseconds";
 
 fn milliseconds(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_millis)

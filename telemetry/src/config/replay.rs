@@ -149,7 +149,7 @@ mod tests {
             let error = endpoint(None, &set).unwrap_err();
             let (variable, wrong) = error.split_once(": expected ").unwrap();
             assert_eq!(variable, name);
-            for consequence in ["left out", "default", "exported", "for traces"] {
+            for consequence in ["ignored", "default", "disabled", "for traces"] {
                 assert!(!wrong.contains(consequence), "{error}");
             }
         }

@@ -94,11 +94,11 @@ fn the_maximum_length_of_spill_lines_depends_on_the_platform_unless_it_is_set() 
 /// their own tests.
 #[test]
 fn every_invalid_variable_is_reported_with_the_expected_form_and_the_consequence() {
-    let bytes = "a positive number of bytes";
-    let line_bytes = "a whole number of bytes from 1024 to 262118";
+    let bytes = "a positive integer, in bytes";
+    let line_bytes = "an integer from 1024 to 262118, in bytes";
     let count = "a positive integer";
     let limit = "an integer from 0 to 4294967295";
-    let milliseconds = "a whole number of milliseconds";
+    let milliseconds = "a non-negative integer, in milliseconds";
     let samplers = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio";
     let propagators = "a list of tracecontext, baggage and xray, or none";
     let temporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";

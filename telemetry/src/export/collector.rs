@@ -48,7 +48,7 @@ impl Destination {
     /// breaker stays open the first time.
     pub(crate) fn new(
         signal: Signal,
-        export: &ExporterConfig,
+        exporter: &ExporterConfig,
         fetched_headers: Option<&Arc<FetchedHeaders>>,
         first_pause: Duration,
         output: &Output,
@@ -66,7 +66,7 @@ impl Destination {
                 console,
             }))
         };
-        match export {
+        match exporter {
             ExporterConfig::None => None,
             ExporterConfig::Console => Some(Self::Console(console())),
             ExporterConfig::Otlp(otlp) => Some(collector(otlp, None)),
@@ -242,8 +242,8 @@ fn retry_delay(error: &TransportError) -> Option<Duration> {
         // The same key will not be accepted a moment later.
         error if error.is_unauthorized() => None,
         TransportError::Retryable { retry_after, .. } => Some(retry_after.unwrap_or_default()),
-        TransportError::Send(RequestError::Broken(_)) => Some(Duration::ZERO),
-        TransportError::Send(_)
+        TransportError::Request(RequestError::Broken(_)) => Some(Duration::ZERO),
+        TransportError::Request(_)
         | TransportError::NonRetryable(_)
         | TransportError::WrongEndpoint(_)
         | TransportError::Unacknowledged { .. } => None,

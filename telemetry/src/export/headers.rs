@@ -84,7 +84,7 @@ pub(crate) async fn fetch_first(fetched_headers: Option<&FetchedHeaders>) {
 fn log_ignored(problem: &str) {
     warn!(
         variable = HEADERS_SECRET,
-        "invalid configuration: {HEADERS_SECRET}: {problem}; telemetry is exported without these headers"
+        "invalid configuration: {HEADERS_SECRET}: {problem}; telemetry is exported without the secret's headers"
     );
 }
 

@@ -151,7 +151,7 @@ impl ReplaySender {
             TransportError::Retryable { retry_after, .. } => {
                 SendFailure::Retryable { text, retry_after }
             }
-            TransportError::Send(_) | TransportError::Unacknowledged { .. } => {
+            TransportError::Request(_) | TransportError::Unacknowledged { .. } => {
                 SendFailure::Retryable {
                     text,
                     retry_after: None,

@@ -54,7 +54,7 @@ pub const MARKER: &str = "baton.spill";
 pub const VERSION: u64 = 1;
 
 /// Text for people who find such a line in their logs.
-const MESSAGE: &str = "spans that could not be exported: baton replay sends them on";
+const MESSAGE: &str = "spans not exported: resend them with baton replay";
 /// Maximum length of a line without its spans: the header with the longest numbers, and the end.
 const MAX_HEADER_BYTES: usize = 384;
 

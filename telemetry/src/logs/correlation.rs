@@ -66,7 +66,7 @@ impl Correlation {
         context.get().cloned().unwrap_or_default()
     }
 
-    /// Returns the ids in the active context.
+    /// Returns the request id and the message id in the active context.
     pub(crate) fn current() -> Self {
         Context::map_current(Self::from_context)
     }
@@ -86,7 +86,7 @@ pub(super) struct ContextIds {
 }
 
 impl ContextIds {
-    /// Returns the ids in the active context.
+    /// Returns the ids of the span, the invocation and the message in the active context.
     pub(super) fn current() -> Self {
         Context::map_current(|context| {
             let span = context.span();

@@ -61,7 +61,7 @@ pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, wr
 /// Keys of a line or record that includes span fields.
 struct UsedKeys {
     keys: Vec<Cow<'static, str>>,
-    /// The context of the event.
+    /// Ids of the event's invocation and message.
     correlation: Correlation,
 }
 

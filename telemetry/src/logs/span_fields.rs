@@ -16,7 +16,7 @@ use crate::otlp::encode::LogValue;
 /// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented
 /// without `skip` records whole arguments.
 const MAX_TEXT: usize = 4096;
-/// Suffix of a string that was cut.
+/// Suffix of a truncated string.
 const ELLIPSIS: char = '…';
 
 /// Ids and fields of one span. The fields are in the order in which they were recorded.
@@ -167,24 +167,24 @@ impl From<LogValue<'_>> for OwnedValue {
     }
 }
 
-fn truncated(write: impl FnOnce(&mut ShorteningWriter) -> fmt::Result) -> String {
-    let mut writer = ShorteningWriter::default();
-    // An error means that the formatting code failed or the string was cut. The text written so far
-    // is kept.
+fn truncated(write: impl FnOnce(&mut TruncatingWriter) -> fmt::Result) -> String {
+    let mut writer = TruncatingWriter::default();
+    // An error means that the formatting code failed or the string was truncated. The text written
+    // so far is kept.
     let _ = write(&mut writer);
     writer.text
 }
 
 /// Writer that keeps the first [`MAX_TEXT`] bytes.
 #[derive(Default)]
-struct ShorteningWriter {
+struct TruncatingWriter {
     text: String,
-    is_cut: bool,
+    is_truncated: bool,
 }
 
-impl fmt::Write for ShorteningWriter {
+impl fmt::Write for TruncatingWriter {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.is_cut {
+        if self.is_truncated {
             return Err(fmt::Error);
         }
         let room = MAX_TEXT - self.text.len();
@@ -192,7 +192,7 @@ impl fmt::Write for ShorteningWriter {
             self.text.push_str(text);
             return Ok(());
         }
-        self.is_cut = true;
+        self.is_truncated = true;
         self.text.push_str(&text[..text.floor_char_boundary(room)]);
         self.text.push(ELLIPSIS);
         Err(fmt::Error)

@@ -85,7 +85,7 @@ where
         .and_then(errors)
 }
 
-/// SpanSelection of the spans to create.
+/// Selection of the spans to create.
 #[derive(Debug, Clone)]
 struct SpanSelection {
     /// Log filter for spans finer than the default level. `None` selects all spans, for a program's

@@ -1,4 +1,4 @@
-//! Conversion of the fields of spans and events to the values of log records.
+//! Conversion of the fields of spans and events to the values of log lines and records.
 
 use std::error::Error;
 use std::fmt;

@@ -15,7 +15,7 @@ use crate::otlp::encode::metrics::{
     AggregationTemporality, MetricDescriptor, MetricKind, MetricsEncoder, NumberValue, TimeRange,
 };
 
-/// Maximum number of sets of attributes of an instrument (metrics SDK specification, "Cardinality
+/// Maximum number of attribute sets per instrument (metrics SDK specification, "Cardinality
 /// limits").
 const MAX_SERIES: usize = 2000;
 /// Attribute of the series that holds all measurements beyond that limit.
@@ -28,7 +28,7 @@ pub(super) struct InstrumentDescriptor {
     pub(super) description: Cow<'static, str>,
     pub(super) unit: Cow<'static, str>,
     pub(super) aggregation: AggregationKind,
-    /// A zero of the instrument's type of number.
+    /// A zero of the instrument's number type.
     pub(super) zero: NumberValue,
     pub(super) is_monotonic: bool,
     /// The instrument is measured by callbacks, during a collection.
@@ -86,12 +86,16 @@ impl MetricInstrument {
         }
     }
 
-    /// Calls `then` with the series for these attributes, which is created if necessary. Beyond
-    /// the limit, all attributes share one series.
-    fn with_series<T>(&self, attributes: &[KeyValue], then: impl FnOnce(&Arc<Series>) -> T) -> T {
+    /// Calls `use_series` with the series for these attributes, which is created if necessary.
+    /// Beyond the limit, all new attribute sets share one series.
+    fn with_series<T>(
+        &self,
+        attributes: &[KeyValue],
+        use_series: impl FnOnce(&Arc<Series>) -> T,
+    ) -> T {
         let mut map = self.lock();
         if let Some(series) = map.get(attributes) {
-            return then(series);
+            return use_series(series);
         }
         let mut attributes = sorted_attributes(attributes);
         if !map.contains_key(&attributes) && map.len() >= MAX_SERIES {
@@ -106,7 +110,7 @@ impl MetricInstrument {
             } = &self.descriptor;
             Arc::new(Series::new(*aggregation, *zero, bounds))
         };
-        then(map.entry(attributes).or_insert_with(new))
+        use_series(map.entry(attributes).or_insert_with(new))
     }
 
     /// Calls the callbacks of an observable instrument.
@@ -211,7 +215,7 @@ fn sorted_attributes(attributes: &[KeyValue]) -> Box<[KeyValue]> {
     attributes.into()
 }
 
-/// A type of number that instruments measure.
+/// A number type that instruments measure.
 pub(super) trait InstrumentValue: Copy + 'static {
     const ZERO: NumberValue;
 

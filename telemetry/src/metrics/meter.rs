@@ -1,6 +1,6 @@
 //! The meters of the process and their instruments.
 //!
-//! OpenTelemetry's SDK has an implementation as well, but compiles it once for each type of number.
+//! OpenTelemetry's SDK has an implementation as well, but compiles it once for each number type.
 //! The binary of the example `noop` had 3,658,232 bytes with the SDK's, and has 3,274,776 with this
 //! one (release, default features). An invocation took 1.43 and 0.93 times the instructions of
 //! `bare` with batches of 1 and 10 messages, and takes 1.27 and 0.90. These figures were counted
@@ -189,7 +189,7 @@ type InstrumentIdentity = (
     Option<Cow<'static, str>>,
 );
 
-/// Returns what the data points of an instrument count from (specification of the OTLP metrics
+/// Returns the temporality of an instrument's data points (specification of the OTLP metrics
 /// exporter, "Additional Configuration").
 fn aggregation_temporality(
     kind: InstrumentKind,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::otlp::encode::metrics::{Distribution, NumberValue};
 
-/// Aggregation of measurements to one value.
+/// Method by which measurements are aggregated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AggregationKind {
     /// Adds the measurements.
@@ -55,7 +55,7 @@ pub(super) enum Point<'a> {
 }
 
 impl Series {
-    /// `zero` has the instrument's type of number.
+    /// `zero` is a zero of the instrument's number type.
     pub(super) fn new(aggregation: AggregationKind, zero: NumberValue, bounds: &[f64]) -> Self {
         let value = match aggregation {
             AggregationKind::Sum => Aggregate::Sum(zero),

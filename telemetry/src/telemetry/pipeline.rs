@@ -21,14 +21,14 @@ use crate::metrics::{Metrics, RecordCounts};
 #[derive(Debug)]
 pub(super) struct ExportPipeline {
     pub(super) buffer: SpanBuffer,
-    /// `None` if spans are not exported; they are not even buffered then.
+    /// `None` if spans are not exported. In that case they are not buffered either.
     pub(super) exporter: Option<Exporter>,
-    /// `None` if metrics are not exported; nothing is aggregated then.
+    /// `None` if metrics are not exported. In that case nothing is aggregated.
     pub(super) metrics: Option<Metrics>,
     /// `None` if log records are not exported.
     pub(super) logs: Option<LogExport>,
     pub(super) loss_reporter: LossReporter,
-    /// The last task that exported spans of no group.
+    /// Latest task that flushes ungrouped records. It may have finished.
     pub(super) ungrouped_flush: Mutex<Option<JoinHandle<()>>>,
     #[cfg(feature = "tracing")]
     pub(super) filter_check: FilterCheck,
@@ -63,8 +63,8 @@ impl ExportPipeline {
                 self.flush_ungrouped();
             }
         }
-        // Spans that are pending after the flush of a group are in flight for other flushes, unless
-        // spans are never spilled.
+        // Spans that are still pending after the flush of a group belong to other flushes, unless
+        // spilling is off.
         let keeps_spans = is_incomplete && (matches!(selection, Selection::All) || !self.spills());
         self.report(sent, keeps_spans)
     }
@@ -142,7 +142,7 @@ impl ExportPipeline {
         }
     }
 
-    /// Returns when an export must end, so that its spans can still be spilled by the deadline.
+    /// Returns the time by which an export must end, so that its spans can still be spilled.
     pub(super) fn export_deadline(&self, deadline: Instant) -> Instant {
         let Self {
             buffer, exporter, ..

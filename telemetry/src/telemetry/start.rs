@@ -14,7 +14,7 @@ use crate::otlp::Signal;
 pub(super) fn log(config: &Config, resource: &Resource) {
     let ([traces, metrics, logs], common) = exporters(config);
     let common = common.as_ref();
-    let has = |export: &ExporterConfig| !matches!(export, ExporterConfig::None);
+    let has = |exporter: &ExporterConfig| !matches!(exporter, ExporterConfig::None);
     let (has_metrics, has_logs) = (has(&config.metrics), has(&config.logs));
     info!(
         traces,
@@ -139,8 +139,8 @@ fn tls(otlp: &OtlpConfig) -> Option<&'static str> {
     }
 }
 
-fn exporter(export: &ExporterConfig, own_connection: Option<&ConnectionConfig>) -> String {
-    match (export, own_connection) {
+fn exporter(config: &ExporterConfig, own_connection: Option<&ConnectionConfig>) -> String {
+    match (config, own_connection) {
         (ExporterConfig::None, _) => "none".to_owned(),
         (ExporterConfig::Console, _) => "console".to_owned(),
         (ExporterConfig::Otlp(_), None) => "otlp".to_owned(),

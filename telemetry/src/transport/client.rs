@@ -44,7 +44,7 @@ const MAX_KEPT_CONNECTIONS: usize = 3;
 /// other requests hang, a new connection costs less than waiting for their deadlines.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 
-/// The reason why a request has no response.
+/// The reason why a request has no usable response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("cannot connect")]

@@ -268,7 +268,7 @@ async fn compression_times_out_at_the_deadline() {
     let late = transport.send(request, Instant::now()).await;
     assert!(matches!(
         late,
-        Err(TransportError::Send(RequestError::Timeout))
+        Err(TransportError::Request(RequestError::Timeout))
     ));
 }
 

@@ -103,7 +103,7 @@ fn an_unknown_variable_is_reported_and_not_an_error() {
     assert_eq!(environment.config.concurrency.get(), 4);
     let unknown = environment.unknown.iter();
     let unknown: Vec<_> = unknown
-        .map(|variable| (variable.name.as_str(), variable.similar))
+        .map(|variable| (variable.name.as_str(), variable.suggestion))
         .collect();
     assert_eq!(
         unknown,
@@ -131,11 +131,11 @@ fn all_invalid_variables_are_reported_together() {
         [
             "BATON_CONCURRENCY: expected a positive integer, found \"0\"",
             "BATON_TRACE_SHAPE: expected continue or batch, found \"batches\"",
-            "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
+            "BATON_FLUSH_TIMEOUT: expected a non-negative integer, in milliseconds, found \"1s\"",
             "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
-            "BATON_SPAN_BUFFER_BYTES: expected a positive number of bytes, found \"32 MiB\"",
-            "BATON_METRIC_BUFFER_BYTES: expected a positive number of bytes, found \"0\"",
-            "BATON_SPILL_LINE_BYTES: expected a whole number of bytes from 1024 to 262118, found \"300000\"",
+            "BATON_SPAN_BUFFER_BYTES: expected a positive integer, in bytes, found \"32 MiB\"",
+            "BATON_METRIC_BUFFER_BYTES: expected a positive integer, in bytes, found \"0\"",
+            "BATON_SPILL_LINE_BYTES: expected an integer from 1024 to 262118, in bytes, found \"300000\"",
             "BATON_SPILL: expected stdout or none, found \"stderr\"",
         ]
     );

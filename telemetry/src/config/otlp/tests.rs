@@ -86,12 +86,12 @@ fn exporters_may_be_a_list() {
         (
             "otlp,zipkin",
             "otlp",
-            "found \"zipkin\"; the value is ignored",
+            "found \"zipkin\"; this entry is ignored",
         ),
         (
             "jaeger,none",
             "none",
-            "found \"jaeger\"; the value is ignored",
+            "found \"jaeger\"; this entry is ignored",
         ),
     ] {
         for (name, signal) in SIGNALS {
@@ -191,7 +191,7 @@ fn an_invalid_value_is_reported_with_the_signals_that_it_affects() {
     assert_eq!(
         problems_of(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]),
         [
-            "OTEL_EXPORTER_OTLP_TIMEOUT: expected a whole number of milliseconds, found \"10s\"; the default is used for traces and metrics"
+            "OTEL_EXPORTER_OTLP_TIMEOUT: expected a non-negative integer, in milliseconds, found \"10s\"; the default is used for traces and metrics"
         ]
     );
 }

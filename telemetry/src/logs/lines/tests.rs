@@ -144,7 +144,7 @@ fn a_display_implementation_may_attach_another_context() {
 #[test]
 fn an_error_is_written_with_its_causes() {
     let cause = std::io::Error::other("the cause");
-    let error = crate::transport::TransportError::Send(
+    let error = crate::transport::TransportError::Request(
         crate::transport::client::RequestError::Connect(cause),
     );
     let line = json(|| info!(error = &error as &dyn std::error::Error));

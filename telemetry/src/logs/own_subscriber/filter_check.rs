@@ -17,8 +17,8 @@ const MAX_CHECKS: u8 = 10;
 /// Logs one warning if the filter of the program's own subscriber omits all spans.
 ///
 /// Without `RUST_LOG`, `EnvFilter::from_default_env()` omits everything below ERROR, including the
-/// spans of `#[instrument]`. Which spans a filter omits depends on their targets, which are known
-/// once the program has reached one, so the check runs at the first exports.
+/// spans of `#[instrument]`. Filters select spans by target, and a target is known only once the
+/// program has reached a span, so the check runs at the first exports.
 #[derive(Debug)]
 pub(crate) struct FilterCheck {
     warnings: SubscriberWarnings,
@@ -39,8 +39,8 @@ impl FilterCheck {
             return;
         }
         let is_unused = tracing::dispatcher::get_default(|subscriber| {
-            let layer = subscriber.downcast_ref::<SpanFilter>();
-            layer.is_some_and(|layer| layer.is_in_own_subscriber() && !layer.has_created_span())
+            let filter = subscriber.downcast_ref::<SpanFilter>();
+            filter.is_some_and(|filter| filter.is_in_own_subscriber() && !filter.has_created_span())
         });
         let omitted = is_unused.then(reached_span).flatten();
         let is_done = !is_unused || omitted.is_some();

@@ -175,7 +175,10 @@ async fn a_call_whose_reused_connection_breaks_is_retried_once() {
         send(&transport).await.unwrap();
         let broken = send(&transport).await;
         assert!(
-            matches!(broken, Err(TransportError::Send(RequestError::Broken(_)))),
+            matches!(
+                broken,
+                Err(TransportError::Request(RequestError::Broken(_)))
+            ),
             "{broken:?}"
         );
         assert_eq!(server.shared().calls_received.len(), 3);
@@ -201,7 +204,7 @@ async fn after_a_timeout_the_next_call_uses_a_new_connection() {
     let timed_out = transport.send(request(&[b"x"]), deadline).await;
     assert!(matches!(
         timed_out,
-        Err(TransportError::Send(RequestError::Timeout))
+        Err(TransportError::Request(RequestError::Timeout))
     ));
     assert_eq!(server.shared().connections, 1);
     send(&transport).await.unwrap();

@@ -52,7 +52,7 @@ fn describe(outcome: Result<PartialSuccess, TransportError>) -> String {
             None => format!("{status}, retryable"),
             Some(after) => format!("{status}, retryable after {after:?}"),
         },
-        Err(TransportError::Send(error)) => match error {
+        Err(TransportError::Request(error)) => match error {
             RequestError::Timeout => "timeout".to_owned(),
             RequestError::Connect(_) => "not connected".to_owned(),
             RequestError::Tls(_) => "no TLS".to_owned(),

@@ -32,7 +32,7 @@ fn trusting(authority: &CertificateAuthority, client: Option<ClientIdentity>) ->
 }
 
 fn is_tls(outcome: &Result<PartialSuccess, TransportError>) -> bool {
-    matches!(outcome, Err(TransportError::Send(RequestError::Tls(_))))
+    matches!(outcome, Err(TransportError::Request(RequestError::Tls(_))))
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn unusable_authorities_and_the_key_of_another_certificate_are_errors() {
             certificates,
         )
         .await;
-        let Err(TransportError::Send(RequestError::Tls(error))) = outcome else {
+        let Err(TransportError::Request(RequestError::Tls(error))) = outcome else {
             panic!("{expected}: {outcome:?}")
         };
         assert!(error.to_string().contains(expected), "{error}");

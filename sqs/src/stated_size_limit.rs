@@ -12,15 +12,15 @@ const VALIDITY: Duration = Duration::from_secs(60);
 
 /// The `MaximumMessageSize` that a queue stated when it refused a message. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ObservedSizeLimit(Arc<Mutex<Option<StatedLimit>>>);
+pub(crate) struct StatedSizeLimit(Arc<Mutex<Option<LimitEntry>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct StatedLimit {
+struct LimitEntry {
     bytes: usize,
     at: Instant,
 }
 
-impl ObservedSizeLimit {
+impl StatedSizeLimit {
     /// Returns the limit in bytes, if the queue stated one within the last minute.
     pub(crate) fn get(&self, now: Instant) -> Option<usize> {
         let stated = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,7 +29,7 @@ impl ObservedSizeLimit {
     }
 
     pub(crate) fn set(&self, bytes: usize, at: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(StatedLimit { bytes, at });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(LimitEntry { bytes, at });
     }
 }
 
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_shared_by_clones_and_expires() {
-        let (limit, began) = (ObservedSizeLimit::default(), Instant::now());
+        let (limit, began) = (StatedSizeLimit::default(), Instant::now());
         assert_eq!(limit.get(began), None);
         limit.clone().set(1_024, began);
         let last = began + VALIDITY - Duration::from_millis(1);
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_limit_stated_last_counts() {
-        let (limit, began) = (ObservedSizeLimit::default(), Instant::now());
+        let (limit, began) = (StatedSizeLimit::default(), Instant::now());
         limit.set(262_144, began);
         limit.set(1_024, began);
         assert_eq!(limit.get(began), Some(1_024));
