@@ -67,12 +67,12 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 /// attributes that describe the failure are dropped, from the bottom of the table upwards, and then
 /// the trace context. Attributes that the sender set are never dropped.
 ///
-/// A queue's `MaximumMessageSize` may be below the limit of SQS. If the queue refuses the message
+/// A queue's `MaximumMessageSize` may be below the limit of SQS. If the queue rejects the message
 /// for its size, the message is sent once more with as many of the added attributes as fit, and the
-/// limit that the queue stated is remembered for a minute. If the refusal does not state the limit,
-/// the failure's attributes are dropped first, then `baggage`, then `tracestate`, then the rest of
-/// the trace context. The span of the send names the dropped attributes. Its kind remains PRODUCER
-/// even if `traceparent` was dropped, because a span's kind cannot change.
+/// limit that the queue stated is remembered for a minute. If the rejection does not state the
+/// limit, the failure's attributes are dropped first, then `baggage`, then `tracestate`, then the
+/// rest of the trace context. The span of the send names the dropped attributes. Its kind remains
+/// PRODUCER even if `traceparent` was dropped, because a span's kind cannot change.
 ///
 /// # The source queue
 ///

@@ -56,7 +56,7 @@ impl QueueSender {
     /// span is of kind CLIENT and has a link to it.
     ///
     /// The trace context never makes a send fail. If the queue's `MaximumMessageSize` is below the
-    /// 1 MiB of SQS and the queue refuses the message for that reason, the message is sent once
+    /// 1 MiB of SQS and the queue rejects the message for that reason, the message is sent once
     /// more without the context fields that do not fit: `baggage` is dropped first, then
     /// `tracestate`, then the rest. Clones of this sender remember the queue's limit for a minute.
     /// Both calls together stay within the client's operation timeout. The span's
@@ -69,7 +69,7 @@ impl QueueSender {
     /// # Errors
     ///
     /// Returns an error if the message breaks a rule of SQS (nothing was sent), if it is larger
-    /// than the queue accepts without any context, if SQS refuses it for another reason, or if SQS
+    /// than the queue accepts without any context, if SQS rejects it for another reason, or if SQS
     /// does not respond within the client's timeouts and retries (it may have been sent).
     pub async fn send(&self, message: OutgoingMessage) -> Result<SendOutput, QueueSendError> {
         let parent = Context::current();
@@ -84,7 +84,7 @@ impl QueueSender {
     ///
     /// # Errors
     ///
-    /// Returns an error if SQS refuses the call, or does not respond within the client's timeouts
+    /// Returns an error if SQS rejects the call, or does not respond within the client's timeouts
     /// and retries.
     pub async fn check_queue(&self) -> Result<(), QueueError> {
         self.queue.check().await

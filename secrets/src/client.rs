@@ -31,7 +31,7 @@ use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 
 use crate::endpoint;
-use crate::error::{FetchError, Refusal};
+use crate::error::{FetchError, Rejection};
 use crate::reference::Reference;
 use crate::request::{self, Content};
 
@@ -49,7 +49,7 @@ const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// A client that reads one secret.
 #[derive(Debug)]
 pub(crate) struct SecretsClient {
-    read: Operation<(), Content, Refusal>,
+    read: Operation<(), Content, Rejection>,
 }
 
 impl SecretsClient {
@@ -72,7 +72,7 @@ impl SecretsClient {
     ///
     /// # Errors
     ///
-    /// Returns an error if the service refuses the request or does not respond. The error does not
+    /// Returns an error if the service rejects the request or does not respond. The error does not
     /// contain the secret.
     pub(crate) async fn read(&self, reference: &Reference) -> Result<Content, FetchError> {
         let arn = || reference.arn().to_owned();
@@ -80,9 +80,9 @@ impl SecretsClient {
             .invoke(())
             .await
             .map_err(|error| match error.as_service_error() {
-                Some(refusal) => FetchError::Refused {
+                Some(rejection) => FetchError::Rejected {
                     arn: arn(),
-                    refusal: refusal.clone(),
+                    rejection: rejection.clone(),
                 },
                 None => FetchError::NoResponse {
                     arn: arn(),
@@ -92,7 +92,7 @@ impl SecretsClient {
     }
 }
 
-fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content, Refusal> {
+fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content, Rejection> {
     let store = reference.store;
     let body = request::encode(reference);
     let timeouts = TimeoutConfig::builder()
@@ -108,7 +108,7 @@ fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content
         .endpoint_url(&endpoint::url(config, reference))
         .timeout_config(timeouts)
         .standard_retry(&retries)
-        .retry_classifier(TransientErrorClassifier::<Refusal>::new())
+        .retry_classifier(TransientErrorClassifier::<Rejection>::new())
         .retry_classifier(HttpStatusCodeClassifier::default())
         .with_connection_poisoning()
         .runtime_plugin(signing_plugin(config, reference));
@@ -135,7 +135,7 @@ fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content
             let body = response.body().bytes().unwrap_or_default();
             let content = match response.status() {
                 status if status.is_success() => request::parse_content(store, body),
-                status => Err(request::parse_refusal(status.as_u16(), body)),
+                status => Err(request::parse_rejection(status.as_u16(), body)),
             };
             content.map_err(OrchestratorError::operation)
         })
@@ -169,7 +169,7 @@ fn signing_plugin(config: &SdkConfig, reference: &Reference) -> StaticRuntimePlu
 
 /// Describes an error and its causes. The SDK's error itself is discarded, because its `Debug`
 /// output contains whole responses.
-fn describe(error: &SdkError<Refusal, HttpResponse>) -> String {
+fn describe(error: &SdkError<Rejection, HttpResponse>) -> String {
     let failure = match error {
         SdkError::ConstructionFailure(_) => "failed to build the request",
         SdkError::TimeoutError(_) => "timed out waiting for the response",

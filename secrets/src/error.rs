@@ -7,12 +7,12 @@ use baton_telemetry::InvalidHeaders;
 #[non_exhaustive]
 pub enum FetchError {
     /// The service responded without a usable secret.
-    #[error("{arn}: {refusal}")]
-    Refused {
+    #[error("{arn}: {rejection}")]
+    Rejected {
         /// ARN of the secret.
         arn: String,
         /// The service's response.
-        refusal: Refusal,
+        rejection: Rejection,
     },
     /// The request could not be built or sent, or no usable response arrived.
     #[error("{arn}: {reason}")]
@@ -35,7 +35,7 @@ pub enum FetchError {
 /// A response that does not contain a usable secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum Rejection {
     /// The role is not allowed to read or decrypt the secret.
     #[error("access denied ({code}): {message}")]
     AccessDenied {
@@ -77,7 +77,7 @@ pub enum Refusal {
     Unreadable,
 }
 
-impl Refusal {
+impl Rejection {
     /// Classifies an error code of either service.
     pub(crate) fn from_code(code: String, message: String) -> Self {
         match &*code {

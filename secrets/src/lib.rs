@@ -47,7 +47,7 @@ mod error;
 mod reference;
 mod request;
 
-pub use error::{FetchError, Refusal};
+pub use error::{FetchError, Rejection};
 pub use reference::InvalidReference;
 
 /// Returns a source that reads headers from the secret or parameter with this ARN.

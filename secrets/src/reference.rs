@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_reference_is_refused_with_a_reason_and_not_repeated() {
+    fn an_invalid_reference_is_rejected_with_a_reason_and_not_repeated() {
         for (text, reason) in [
             ("authorization=Bearer KEY", "start with arn:"),
             ("KEY", "start with arn:"),

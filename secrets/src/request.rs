@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::error::Refusal;
+use crate::error::Rejection;
 use crate::reference::{Reference, SecretStore};
 
 /// Maximum length of an error message. AWS's own messages are shorter; longer ones are truncated so
@@ -42,21 +42,21 @@ pub(crate) fn encode(reference: &Reference) -> String {
 /// # Errors
 ///
 /// Returns an error if the secret is binary or the response is in another format.
-pub(crate) fn parse_content(store: SecretStore, body: &[u8]) -> Result<Content, Refusal> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)?;
+pub(crate) fn parse_content(store: SecretStore, body: &[u8]) -> Result<Content, Rejection> {
+    let body: Value = serde_json::from_slice(body).map_err(|_| Rejection::Unreadable)?;
     let text = match store {
         SecretStore::SecretsManager if body["SecretBinary"].is_string() => {
-            return Err(Refusal::Binary);
+            return Err(Rejection::Binary);
         }
         SecretStore::SecretsManager => &body["SecretString"],
         SecretStore::ParameterStore => &body["Parameter"]["Value"],
     };
-    let text = text.as_str().ok_or(Refusal::Unreadable)?;
+    let text = text.as_str().ok_or(Rejection::Unreadable)?;
     Ok(Content(text.to_owned()))
 }
 
 /// Parses an error response.
-pub(crate) fn parse_refusal(status: u16, body: &[u8]) -> Refusal {
+pub(crate) fn parse_rejection(status: u16, body: &[u8]) -> Rejection {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |names: [&str; 2]| {
         let found = names.into_iter().find_map(|name| body[name].as_str());
@@ -67,11 +67,11 @@ pub(crate) fn parse_refusal(status: u16, body: &[u8]) -> Refusal {
         })
     };
     let Some(code) = text(["__type", "code"]) else {
-        return Refusal::Status(status);
+        return Rejection::Status(status);
     };
     // `prefix#Code:suffix` (AWS JSON protocol, "Operation error serialization").
     let code = code.rsplit('#').next().unwrap_or_default();
     let code = code.split(':').next().unwrap_or_default().to_owned();
     let message = text(["message", "Message"]).unwrap_or_default();
-    Refusal::from_code(code, message)
+    Rejection::from_code(code, message)
 }

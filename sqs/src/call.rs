@@ -1,4 +1,4 @@
-//! The `SendMessage` call, repeated with fewer attributes if SQS refuses the message.
+//! The `SendMessage` call, repeated with fewer attributes if SQS rejects the message.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use aws_sdk_sqs::{Client, Config};
 
 use crate::added_attributes::AddedAttributes;
 use crate::error::QueueSendError;
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::stated_size_limit::StatedSizeLimit;
 
-/// Sends a message with added attributes, and repeats the call with fewer of them if SQS refuses
+/// Sends a message with added attributes, and repeats the call with fewer of them if SQS rejects
 /// the message.
 ///
 /// `request` is the caller's message without the added attributes, and `size` its bytes as SQS
 /// counts them. It must be a request of `client`.
 ///
-/// If the refusal states the queue's limit, the message is sent once more with as many attributes
+/// If the rejection states the queue's limit, the message is sent once more with as many attributes
 /// as fit, and `limit` remembers the limit for the next messages. Otherwise one group of attributes
 /// after another is dropped. Afterwards `added` has the attributes that were sent and the names of
 /// the others. All calls together stay within the operation timeout of `client`.
@@ -39,15 +39,15 @@ pub(crate) async fn send_message(
     }
     let mut outcome = call(&request, added, None).await;
     while let Err(error) = &outcome {
-        let Some(refusal) = Refusal::from_error(error) else {
+        let Some(rejection) = Rejection::from_error(error) else {
             break;
         };
-        if let Some(most) = refusal.limit {
+        if let Some(most) = rejection.limit {
             limit.set(most, Instant::now());
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
         let is_late = left.is_some_and(|left| left.is_zero());
-        if is_late || !drop_attributes(added, size, refusal) {
+        if is_late || !drop_attributes(added, size, rejection) {
             break;
         }
         outcome = call(&request, added, left).await;
@@ -55,9 +55,9 @@ pub(crate) async fn send_message(
     outcome.map_err(|error| QueueSendError::from_call(error, size))
 }
 
-/// Drops attributes for another call. Returns `false` if SQS would refuse another call as well.
-fn drop_attributes(added: &mut AddedAttributes, size: usize, refusal: Refusal) -> bool {
-    let Some(limit) = refusal.limit else {
+/// Drops attributes for another call. Returns `false` if SQS would reject another call as well.
+fn drop_attributes(added: &mut AddedAttributes, size: usize, rejection: Rejection) -> bool {
+    let Some(limit) = rejection.limit else {
         return added.drop_next_group();
     };
     match limit.checked_sub(size) {

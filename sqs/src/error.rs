@@ -8,7 +8,7 @@ use aws_sdk_sqs::operation::send_message::SendMessageError;
 
 use crate::error_type;
 use crate::message::InvalidMessage;
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 
 /// Error codes of throttled calls. Most of them have HTTP status 400, which alone does not show
 /// that the call may succeed later.
@@ -30,13 +30,13 @@ type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueSendError {
-    /// SQS would refuse the message, so it was not sent.
+    /// SQS would reject the message, so it was not sent.
     #[error("invalid SQS message")]
     Invalid(#[from] InvalidMessage),
-    /// SQS refused the call or did not respond to it.
+    /// SQS rejected the call or did not respond to it.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// SQS refused the message because it is larger than the queue accepts, even without the trace
+    /// SQS rejected the message because it is larger than the queue accepts, even without the trace
     /// context.
     #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
     TooLarge {
@@ -44,7 +44,7 @@ pub enum QueueSendError {
         size: usize,
         /// The queue's `MaximumMessageSize`, as SQS stated it.
         limit: usize,
-        /// The refusal.
+        /// The rejection.
         source: QueueError,
     },
     /// SQS accepted the message, but its response does not contain the message's id.
@@ -57,8 +57,8 @@ pub enum QueueSendError {
 #[non_exhaustive]
 pub enum QueueError {
     /// SQS responded with an error.
-    #[error("SQS refused the call: {code} (HTTP {status}, request {})", request_id.as_deref().unwrap_or("unknown"))]
-    Refused {
+    #[error("SQS rejected the call: {code} (HTTP {status}, request {})", request_id.as_deref().unwrap_or("unknown"))]
+    Rejected {
         /// AWS's error code.
         code: String,
         /// HTTP status of the response.
@@ -105,7 +105,7 @@ impl QueueSendError {
         }
     }
 
-    /// The id of the refused request, if AWS stated it.
+    /// The id of the rejected request, if AWS stated it.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match self {
@@ -116,7 +116,7 @@ impl QueueSendError {
 
     /// Converts the error of the last call for a message of this size.
     pub(crate) fn from_call(error: SdkError<SendMessageError>, size: usize) -> Self {
-        let limit = Refusal::from_error(&error).and_then(|refusal| refusal.limit);
+        let limit = Rejection::from_error(&error).and_then(|rejection| rejection.limit);
         let source = QueueError::from(error);
         match limit.filter(|limit| *limit < size) {
             Some(limit) => Self::TooLarge {
@@ -134,7 +134,7 @@ impl QueueError {
     #[must_use]
     pub fn error_type(&self) -> &str {
         match self {
-            Self::Refused { code, .. } => code,
+            Self::Rejected { code, .. } => code,
             Self::Unbuildable { .. } => error_type::UNBUILDABLE,
             Self::NoResponse { error_type, .. } => error_type,
         }
@@ -142,7 +142,7 @@ impl QueueError {
 
     fn request_id(&self) -> Option<&str> {
         match self {
-            Self::Refused { request_id, .. } => request_id.as_deref(),
+            Self::Rejected { request_id, .. } => request_id.as_deref(),
             Self::Unbuildable { .. } | Self::NoResponse { .. } => None,
         }
     }
@@ -152,7 +152,7 @@ impl QueueError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { code, status, .. } => {
+            Self::Rejected { code, status, .. } => {
                 *status >= FIRST_SERVER_ERROR || THROTTLING_CODES.contains(&code.as_str())
             }
             Self::Unbuildable { .. } => false,
@@ -166,10 +166,10 @@ where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        if let SdkError::ServiceError(refusal) = &error {
-            return Self::Refused {
+        if let SdkError::ServiceError(rejection) = &error {
+            return Self::Rejected {
                 code: error.code().unwrap_or(error_type::OTHER).to_owned(),
-                status: refusal.raw().status().as_u16(),
+                status: rejection.raw().status().as_u16(),
                 request_id: error.request_id().map(str::to_owned),
             };
         }

@@ -8,7 +8,7 @@ use std::error::Error;
 use aws_sdk_sqs::error::{ConnectorError, SdkError};
 use hyper_util::client::legacy;
 
-/// SQS would refuse the message, so it was not sent.
+/// SQS would reject the message, so it was not sent.
 pub const INVALID_MESSAGE: &str = "invalid_message";
 /// The SDK could not build the request, so nothing was sent.
 pub const UNBUILDABLE: &str = "unbuildable";

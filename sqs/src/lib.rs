@@ -24,7 +24,7 @@
 //!
 //! SQS counts attributes against a queue's `MaximumMessageSize`, which may be far below the 1 MiB
 //! limit of SQS and is not known to the sender. The attributes that a send adds never make it fail:
-//! if SQS refuses the message because of its size, it is sent again with fewer of them.
+//! if SQS rejects the message because of its size, it is sent again with fewer of them.
 //!
 //! # Layout
 //!
@@ -39,9 +39,9 @@
 //! | `trace_context` | the source of a message's trace context, and how much of it fits |
 //! | `added_attributes` | the attributes that a send adds, and the order in which they are dropped |
 //! | `span`, `metrics` | the telemetry of a send |
-//! | `call` | the `SendMessage` call, repeated with fewer attributes if SQS refuses the message |
+//! | `call` | the `SendMessage` call, repeated with fewer attributes if SQS rejects the message |
 //! | `stated_size_limit` | the size limit that a queue has stated |
-//! | `refusal` | the refusals that a message with fewer attributes may avoid |
+//! | `rejection` | the rejections that a message with fewer attributes may avoid |
 //! | `error`, [`error_type`] | the errors of calls, and the classification of the AWS SDK's errors |
 //! | `client_settings` | the set-up of an AWS SDK client (feature `client-settings`) |
 //!
@@ -76,7 +76,7 @@ mod message;
 mod metrics;
 mod queue;
 mod queue_client;
-mod refusal;
+mod rejection;
 mod span;
 mod stated_size_limit;
 mod trace_context;

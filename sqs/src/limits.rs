@@ -6,7 +6,7 @@
 /// (SQS quotas, since August 2025).
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// Maximum number of message attributes (SQS quotas). SQS refuses a message that has more.
+/// Maximum number of message attributes (SQS quotas). SQS rejects a message that has more.
 pub const MAX_ATTRIBUTES: usize = 10;
 
 /// Maximum length of an attribute's name.

@@ -50,7 +50,7 @@ pub(crate) struct TraceHeader {
     pub(crate) span_context: Option<SpanContext>,
 }
 
-/// A message that SQS would refuse and that is therefore not sent.
+/// A message that SQS would reject and that is therefore not sent.
 ///
 /// No variant contains the body or a value: either may be personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,7 +156,7 @@ impl OutgoingMessage {
     /// or of the queue.
     ///
     /// The attribute that was added last is dropped first, and all of them before the trace
-    /// context. An empty value is not sent, because SQS refuses it.
+    /// context. An empty value is not sent, because SQS rejects it.
     #[must_use]
     pub fn with_optional_attribute(
         mut self,
@@ -263,7 +263,7 @@ impl OutgoingMessage {
     }
 
     fn check_texts(&self) -> Result<(), InvalidMessage> {
-        if let Some((offset, character)) = find_refused_character(&self.body) {
+        if let Some((offset, character)) = find_rejected_character(&self.body) {
             return Err(InvalidMessage::BodyCharacter {
                 character: character.into(),
                 offset,
@@ -296,7 +296,7 @@ impl fmt::Debug for OutgoingMessage {
 }
 
 /// Returns the first character that SQS does not accept, and its position.
-fn find_refused_character(text: &str) -> Option<(usize, char)> {
+fn find_rejected_character(text: &str) -> Option<(usize, char)> {
     text.char_indices()
         .find(|(_, character)| !is_accepted_character(*character))
 }

@@ -94,7 +94,7 @@ impl QueueClient {
     ///
     /// # Errors
     ///
-    /// Returns an error if SQS refuses the call, or does not respond within the client's timeouts
+    /// Returns an error if SQS rejects the call, or does not respond within the client's timeouts
     /// and retries.
     pub async fn check(&self) -> Result<(), QueueError> {
         let request = self
@@ -158,7 +158,7 @@ impl QueueClient {
 impl PreparedSend<'_> {
     /// Sends the message. Returns once SQS has accepted it.
     ///
-    /// The added attributes never make a send fail. If SQS refuses the message because of its size,
+    /// The added attributes never make a send fail. If SQS rejects the message because of its size,
     /// it is sent again with fewer of them: optional attributes are dropped first, then `baggage`,
     /// `tracestate` and the rest of the trace context. The calls together stay within the operation
     /// timeout of the client. The attributes `baton.context.dropped` and
@@ -168,7 +168,7 @@ impl PreparedSend<'_> {
     /// # Errors
     ///
     /// Returns an error if the message breaks a rule of SQS (nothing was sent), if it is larger
-    /// than the queue accepts without added attributes, if SQS refuses it for another reason, or if
+    /// than the queue accepts without added attributes, if SQS rejects it for another reason, or if
     /// SQS does not respond within the client's timeouts and retries (it may have been sent).
     pub async fn send(self) -> Result<SendOutput, QueueSendError> {
         let Self {

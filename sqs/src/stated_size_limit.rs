@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 /// Time for which a stated limit is used without asking SQS again.
 ///
 /// A queue's `MaximumMessageSize` can be raised at any time. After this time, an oversized message
-/// is tried in full again. The cost is one refused call a minute, and a raised limit is noticed
+/// is tried in full again. The cost is one rejected call a minute, and a raised limit is noticed
 /// within a minute, which is also how long `SetQueueAttributes` may take to take effect.
 const VALIDITY: Duration = Duration::from_secs(60);
 
-/// The `MaximumMessageSize` that a queue stated when it refused a message. Clones share it.
+/// The `MaximumMessageSize` that a queue stated when it rejected a message. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StatedSizeLimit(Arc<Mutex<Option<LimitEntry>>>);
 

@@ -128,7 +128,7 @@ fn fill_free_space(message: &OutgoingMessage, fields: ContextFields) -> AddedAtt
     let mut free = FreeSpace::new(message);
     let present = AttributeCarrier::new(message, "");
     for (name, value) in fields.into_sorted() {
-        // SQS refuses an empty value, and an empty field has no information to lose.
+        // SQS rejects an empty value, and an empty field has no information to lose.
         if value.is_empty() || present.find(&name).is_some() {
             continue;
         }

@@ -68,7 +68,7 @@ pub(super) fn build(
 }
 
 /// Sets the message group and, on a FIFO queue, the deduplication id, which a standard queue
-/// refuses.
+/// rejects.
 fn with_group(
     message: OutgoingMessage,
     record: &SqsRecord<'_>,

@@ -18,7 +18,7 @@ const NUMBER: &str = "Number";
 #[derive(Debug, Default)]
 pub(super) struct SourceAttributes {
     pub(super) attributes: Vec<Attribute>,
-    /// Names of attributes that SQS would refuse: lists, which SQS does not implement, and
+    /// Names of attributes that SQS would reject: lists, which SQS does not implement, and
     /// attributes without a readable value.
     pub(super) unsendable: Vec<String>,
 }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_that_sqs_would_refuse_are_named_and_do_not_affect_the_others() {
+    fn attributes_that_sqs_would_reject_are_named_and_do_not_affect_the_others() {
         let json = r#"{
             "a-list": {"stringListValues": ["x"], "dataType": "String"},
             "b-empty": {"stringValue": "", "dataType": "String"},

@@ -288,7 +288,7 @@ async fn a_fifo_queue_gets_the_group_and_a_deduplication_id() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_the_trace_context_is_sent_without_the_reason() {
+async fn after_a_rejection_the_trace_context_is_sent_without_the_reason() {
     let endpoint = Endpoint::start(Behaviour::RefuseWith("baton.error.type")).await;
     let (sent, span, _) = send(&endpoint, "dead", json!({"tenant": text("blue")})).await;
     sent.unwrap();
@@ -309,7 +309,7 @@ async fn after_a_refusal_the_trace_context_is_sent_without_the_reason() {
 }
 
 #[tokio::test]
-async fn after_two_refusals_the_message_is_sent_without_added_attributes() {
+async fn after_two_rejections_the_message_is_sent_without_added_attributes() {
     let endpoint = Endpoint::start(Behaviour::RefuseWith("traceparent")).await;
     let (sent, span, _) = send(&endpoint, "dead", json!({"tenant": text("blue")})).await;
     sent.unwrap();
@@ -360,7 +360,7 @@ async fn a_message_larger_than_the_queue_accepts_is_an_error_with_both_sizes() {
 }
 
 #[tokio::test]
-async fn a_refused_message_is_an_error_with_the_code_and_without_the_body() {
+async fn a_rejected_message_is_an_error_with_the_code_and_without_the_body() {
     let endpoint = Endpoint::start(Behaviour::Deny).await;
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
     let error = send_error(sent);
@@ -379,7 +379,7 @@ async fn a_refused_message_is_an_error_with_the_code_and_without_the_body() {
     assert_eq!(span.status, Status::error(error.to_string()));
     assert_eq!(
         error.to_string(),
-        "SQS refused the call: AccessDenied (HTTP 403, request request-1)"
+        "SQS rejected the call: AccessDenied (HTTP 403, request request-1)"
     );
     assert!(!format!("{error:?} {span:?}").contains("SECRET"));
 }

@@ -224,7 +224,7 @@ mod sends {
     }
 
     #[tokio::test]
-    async fn a_refused_send_has_its_error_type() {
+    async fn a_rejected_send_has_its_error_type() {
         let recorded = send(Behaviour::Deny).await;
         let sent = recorded.series("messaging.client.sent.messages");
         assert_eq!(sent.len(), 1);

@@ -114,7 +114,7 @@ async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
 }
 
 #[tokio::test]
-async fn a_refusal_without_a_limit_removes_the_fields_one_by_one() {
+async fn a_rejection_without_a_limit_removes_the_fields_one_by_one() {
     let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
     sqs.respond_with([SqsResponse::InvalidValue; 2]);
     let sender = sender(sqs.address, &spans);

@@ -143,7 +143,7 @@ async fn a_transient_failure_is_retried() {
 }
 
 #[tokio::test]
-async fn each_refusal_is_described_in_one_line_without_the_content() {
+async fn each_rejection_is_described_in_one_line_without_the_content() {
     let denied = json!({"__type": "com.amazon#AccessDeniedException", "Message": "User: x is not authorized"});
     for (arn, status, response, expected) in [
         (

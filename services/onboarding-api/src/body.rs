@@ -81,7 +81,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
     check_content_type(headers)
 }
 
-/// Refuses compressed bodies, which would otherwise be reported as invalid JSON.
+/// Rejects compressed bodies, which would otherwise be reported as invalid JSON.
 fn check_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let is_identity = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
     let mut lines = headers.get_all(CONTENT_ENCODING).iter();

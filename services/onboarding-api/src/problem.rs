@@ -141,7 +141,7 @@ impl Problem {
             }
         } else {
             let detail =
-                format!("the queue refused the message ({error_type}): a retry will not succeed");
+                format!("the queue rejected the message ({error_type}): a retry will not succeed");
             Self {
                 type_uri: QUEUE_REFUSED,
                 ..Self::new(StatusCode::BAD_GATEWAY, detail)
@@ -155,7 +155,7 @@ impl Problem {
             UNSUPPORTED_ENCODING => "The body's encoding is not supported",
             INVALID_FIELDS => "The body's fields are invalid",
             QUEUE_UNAVAILABLE => "The queue is not available",
-            QUEUE_REFUSED => "The queue refused the message",
+            QUEUE_REFUSED => "The queue rejected the message",
             _ => self.status.canonical_reason().unwrap_or("Problem"),
         }
     }

@@ -144,7 +144,7 @@ fn log_send_error(error: &QueueSendError) {
         error!(
             error_type = error.error_type(),
             error = cause,
-            "message refused"
+            "message rejected"
         );
     }
 }

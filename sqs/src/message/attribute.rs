@@ -6,7 +6,7 @@ use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::MessageAttributeValue;
 
-use super::{InvalidMessage, find_refused_character};
+use super::{InvalidMessage, find_rejected_character};
 use crate::limits::{MAX_ATTRIBUTE_NAME, RESERVED_PREFIXES};
 
 /// A message attribute.
@@ -117,7 +117,7 @@ impl AttributeValue {
         }
     }
 
-    /// Returns `true` if the value has no bytes. SQS refuses an empty value.
+    /// Returns `true` if the value has no bytes. SQS rejects an empty value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes().is_empty()
@@ -133,7 +133,7 @@ impl AttributeValue {
     fn broken_rule(&self) -> Option<&'static str> {
         match self {
             value if value.is_empty() => Some("it is empty"),
-            Self::String(text) if find_refused_character(text).is_some() => {
+            Self::String(text) if find_rejected_character(text).is_some() => {
                 Some("it has a control character")
             }
             Self::Number(text) if !is_number(text) => Some("it is not a decimal number"),

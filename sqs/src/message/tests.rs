@@ -14,7 +14,7 @@ fn a_message_within_the_rules_passes() {
 }
 
 #[test]
-fn an_empty_body_is_refused() {
+fn an_empty_body_is_rejected() {
     assert_eq!(
         OutgoingMessage::new("").check(),
         Err(InvalidMessage::EmptyBody)
@@ -22,7 +22,7 @@ fn an_empty_body_is_refused() {
 }
 
 #[test]
-fn a_character_that_sqs_refuses_is_named_with_its_place() {
+fn a_character_that_sqs_rejects_is_named_with_its_place() {
     for (body, character, offset) in [
         ("a\0", 0, 1),
         ("ä\u{1b}", 0x1b, 2),
@@ -55,7 +55,7 @@ fn the_size_counts_name_type_and_value() {
 }
 
 #[test]
-fn the_eleventh_attribute_is_refused() {
+fn the_eleventh_attribute_is_rejected() {
     let ten = (0..10).fold(OutgoingMessage::new("x"), |message, index| {
         message.with_attribute(format!("a{index}"), text("v"))
     });

@@ -182,7 +182,7 @@ fn a_message_without_room_for_a_traceparent_has_no_context() {
 }
 
 #[test]
-fn fields_that_sqs_would_refuse_are_dropped() {
+fn fields_that_sqs_would_reject_are_dropped() {
     let fields = [
         (TRACEPARENT, PARENT),
         ("x custom", "v"),

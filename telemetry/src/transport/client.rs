@@ -52,8 +52,8 @@ pub(crate) enum RequestError {
     /// The connection to the proxy with this host and port failed.
     #[error("cannot connect to the proxy {0}")]
     ConnectProxy(String, #[source] std::io::Error),
-    #[error("the proxy {0} refused to connect to the collector: {1}")]
-    ProxyRefused(String, StatusCode),
+    #[error("the proxy {0} rejected the connection to the collector: {1}")]
+    ProxyRejected(String, StatusCode),
     #[error("the response of the proxy {0} is not HTTP/1.1")]
     ProxyMalformed(String),
     #[error("the TLS handshake failed")]

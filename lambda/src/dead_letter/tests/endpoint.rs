@@ -10,13 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Behaviour {
     Accept,
-    /// Refuses messages that have this attribute with `InvalidParameterValue`.
+    /// Rejects messages that have this attribute with `InvalidParameterValue`.
     RefuseWith(&'static str),
-    /// Refuses larger messages, like a queue with this `MaximumMessageSize`.
+    /// Rejects larger messages, like a queue with this `MaximumMessageSize`.
     Limit(usize),
-    /// Refuses every message with `AccessDenied`.
+    /// Rejects every message with `AccessDenied`.
     Deny,
-    /// Refuses messages with this body with `AccessDenied`.
+    /// Rejects messages with this body with `AccessDenied`.
     DenyBody(&'static str),
     /// Accepts every message and does not state its id.
     AcceptWithoutId,
@@ -63,7 +63,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the bodies of all messages that were sent here, refused or not.
+    /// Returns the bodies of all messages that were sent here, rejected or not.
     pub(crate) fn bodies(&self) -> Vec<String> {
         let requests = self.requests();
         let bodies = requests
@@ -91,12 +91,12 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
             Behaviour::CloseFirst if is_first => return,
             Behaviour::Close => return,
             Behaviour::AcceptWithoutId => (200, json!({})),
-            Behaviour::Deny => (403, refusal("AccessDenied")),
+            Behaviour::Deny => (403, rejection("AccessDenied")),
             Behaviour::DenyBody(body) if request["MessageBody"] == body => {
-                (403, refusal("AccessDenied"))
+                (403, rejection("AccessDenied"))
             }
             Behaviour::RefuseWith(name) if !request["MessageAttributes"][name].is_null() => {
-                (400, refusal("InvalidParameterValue"))
+                (400, rejection("InvalidParameterValue"))
             }
             Behaviour::Limit(limit) if message_size(&request) > limit => (400, too_large(limit)),
             _ => (200, json!({"MessageId": NEW_ID})),
@@ -110,17 +110,17 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
     }
 }
 
-fn refusal(code: &str) -> Value {
+fn rejection(code: &str) -> Value {
     json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "refused by the test"})
 }
 
 fn too_large(limit: usize) -> Value {
-    let mut refusal = refusal("InvalidParameterValueException");
-    refusal["message"] = format!(
+    let mut rejection = rejection("InvalidParameterValueException");
+    rejection["message"] = format!(
         "One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes."
     )
     .into();
-    refusal
+    rejection
 }
 
 /// Returns the size that SQS counts: body, and name, type and value of each attribute.

@@ -27,7 +27,7 @@ const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 /// the mailbox exists.
 ///
 /// Letters may be of any script (RFC 6531). Quoted local parts, comments, display names and IP
-/// addresses are refused: they are valid in mail, but customers do not have them, and programs
+/// addresses are rejected: they are valid in mail, but customers do not have them, and programs
 /// interpret them differently.
 pub(super) fn is_address(text: &str) -> bool {
     let Some((local_part, domain)) = text.split_once('@') else {

@@ -14,7 +14,7 @@ mod responses;
 // The metric of requests.
 mod measuring;
 
-// Requests while SQS refuses calls, fails or cannot be reached.
+// Requests while SQS rejects calls, fails or cannot be reached.
 mod outages;
 
 // The process and its collector, under load and at shutdown.

@@ -47,7 +47,7 @@ async fn a_throttled_send_gets_503_and_retry_after() {
 }
 
 #[tokio::test]
-async fn a_refused_send_gets_502_and_both_spans_have_the_error() {
+async fn a_rejected_send_gets_502_and_both_spans_have_the_error() {
     let api = TestApi::start().await;
     api.sqs.respond_with([NO_QUEUE]);
     let response = api.onboard(&[]).await;

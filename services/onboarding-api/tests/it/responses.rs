@@ -133,7 +133,7 @@ async fn invalid_forwarded_headers_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_refused_with_the_accepted_encoding() {
+async fn a_compressed_body_is_rejected_with_the_accepted_encoding() {
     let api = TestApi::start().await;
     for path in ["/onboarding", "/telemetry/smoke"] {
         for encodings in [&["gzip"][..], &["identity, br"], &["identity", "GZIP"]] {
@@ -230,7 +230,7 @@ async fn an_unknown_field_of_a_smoke_test_is_named() {
 }
 
 #[tokio::test]
-async fn invalid_json_is_refused_with_the_position_of_the_error() {
+async fn invalid_json_is_rejected_with_the_position_of_the_error() {
     let api = TestApi::start().await;
     let problem = api
         .post_json("/onboarding", "{\"customer_id\":\n oops}")
@@ -265,14 +265,14 @@ async fn missing_unknown_and_invalid_fields_are_named() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_an_object_is_refused() {
+async fn a_body_that_is_not_an_object_is_rejected() {
     let api = TestApi::start().await;
     let problem = api.post_json("/onboarding", "[1]").await.problem(422);
     assert_eq!(problem["errors"][0]["pointer"], "#");
 }
 
 #[tokio::test]
-async fn other_content_types_are_refused() {
+async fn other_content_types_are_rejected() {
     let api = TestApi::start().await;
     for headers in [
         &[][..],
@@ -301,7 +301,7 @@ async fn other_content_types_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused() {
+async fn a_body_over_the_limit_is_rejected() {
     let api = TestApi::start().await;
     let at_limit = format!("{VALID}{}", " ".repeat(64 * 1024 - VALID.len()));
     assert_eq!(api.post_json("/onboarding", &at_limit).await.status, 202);

@@ -128,11 +128,14 @@ async fn shutdown_under_load_loses_no_signal_of_a_request_with_a_response() {
             .filter(|record| has_text(record, text))
             .count()
     };
-    assert_eq!((with_text("message refused"), with_text("stopped")), (7, 1));
+    assert_eq!(
+        (with_text("message rejected"), with_text("stopped")),
+        (7, 1)
+    );
     assert!(
         records
             .iter()
-            .filter(|record| has_text(record, "message refused"))
+            .filter(|record| has_text(record, "message rejected"))
             .all(|record| record.trace_id.as_ref().is_some_and(|id| id.len() == 32))
     );
     assert_eq!(losses(&log), (0, 0));

@@ -118,13 +118,13 @@ fn read_response(
         Ok(_) => return Ok(PutOutcome::Inserted),
         Err(error) => error,
     };
-    let Some(PutItemError::ConditionalCheckFailedException(refusal)) = error.as_service_error()
+    let Some(PutItemError::ConditionalCheckFailedException(rejection)) = error.as_service_error()
     else {
         return Err(error.into());
     };
     let code = KeyValue::new(key::DB_RESPONSE_STATUS_CODE, CONDITION_FAILED);
     span.set_attribute(code);
-    let existing = refusal.item().ok_or(TableError::MissingItem)?;
+    let existing = rejection.item().ok_or(TableError::MissingItem)?;
     Ok(outcome_for_existing(existing, message_id))
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn open(
             Some((status, _)) if status.is_success() => return Err(malformed()),
             Some((status, _)) => {
                 let proxy = proxy.endpoint.authority();
-                return Err(RequestError::ProxyRefused(proxy, status));
+                return Err(RequestError::ProxyRejected(proxy, status));
             }
             None if received.len() > MAX_RESPONSE => return Err(malformed()),
             None => {}

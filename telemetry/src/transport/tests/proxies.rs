@@ -92,7 +92,7 @@ async fn the_error_names_a_proxy_that_opens_no_tunnel() {
     for (response, expected) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
-            "the proxy PROXY refused to connect to the collector: 407 Proxy Authentication Required",
+            "the proxy PROXY rejected the connection to the collector: 407 Proxy Authentication Required",
         ),
         (
             "SSH-2.0-x\r\n",

@@ -63,7 +63,7 @@ fn common_addresses_are_accepted() {
 }
 
 #[test]
-fn invalid_and_unusual_addresses_are_refused() {
+fn invalid_and_unusual_addresses_are_rejected() {
     for address in REFUSED {
         assert!(!is_address(address), "{address:?}");
     }

@@ -1,6 +1,6 @@
 //! Errors of the table.
 //!
-//! Every error is retryable, even if DynamoDB refuses the call permanently: because the table is
+//! Every error is retryable, even if DynamoDB rejects the call permanently: because the table is
 //! missing, the role may not write to it, or the item breaks a rule. That is an error of the
 //! deployment and not of the message, which must be kept until a person has fixed it. If it fails
 //! too often, the message is moved to the dead-letter queue like any other.
@@ -30,8 +30,8 @@ const FIRST_SERVER_ERROR: u16 = 500;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TableError {
     /// DynamoDB responded with an error.
-    #[error("DynamoDB refused the put: {code} (HTTP {status})")]
-    Refused { code: String, status: u16 },
+    #[error("DynamoDB rejected the put: {code} (HTTP {status})")]
+    Rejected { code: String, status: u16 },
     /// All attempts failed without a usable response.
     #[error("no response from DynamoDB: {error_type}")]
     NoResponse {
@@ -48,7 +48,7 @@ impl TableError {
     /// Records the error in the span of the call, with DynamoDB's code if there is one.
     pub(super) fn record(&self, span: &SpanRef<'_>) {
         let error_type = match self {
-            Self::Refused { code, .. } => {
+            Self::Rejected { code, .. } => {
                 span.set_attribute(KeyValue::new(DB_RESPONSE_STATUS_CODE, code.clone()));
                 code.clone()
             }
@@ -67,11 +67,11 @@ impl TableError {
     /// Returns `error.type` of the message. It has few values, because it is a metric attribute.
     fn failure_type(&self) -> &'static str {
         match self {
-            Self::Refused { code, .. } if THROTTLING_CODES.contains(&code.as_str()) => {
+            Self::Rejected { code, .. } if THROTTLING_CODES.contains(&code.as_str()) => {
                 "store_throttled"
             }
-            Self::Refused { status, .. } if *status >= FIRST_SERVER_ERROR => "store_unavailable",
-            Self::Refused { .. } => "store_refused",
+            Self::Rejected { status, .. } if *status >= FIRST_SERVER_ERROR => "store_unavailable",
+            Self::Rejected { .. } => "store_refused",
             Self::NoResponse { error_type, .. } => match *error_type {
                 error_type::TIMEOUT => "store_timeout",
                 error_type::CONNECT | error_type::IO => "store_unreachable",
@@ -87,10 +87,10 @@ where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        if let SdkError::ServiceError(refusal) = &error {
-            return Self::Refused {
+        if let SdkError::ServiceError(rejection) = &error {
+            return Self::Rejected {
                 code: error.code().unwrap_or(error_type::OTHER).to_owned(),
-                status: refusal.raw().status().as_u16(),
+                status: rejection.raw().status().as_u16(),
             };
         }
         Self::NoResponse {

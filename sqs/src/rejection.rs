@@ -1,9 +1,9 @@
-//! The refusals that a message with fewer attributes may avoid.
+//! The rejections that a message with fewer attributes may avoid.
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 
-/// Error codes with which SQS, or a compatible endpoint, refuses a value of the request. The SDK's
+/// Error codes with which SQS, or a compatible endpoint, rejects a value of the request. The SDK's
 /// model has no types for them.
 const CODES: [&str; 3] = [
     "InvalidParameterValue",
@@ -19,15 +19,15 @@ const JSON_SUFFIX: &str = "Exception";
 const BEFORE_LIMIT: &str = "must be shorter than ";
 const AFTER_LIMIT: &str = " bytes";
 
-/// A refusal caused by the content of the message.
+/// A rejection caused by the content of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// The queue's size limit in bytes, if the refusal states it.
+pub(crate) struct Rejection {
+    /// The queue's size limit in bytes, if the rejection states it.
     pub(crate) limit: Option<usize>,
 }
 
-impl Refusal {
-    /// Extracts the refusal from an error. Returns `None` if sending fewer attributes would not
+impl Rejection {
+    /// Extracts the rejection from an error. Returns `None` if sending fewer attributes would not
     /// help.
     pub(crate) fn from_error(error: &SdkError<SendMessageError>) -> Option<Self> {
         let error = error.as_service_error()?;
@@ -59,31 +59,31 @@ mod tests {
 
     use super::*;
 
-    fn refused(code: &str, message: &str) -> Option<Refusal> {
+    fn rejected(code: &str, message: &str) -> Option<Rejection> {
         let metadata = ErrorMetadata::builder().code(code).message(message).build();
-        refusal(SendMessageError::generic(metadata))
+        rejection(SendMessageError::generic(metadata))
     }
 
-    fn refusal(error: SendMessageError) -> Option<Refusal> {
+    fn rejection(error: SendMessageError) -> Option<Rejection> {
         let response =
             aws_sdk_sqs::config::http::HttpResponse::new(400.try_into().unwrap(), "".into());
-        Refusal::from_error(&SdkError::service_error(error, response))
+        Rejection::from_error(&SdkError::service_error(error, response))
     }
 
     #[test]
     fn the_limit_is_parsed_from_the_error_message_of_sqs() {
         let text = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
         for code in ["InvalidParameterValue", "InvalidParameterValueException"] {
-            let expected = Refusal {
+            let expected = Rejection {
                 limit: Some(262_144),
             };
-            assert_eq!(refused(code, text), Some(expected), "{code}");
+            assert_eq!(rejected(code, text), Some(expected), "{code}");
         }
     }
 
     #[test]
-    fn a_refused_value_may_have_no_limit() {
-        let unknown = Some(Refusal { limit: None });
+    fn a_rejected_value_may_have_no_limit() {
+        let unknown = Some(Rejection { limit: None });
         for text in [
             "",
             "The value is invalid.",
@@ -91,12 +91,12 @@ mod tests {
             "must be shorter than 12 words",
             "must be shorter than 99999999999999999999999 bytes",
         ] {
-            assert_eq!(refused("InvalidParameterValue", text), unknown, "{text}");
+            assert_eq!(rejected("InvalidParameterValue", text), unknown, "{text}");
         }
-        assert_eq!(refused("MessageTooLong", ""), unknown);
+        assert_eq!(rejected("MessageTooLong", ""), unknown);
         let contents = InvalidMessageContents::builder().build();
         assert_eq!(
-            refusal(SendMessageError::InvalidMessageContents(contents)),
+            rejection(SendMessageError::InvalidMessageContents(contents)),
             unknown
         );
     }
@@ -105,8 +105,11 @@ mod tests {
     fn other_errors_do_not_depend_on_the_attributes() {
         for code in ["AccessDenied", "RequestThrottled", "MissingParameter"] {
             let text = "Message must be shorter than 262144 bytes.";
-            assert_eq!(refused(code, text), None, "{code}");
+            assert_eq!(rejected(code, text), None, "{code}");
         }
-        assert_eq!(Refusal::from_error(&SdkError::timeout_error("late")), None);
+        assert_eq!(
+            Rejection::from_error(&SdkError::timeout_error("late")),
+            None
+        );
     }
 }
