@@ -18,8 +18,8 @@ FEW = {"refuse": 5, "status=503": 5, "retry-after=1": 5, "hang": 2}
 # Failures of the collector: the option of the harness, and the title in the table.
 FAILURES = [
     ("refuse", "collector refuses connections"),
-    ("status=503", "collector answers 503"),
-    ("retry-after=1", "collector answers 503 with Retry-After"),
+    ("status=503", "collector responds with 503"),
+    ("retry-after=1", "collector responds with 503 and Retry-After"),
 ]
 
 
@@ -73,7 +73,7 @@ def flaky(bench, mode):
     lost = {"noop": missing(lines["noop"], "replayed_")}
     if "direct" in bench.binaries:
         lost["direct"] = exported["direct"] = missing(bench.run("direct", "outage, flaky", options("flaky=3")))
-    yield Row("collector answers every third request 503: spans lost", lost, percent, absolute, None, 0)
+    yield Row("collector responds to every third request with 503: spans lost", lost, percent, absolute, None, 0)
     yield Row("spans not exported by the function itself, the same", exported, percent, absolute)
 
 

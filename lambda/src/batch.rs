@@ -354,7 +354,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
                 message_id,
                 "the message starts a new trace with a link to its producer, because AWSTraceHeader is its only trace context and \
                  OTEL_PROPAGATORS does not list xray; to continue the producer's trace, set OTEL_PROPAGATORS=tracecontext,baggage,xray \
-                 for the function, or let the producer send traceparent as a message attribute (logged once per process)"
+                 for the function, or make the producer send traceparent as a message attribute (logged once per process)"
             );
         });
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::{ServiceInfo, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
-use tracing::{field, info, warn};
+use tracing::{info, warn};
 
 use crate::batch::BatchProcessor;
 use crate::config::{
@@ -429,9 +429,9 @@ fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
         envelope = config.envelope.keyword(),
         trace_shape = config.trace_shape.keyword(),
         flush_point = config.flush_point.keyword(),
-        flush_timeout = ?config.flush_timeout,
-        drain_before_deadline = config.drain_before_deadline.map(field::debug),
-        cancel_before_deadline = config.cancel_before_deadline.map(field::debug),
+        flush_timeout_ms = milliseconds(config.flush_timeout),
+        drain_before_deadline_ms = config.drain_before_deadline.map(milliseconds),
+        cancel_before_deadline_ms = config.cancel_before_deadline.map(milliseconds),
         partial_response = config.partial_response.keyword(),
         all_failed = config.all_failed.keyword(),
         max_receive_count = config.max_receive_count,
@@ -439,4 +439,9 @@ fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
         graceful_shutdown = graceful_shutdown_keyword(config.graceful_shutdown),
         "consumer started"
     );
+}
+
+/// Returns a duration in the unit of the environment variables.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -106,7 +106,7 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 /// its first message, so that each delivery keeps the order.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
-    queue: QueueClient,
+    client: QueueClient,
     /// Limits the warning about messages that come from this queue to one per process.
     same_queue_warning: Arc<Once>,
 }
@@ -146,27 +146,27 @@ impl DeadLetterQueue {
 
     fn from_parts(client: Client, queue: QueueUrl) -> Self {
         Self {
-            queue: QueueClient::new(client, queue),
+            client: QueueClient::new(client, queue),
             same_queue_warning: Arc::new(Once::new()),
         }
     }
 
     /// Records the sends with instruments of this meter.
     pub(crate) fn with_meter(mut self, meter: &Meter) -> Self {
-        self.queue = self.queue.with_meter(meter);
+        self.client = self.client.with_meter(meter);
         self
     }
 
     /// Returns the queue's name.
     pub(crate) fn name(&self) -> &str {
-        self.queue.queue().name()
+        self.client.url().name()
     }
 
     /// Returns `true` if the message of `record` can be sent here, and `false` if it comes from
     /// this queue: it would be delivered again immediately as a new message, whose receive count
     /// starts at one, so that no redrive policy would ever stop it.
     pub(crate) fn can_receive(&self, record: &SqsRecord<'_>) -> bool {
-        let queue = self.queue.queue();
+        let queue = self.client.url();
         let own = record.queue_arn().filter(|arn| queue.can_match(arn));
         if let Some(arn) = &own {
             self.same_queue_warning.call_once(|| {
@@ -188,11 +188,11 @@ impl DeadLetterQueue {
         parent: &Context,
         reason: &DeadLetterReason<'_>,
     ) -> Result<(), DeadLetterError> {
-        let is_fifo = self.queue.queue().is_fifo();
+        let is_fifo = self.client.url().is_fifo();
         let message = outgoing_message::build(record, is_fifo, reason)?;
         let prepared = global::get_text_map_propagator(|propagator| {
             let tracer = global::tracer(SCOPE);
-            self.queue.prepare(&tracer, propagator, parent, &message)
+            self.client.prepare(&tracer, propagator, parent, &message)
         });
         prepared.send().await?;
         Ok(())

@@ -16,7 +16,8 @@ use crate::event::{MessageAttribute, SqsBatch, SqsRecord};
 /// One SQS message with its decoded body.
 ///
 /// The body is decoded from JSON into `T`, except for `Message<String>` and [`Message<Raw>`](Raw),
-/// which get the text unchanged. Metadata is read from the event when a method is called, so that
+/// which get the text unchanged. `T` owns its data: a type with a lifetime, such as one with a
+/// field `&str`, is not supported. Metadata is read from the event when a method is called, so that
 /// unused metadata costs nothing.
 ///
 /// ```

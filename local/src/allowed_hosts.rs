@@ -32,6 +32,14 @@ const AWS_DOMAINS: [&str; 4] = [
 ];
 
 /// Host names that a listener accepts: the built-in ones and added ones. The default adds none.
+///
+/// ```
+/// use baton_local::AllowedHosts;
+///
+/// let hosts = AllowedHosts::new(vec!["host.docker.internal".parse()?]);
+/// # drop(hosts);
+/// # Ok::<(), baton_local::InvalidHostName>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
     added: Arc<[HostName]>,

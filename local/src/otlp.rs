@@ -9,7 +9,7 @@
 //! the path of the first one, and logs a warning.
 //!
 //! Requests for a host that is not this machine are rejected with 421, unless
-//! [`OtlpConfig::allowed_hosts`] contains it.
+//! [`ReceiverConfig::allowed_hosts`] contains it.
 //!
 //! # Spans
 //! `GET /api/spans` on the HTTP port returns all stored spans, and `GET /api/spans?trace_id=…`
@@ -52,11 +52,11 @@ mod signal;
 mod span;
 mod store;
 
-pub use config::OtlpConfig;
+pub use config::ReceiverConfig;
 pub use grpc::serve_grpc;
 pub use http::serve_http;
-pub use metric::{Metric, MetricKind};
-pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus, SpanStatusCode};
+pub use metric::{MetricKind, StoredMetric};
+pub use span::{SpanEvent, SpanKind, SpanLink, SpanStatus, SpanStatusCode, StoredSpan};
 pub use store::{SpanStore, Totals};
 
 /// Tests of the receiver over real sockets, with real clients.

@@ -15,7 +15,7 @@ use self::variables::Addresses;
 use crate::AllowedHosts;
 use crate::environment::Lambda;
 use crate::mapping::MappingSnapshot;
-use crate::otlp::{self, OtlpConfig, SpanStore};
+use crate::otlp::{self, ReceiverConfig, SpanStore};
 use crate::sqs::{self, SqsConfig};
 
 mod binaries;
@@ -31,8 +31,8 @@ mod queues;
 mod servers;
 mod variables;
 
-pub(crate) use self::binaries::program_name;
 pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
+pub(crate) use self::binaries::{check_checkout, program_name};
 pub use self::client::HttpError;
 pub(crate) use self::client::post;
 pub use self::config::{
@@ -45,7 +45,7 @@ pub(crate) use self::function::check as check_function;
 pub use self::log::ProcessLog;
 pub(crate) use self::producer::check as check_producer;
 pub(crate) use self::queues::describe_error;
-pub use self::queues::{QueueError, QueueUrls};
+pub use self::queues::{QueueSetupError, QueueUrls};
 
 /// URLs of the stack's parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Stack {
         let mut servers = Servers::new();
         let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
         let spans = SpanStore::default();
-        let receiver = OtlpConfig {
+        let receiver = ReceiverConfig {
             store: spans.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
         };
@@ -174,7 +174,7 @@ impl Stack {
 
     /// Returns the function's execution environments.
     #[must_use]
-    pub fn function(&self) -> &Lambda {
+    pub fn lambda(&self) -> &Lambda {
         &self.lambda
     }
 
@@ -303,7 +303,7 @@ async fn serve_sqs(
 async fn serve_otlp(
     servers: &mut Servers,
     ports: Ports,
-    receiver: OtlpConfig,
+    receiver: ReceiverConfig,
 ) -> Result<(String, String), StackError> {
     let (http, http_url) = bind("OTLP over HTTP", ports.otlp_http).await?;
     let (grpc, grpc_url) = bind("OTLP over gRPC", ports.otlp_grpc).await?;

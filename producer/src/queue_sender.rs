@@ -27,7 +27,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 /// ```
 #[derive(Debug, Clone)]
 pub struct QueueSender {
-    queue: QueueClient,
+    client: QueueClient,
     tracer: SdkTracer,
 }
 
@@ -36,7 +36,7 @@ impl QueueSender {
     #[must_use]
     pub fn new(client: Client, queue: QueueUrl, tracer: SdkTracer) -> Self {
         Self {
-            queue: QueueClient::new(client, queue),
+            client: QueueClient::new(client, queue),
             tracer,
         }
     }
@@ -45,7 +45,7 @@ impl QueueSender {
     /// `messaging.client.sent.messages`.
     #[must_use]
     pub fn with_meter(mut self, meter: &Meter) -> Self {
-        self.queue = self.queue.with_meter(meter);
+        self.client = self.client.with_meter(meter);
         self
     }
 
@@ -74,7 +74,7 @@ impl QueueSender {
     pub async fn send(&self, message: OutgoingMessage) -> Result<SendOutput, QueueSendError> {
         let parent = Context::current();
         let prepared = global::get_text_map_propagator(|propagator| {
-            self.queue
+            self.client
                 .prepare(&self.tracer, propagator, &parent, &message)
         });
         prepared.send().await
@@ -87,6 +87,6 @@ impl QueueSender {
     /// Returns an error if SQS rejects the call, or does not respond within the client's timeouts
     /// and retries.
     pub async fn check_queue(&self) -> Result<(), QueueError> {
-        self.queue.check().await
+        self.client.check().await
     }
 }

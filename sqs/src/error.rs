@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 
@@ -23,8 +23,6 @@ const THROTTLING_CODES: [&str; 6] = [
 
 /// The lowest HTTP status of a server error, which may be temporary.
 const FIRST_SERVER_ERROR: u16 = 500;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Error of a send that SQS did not confirm.
 #[derive(Debug, thiserror::Error)]

@@ -84,9 +84,9 @@ impl QueueClient {
         self
     }
 
-    /// The URL of the queue.
+    /// Returns the URL of the queue.
     #[must_use]
-    pub fn queue(&self) -> &QueueUrl {
+    pub fn url(&self) -> &QueueUrl {
         &self.queue
     }
 

@@ -44,7 +44,7 @@ pub const MAX_LINE_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD;
 /// Length of the longest line that log pipelines outside Lambda do not split, including its line
 /// break: one byte less than the 16 KiB at which Docker (including FireLens, `awslogs` and
 /// `json-file`) and containerd split lines. journald splits at 48 KiB.
-pub const UNCUT_LINE_BYTES: usize = 16 * 1024 - 1;
+pub const UNSPLIT_LINE_BYTES: usize = 16 * 1024 - 1;
 /// Minimum line length that can be configured. Enough for a fragment with more text than header.
 pub const MIN_LINE_BYTES: usize = 1024;
 /// Default of `OTEL_BSP_SCHEDULE_DELAY` in the specification.
@@ -60,7 +60,7 @@ pub(crate) const HEADERS_SECRET: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 
 /// The parsed configuration.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub(crate) struct TelemetryConfig {
     pub(crate) traces: ExporterConfig,
     pub(crate) metrics: ExporterConfig,
     pub(crate) logs: ExporterConfig,
@@ -122,7 +122,7 @@ pub(crate) struct Coralogix {
     pub(crate) subsystem: Option<String>,
 }
 
-impl Config {
+impl TelemetryConfig {
     /// Reads the environment of the process. An invalid variable becomes a [`Problem`], and its
     /// default applies: telemetry never prevents a service from starting.
     pub(crate) fn from_env() -> (Self, Vec<Problem>) {
@@ -180,8 +180,8 @@ impl Config {
 }
 
 impl LogFormat {
-    /// Reads the format before the configuration is built. [`Config::from_env`] reports an invalid
-    /// value.
+    /// Reads the format before the configuration is built. [`TelemetryConfig::from_env`] reports an
+    /// invalid value.
     pub(crate) fn from_env() -> Self {
         log_format(&mut VariableReader::new(&process_variable))
     }
@@ -210,7 +210,7 @@ fn spill_line_bytes(reader: &mut VariableReader<'_>, platform: &Platform) -> usi
     let default = if matches!(platform, Platform::Lambda(_)) {
         MAX_LINE_BYTES
     } else {
-        UNCUT_LINE_BYTES
+        UNSPLIT_LINE_BYTES
     };
     let form = "an integer from 1024 to 262118, in bytes";
     let parse = |text: &str| {

@@ -8,7 +8,7 @@ use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::buffer::Buffer;
-use crate::config::Config;
+use crate::config::TelemetryConfig;
 use crate::output::Output;
 
 mod correlation;
@@ -42,7 +42,7 @@ pub(crate) const DROPPED_RECORDS_TARGET: &str = "baton_telemetry::dropped_log_re
 /// Installs the subscriber of the process. A program that already has one keeps it, and a warning
 /// names the layers that it lacks. If there is a buffer, log records are added to it, including
 /// those of the program's own [`LogLayer`].
-pub(crate) fn install(config: &Config, records: Option<Buffer>) {
+pub(crate) fn install(config: &TelemetryConfig, records: Option<Buffer>) {
     if let Some(buffer) = &records {
         layer::set_export_buffer(buffer.clone());
     }

@@ -5,7 +5,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute as key};
 
-use crate::config::{Config, KubernetesEnvironment, LambdaEnvironment, Platform};
+use crate::config::{KubernetesEnvironment, LambdaEnvironment, Platform, TelemetryConfig};
 
 mod ecs;
 mod instance;
@@ -47,7 +47,7 @@ pub struct ServiceInfo {
 
 /// Merges the known attributes. In ascending priority: the program, the platform,
 /// `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
-pub(crate) async fn detect(config: &Config, service: ServiceInfo) -> Resource {
+pub(crate) async fn detect(config: &TelemetryConfig, service: ServiceInfo) -> Resource {
     let mut attributes: Vec<KeyValue> = TelemetryResourceDetector
         .detect()
         .iter()
@@ -71,7 +71,7 @@ pub(crate) async fn detect(config: &Config, service: ServiceInfo) -> Resource {
 }
 
 /// Adds the attributes that the environment sets explicitly, and the instance id.
-fn configured_attributes(attributes: &mut Vec<KeyValue>, config: &Config) {
+fn configured_attributes(attributes: &mut Vec<KeyValue>, config: &TelemetryConfig) {
     let configured = &config.resource_attributes;
     let is_configured = |name| configured.iter().any(|(key, _)| key == name);
     for (key, value) in configured {

@@ -21,7 +21,7 @@ use self::logs::LogExport;
 use self::meters::AnyMeterProvider;
 use self::pipeline::ExportPipeline;
 use crate::buffer::{Buffer, Counts, FlushGroup, Group, Selection, SpanBuffer};
-use crate::config::Config;
+use crate::config::TelemetryConfig;
 use crate::export::collector::Destination;
 use crate::export::headers::{self, FetchedHeaders, OpenHeaderSource};
 use crate::export::{ExportCounts, Exporter, LossReporter};
@@ -119,7 +119,7 @@ impl Telemetry {
     }
 
     async fn set_up(service: ServiceInfo, open: Option<OpenHeaderSource>) -> Self {
-        let (config, problems) = Config::from_env();
+        let (config, problems) = TelemetryConfig::from_env();
         let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
@@ -150,15 +150,15 @@ impl Telemetry {
     }
 
     fn new(
-        config: &Config,
+        config: &TelemetryConfig,
         resource: Resource,
         log_buffer: Option<Buffer>,
         fetched_headers: Option<&Arc<FetchedHeaders>>,
         output: Output,
     ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
-        let destination = |signal, export| {
-            Destination::new(signal, export, fetched_headers, BREAKER_PAUSE, &output)
+        let destination = |signal, exporter| {
+            Destination::new(signal, exporter, fetched_headers, BREAKER_PAUSE, &output)
         };
         let exporter = destination(Signal::Traces, &config.traces).map(|destination| {
             let spill = config
@@ -222,7 +222,7 @@ impl Telemetry {
         provider: SdkTracerProvider,
         meters: impl MeterProvider + Send + Sync + 'static,
     ) -> Self {
-        let (config, _) = Config::from_lookup(&|_| None);
+        let (config, _) = TelemetryConfig::from_lookup(&|_| None);
         let pipeline = ExportPipeline {
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
@@ -393,7 +393,7 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .build()
 }
 
-fn span_limits(config: &Config) -> SpanLimits {
+fn span_limits(config: &TelemetryConfig) -> SpanLimits {
     SpanLimits {
         max_attributes_per_span: config.limits.attributes,
         max_events_per_span: config.limits.events,

@@ -39,8 +39,8 @@ class Stack:
         """Makes one call in SQS's JSON protocol."""
         headers = {"X-Amz-Target": f"AmazonSQS.{action}", "Content-Type": "application/x-amz-json-1.0"}
         request = urllib.request.Request(self.endpoints["sqs"], json.dumps(parameters).encode(), headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
 
     def send(self, ids):
         """Sends an order for each id, in one batch."""
@@ -65,6 +65,6 @@ class Stack:
         ledger = pathlib.Path(self.folder.name, "ledger")
         replay = [self.baton, "replay", "--endpoint", self.endpoints["otlp_http"], "--ledger", ledger, self.log]
         subprocess.run(replay, check=True, stdout=subprocess.DEVNULL)
-        with urllib.request.urlopen(self.endpoints["otlp_http"] + "/api/spans", timeout=10) as answer:
-            spans = json.load(answer)["spans"]
+        with urllib.request.urlopen(self.endpoints["otlp_http"] + "/api/spans", timeout=10) as response:
+            spans = json.load(response)["spans"]
         return [span["attributes"].get("error.type") for span in spans if span["name"].startswith("process ")]

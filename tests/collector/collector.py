@@ -90,8 +90,8 @@ class Collector:
     def healthy(self):
         assert self.process.poll() is None, f"the Collector exited: {log_tail(self.log)}"
         with contextlib.suppress(OSError):
-            with urllib.request.urlopen(f"http://{self.host}:{PORTS['health']}/", timeout=1) as answer:
-                return answer.status == 200
+            with urllib.request.urlopen(f"http://{self.host}:{PORTS['health']}/", timeout=1) as response:
+                return response.status == 200
         return False
 
     def stop(self):

@@ -100,8 +100,8 @@ class Services:
         return new
 
     def send(self, request):
-        with post(self.url, request) as answer:
-            assert answer.status == 202, answer.status
+        with post(self.url, request) as response:
+            assert response.status == 202, response.status
 
     def streams(self):
         """Returns the files with the function's standard output, one for each environment."""

@@ -130,7 +130,7 @@ async fn the_first_message_with_only_an_xray_header_is_logged_with_both_remedies
     let message = line["message"].as_str().unwrap();
     for remedy in [
         "set OTEL_PROPAGATORS=tracecontext,baggage,xray",
-        "let the producer send traceparent as a message attribute",
+        "make the producer send traceparent as a message attribute",
     ] {
         assert!(message.contains(remedy), "{message}");
     }

@@ -64,14 +64,14 @@ class Bench:
         self.table.behave(*behaviours)
         batch = [self.new_message() for _ in range(messages)]
         try:
-            answer = self.function.handle(*batch)
+            response = self.function.handle(*batch)
         finally:
             requests = self.table.requests
             self.table.behave(pass_on)
-        same(sorted(answer.failed), sorted(record["messageId"] for record in batch))
+        same(sorted(response.failed), sorted(record["messageId"] for record in batch))
         spans = self.receiver.take_spans()
         same((len(spans["process"]), len(spans["PutItem"])), (messages, messages))
-        return spans["process"][0], spans["PutItem"][0], requests, answer.seconds
+        return spans["process"][0], spans["PutItem"][0], requests, response.seconds
 
     def logged(self, text):
         """Returns the lines of the functions' log that contain a text, except a line that is still being written."""

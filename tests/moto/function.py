@@ -16,7 +16,7 @@ TIMEOUT = 3.0
 WAIT_SECONDS = 30.0
 
 
-class Answer:
+class Response:
     """The response to an event, and its duration in seconds."""
 
     def __init__(self, path, body, seconds):
@@ -34,7 +34,7 @@ class Answer:
 class Function:
     def __init__(self, binary, log, variables):
         self.events = queue.Queue()
-        self.answers = queue.Queue()
+        self.responses = queue.Queue()
         self.server = Server(RuntimeApi, self)
         # A clean environment, because a developer's AWS_* and OTEL_* variables would change the
         # results.
@@ -58,8 +58,8 @@ class Function:
     def handle(self, *messages):
         """Sends a batch of messages in one event and returns the response."""
         self.events.put(json.dumps({"Records": list(messages)}).encode())
-        path, body, seconds = self.answers.get(timeout=WAIT_SECONDS)
-        return Answer(path, body, seconds)
+        path, body, seconds = self.responses.get(timeout=WAIT_SECONDS)
+        return Response(path, body, seconds)
 
     def stop(self):
         """Kills the process and waits for its exit."""
@@ -80,12 +80,12 @@ class RuntimeApi(Handler):
             "Lambda-Runtime-Invoked-Function-Arn": ARN,
             "Content-Type": "application/json",
         }
-        self.answer(200, event, headers)
+        self.respond(200, event, headers)
 
     def do_POST(self):
         body = self.body()
-        self.server.owner.answers.put((self.path, body, time.monotonic() - RuntimeApi.began))
-        self.answer(202, b"{}")
+        self.server.owner.responses.put((self.path, body, time.monotonic() - RuntimeApi.began))
+        self.respond(202, b"{}")
 
 
 def message(message_id, customer_id, **fields):

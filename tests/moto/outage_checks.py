@@ -32,10 +32,10 @@ def throttled_at_first(bench):
 
 
 @check
-def answer_lost(bench):
+def response_lost(bench):
     """a put whose response was lost is retried, and recognised as done by the same message"""
     def lose_response(handler, body):
-        handler.answer = lambda *_: None
+        handler.respond = lambda *_: None
         pass_on(handler, body)
         close_connection(handler, body)
 
@@ -124,9 +124,9 @@ def no_credentials(bench):
     bench.table.behave(pass_on)
     with bench.another_function(**none, **nowhere) as function:
         record = bench.new_message("c-no-credentials")
-        answer = function.handle(record)
-    same(answer.failed, [record["messageId"]])
-    assert answer.seconds < TIMEOUT, f"took {answer.seconds} s"
+        response = function.handle(record)
+    same(response.failed, [record["messageId"]])
+    assert response.seconds < TIMEOUT, f"took {response.seconds} s"
     same((bench.table.requests, bench.table.item("c-no-credentials")), (0, None))
     spans = bench.receiver.take_spans()
     [process], [put] = spans["process"], spans["PutItem"]

@@ -16,7 +16,7 @@ class Handler(BaseHTTPRequestHandler):
         """Returns the request's body."""
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def answer(self, status, body=b"", headers=None):
+    def respond(self, status, body=b"", headers=None):
         """Sends a complete response."""
         self.send_response(status)
         for name, value in (headers or {}).items():

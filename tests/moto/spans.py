@@ -47,7 +47,7 @@ class Traces(Handler):
         for resource in request.resource_spans:
             for scope in resource.scope_spans:
                 receiver.spans += map(Span, scope.spans)
-        self.answer(200)
+        self.respond(200)
 
 
 def value_of(value):

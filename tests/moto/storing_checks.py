@@ -117,9 +117,9 @@ def message_without_id(bench):
     nameless = message("", "c-nameless")
     bench.receiver.take_spans()
     bench.table.behave(pass_on)
-    answer = bench.function.handle(nameless)
+    response = bench.function.handle(nameless)
     # A message without an id cannot be reported in a partial response.
-    assert not answer.is_response, answer.body
+    assert not response.is_response, response.body
     same((bench.table.requests, bench.table.item("c-nameless")), (0, None))
     [process] = bench.receiver.take_spans()["process"]
     same((process.attributes["error.type"], process.failed), ("message_id_missing", True))

@@ -26,9 +26,9 @@ def pass_on(handler, body):
     upstream = http.client.HTTPConnection(handler.server.owner.upstream, timeout=HANG_SECONDS)
     headers = {name: value for name, value in handler.headers.items() if name.lower() not in REWRITTEN}
     upstream.request("POST", handler.path, body, headers)
-    answer = upstream.getresponse()
-    kept = {name: value for name, value in answer.getheaders() if name.lower().startswith(("x-amz", "content-type"))}
-    handler.answer(answer.status, answer.read(), kept)
+    response = upstream.getresponse()
+    kept = {name: value for name, value in response.getheaders() if name.lower().startswith(("x-amz", "content-type"))}
+    handler.respond(response.status, response.read(), kept)
 
 
 def without_item(handler, body):
@@ -44,7 +44,7 @@ def refuse_with(status, code):
     def refuse(handler, _):
         body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "set by the check"}
         headers = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "refused-1"}
-        handler.answer(status, json.dumps(body).encode(), headers)
+        handler.respond(status, json.dumps(body).encode(), headers)
 
     return refuse
 

@@ -63,8 +63,8 @@ class Stack:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while wanted - found.keys() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            with urllib.request.urlopen(self._spans_url, timeout=TIMEOUT_SECONDS) as answer:
-                spans = json.load(answer)["spans"]
+            with urllib.request.urlopen(self._spans_url, timeout=TIMEOUT_SECONDS) as response:
+                spans = json.load(response)["spans"]
             for span in spans:
                 id = span["attributes"].get("messaging.message.id")
                 if span["name"] == "process onboarding" and id in wanted:

@@ -212,7 +212,7 @@ const GRACEFUL_SHUTDOWN_FORM: &str = if cfg!(feature = "graceful-shutdown") {
 const DEAD_LETTER_QUEUE_FORM: &str = if cfg!(feature = "dead-letter-queue") {
     "the URL of a queue"
 } else {
-    "no value, because baton-lambda is built without the feature dead-letter-queue"
+    "it to be unset, because baton-lambda is built without the feature dead-letter-queue"
 };
 
 /// Returns the keyword for this setting in `BATON_GRACEFUL_SHUTDOWN`.

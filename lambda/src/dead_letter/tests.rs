@@ -106,9 +106,9 @@ async fn send_in(
     batch: &SqsBatch,
     parent: &Context,
 ) -> Result<(), DeadLetterError> {
-    let is_fifo = queue.queue.queue().is_fifo();
+    let is_fifo = queue.client.url().is_fifo();
     let message = outgoing_message::build(&batch.record(0), is_fifo, &REASON)?;
-    let prepared = queue.queue.prepare(tracer, propagator, parent, &message);
+    let prepared = queue.client.prepare(tracer, propagator, parent, &message);
     prepared.send().await?;
     Ok(())
 }

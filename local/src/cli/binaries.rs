@@ -8,7 +8,8 @@ use super::exit::Exit;
 use super::options::{Binaries, Paths};
 use super::terminal::{self, Progress};
 use crate::stack::{
-    BuildError, FUNCTION, PRODUCER, StackError, build, check_function, check_producer,
+    self, Binary, BuildError, FUNCTION, PRODUCER, StackError, check_checkout, check_function,
+    check_producer,
 };
 
 /// Returns the paths that were given, and builds the other binaries. Errors are reported before it
@@ -31,34 +32,40 @@ fn check(given: &Binaries) -> Result<(), StackError> {
 }
 
 async fn build_missing(given: Binaries, progress: &mut Progress) -> Result<Paths, BuildError> {
-    let builds_producer = given.has_producer() && given.producer.is_none();
-    match (given.function, builds_producer) {
+    let missing_producer = given.has_producer() && given.producer.is_none();
+    match (given.function, missing_producer) {
         (Some(function), false) => Ok(Paths {
             function,
             producer: given.producer,
         }),
         (None, true) => {
-            progress.begin("building the function and the producer with cargo");
-            let [function, producer] = build(cargo(), [FUNCTION, PRODUCER]).await?;
+            let binaries = [FUNCTION, PRODUCER];
+            let [function, producer] =
+                build(binaries, "the function and the producer", progress).await?;
             let producer = Some(producer);
-            report_built(progress, Paths { function, producer })
+            Ok(Paths { function, producer })
         }
         (None, false) => {
-            progress.begin("building the function with cargo");
-            let [function] = build(cargo(), [FUNCTION]).await?;
+            let [function] = build([FUNCTION], "the function", progress).await?;
             let producer = given.producer;
-            report_built(progress, Paths { function, producer })
+            Ok(Paths { function, producer })
         }
         (Some(function), true) => {
-            progress.begin("building the producer with cargo");
-            let [producer] = build(cargo(), [PRODUCER]).await?;
+            let [producer] = build([PRODUCER], "the producer", progress).await?;
             let producer = Some(producer);
-            report_built(progress, Paths { function, producer })
+            Ok(Paths { function, producer })
         }
     }
 }
 
-fn report_built(progress: &mut Progress, paths: Paths) -> Result<Paths, BuildError> {
+async fn build<const N: usize>(
+    binaries: [Binary; N],
+    names: &str,
+    progress: &mut Progress,
+) -> Result<[PathBuf; N], BuildError> {
+    check_checkout(&binaries)?;
+    progress.begin(&format!("building {names} with cargo"));
+    let paths = stack::build(cargo(), binaries).await?;
     progress.done("built");
     Ok(paths)
 }

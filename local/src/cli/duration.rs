@@ -8,7 +8,7 @@ const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
 /// Error in parsing a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a whole number with ms, s or m, such as 500ms, 3s or 2m; a number without a unit means seconds"
+    "expected an integer with ms, s or m, such as 500ms, 3s or 2m; a number without a unit means seconds"
 )]
 pub(super) struct InvalidDuration;
 

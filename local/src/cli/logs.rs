@@ -22,7 +22,7 @@ pub(super) fn follow(stack: &Stack) {
             (PRODUCER.to_owned(), line.to_string())
         }));
     }
-    let logs = stack.function().logs();
+    let logs = stack.lambda().logs();
     let live = logs.subscribe();
     // No line is printed twice: the first environment has initialised and is frozen, so it writes
     // nothing between `subscribe` and `recent`.
@@ -42,7 +42,7 @@ pub(super) fn print_warnings(stack: &Stack) {
             print_log_line(PRODUCER, &line);
         }
     }
-    for line in stack.function().logs().recent() {
+    for line in stack.lambda().logs().recent() {
         if is_warning(&line.text) {
             let (writer, text) = function_line(line);
             print_log_line(&writer, &text);

@@ -118,7 +118,7 @@ pub(super) struct ListenOptions {
 /// Options for the queue, the event source mapping and the function.
 #[derive(Clone, Debug, Args)]
 #[command(
-    next_help_heading = "Queue, event source mapping and function (TIME such as 500ms, 3s or 2m)"
+    next_help_heading = "Queue, event source mapping and function (TIME: 500ms, 3s, 2m, or seconds)"
 )]
 pub(super) struct StackOptions {
     /// Name of the queue; its dead-letter queue is NAME-dlq

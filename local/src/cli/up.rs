@@ -135,7 +135,7 @@ fn unused_option_error(arguments: &UpArgs) -> Option<clap::Error> {
     let sentence = if !binaries.is_onboarding() && !arguments.settings.0.faults.is_empty() {
         "--faults works only with the onboarding function: leave out --faults or --function"
     } else if !binaries.has_producer() && arguments.ports.producer_port != 0 {
-        "--producer-port needs a producer, which this function does not get by default: give --producer or leave out --producer-port"
+        "--producer-port requires a producer, which this function does not get by default: pass --producer or leave out --producer-port"
     } else {
         return None;
     };
@@ -186,7 +186,7 @@ async fn run_until_stopped(
             },
         }
     };
-    let environments = stack.function().snapshot().environments;
+    let environments = stack.lambda().snapshot().environments;
     let message = stopping_message(environments.iter().map(|environment| environment.phase));
     print_line(format_args!("{message}"));
     signals.run_until_signal(stack.stop()).await;

@@ -54,8 +54,8 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const DIMMED: Style = Style::new().dimmed();
 
-/// Formats an event as one line of level, message and fields. Time and module are of no use at a
-/// terminal.
+/// Formats an event as one line of level, message and fields. Time and module are omitted, because
+/// they do not help at a terminal.
 struct EventFormat;
 
 impl<S, N> FormatEvent<S, N> for EventFormat

@@ -11,7 +11,7 @@ use super::scenario::ExpectedCounts;
 use super::span_counts::SpanCountsByProcess;
 use super::tree::{self, SpanNode};
 use crate::mapping::MappingSnapshot;
-use crate::otlp::{Span, SpanKind, Totals};
+use crate::otlp::{SpanKind, StoredSpan, Totals};
 
 /// Observations after the end of the demo.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Observations {
     /// Counters of the event source mapping.
     pub(super) mapping: MappingSnapshot,
     /// The spans that arrived, without duplicates.
-    pub(super) spans: Vec<Arc<Span>>,
+    pub(super) spans: Vec<Arc<StoredSpan>>,
     /// Counters of the OTLP receiver.
     pub(super) totals: Totals,
     /// Span counts in the logs of the processes.
@@ -130,7 +130,7 @@ fn expected_spans(expected: &ExpectedCounts, invocations: u64) -> u64 {
 }
 
 /// Returns the problems of a message's trace.
-fn check_message(trace: &MessageTrace, batches: &[Arc<Span>]) -> Vec<String> {
+fn check_message(trace: &MessageTrace, batches: &[Arc<StoredSpan>]) -> Vec<String> {
     let mut defects = check_tree(trace);
     match (trace.is_processed(), trace.dead_lettered) {
         (true, true) => defects
@@ -232,7 +232,7 @@ fn check_store(delivery: &SpanNode) -> Option<String> {
 
 /// Returns true if the batch and the delivery are linked with each other. The batch links to the
 /// span that sent the message.
-fn are_linked(batch: &Span, delivery: &Span, trace: &MessageTrace) -> bool {
+fn are_linked(batch: &StoredSpan, delivery: &StoredSpan, trace: &MessageTrace) -> bool {
     let links_message = batch.links.iter().any(|link| {
         link.trace_id == delivery.trace_id
             && Some(link.span_id.as_str()) == delivery.parent_span_id.as_deref()
@@ -246,12 +246,12 @@ fn span_count(node: &SpanNode) -> usize {
 }
 
 /// Returns the spans whose parent was not received.
-fn find_orphans(spans: &[Arc<Span>]) -> Vec<String> {
+fn find_orphans(spans: &[Arc<StoredSpan>]) -> Vec<String> {
     let known = spans
         .iter()
         .map(|span| (span.trace_id.as_str(), span.span_id.as_str()))
         .collect::<HashSet<_>>();
-    let is_orphan = |span: &&Arc<Span>| {
+    let is_orphan = |span: &&Arc<StoredSpan>| {
         span.parent_span_id
             .as_deref()
             .is_some_and(|parent| !known.contains(&(span.trace_id.as_str(), parent)))
@@ -273,7 +273,7 @@ fn find_orphans(spans: &[Arc<Span>]) -> Vec<String> {
 fn find_unexpected(
     observed: &Observations,
     traces: &[MessageTrace],
-    batches: &[Arc<Span>],
+    batches: &[Arc<StoredSpan>],
 ) -> Vec<String> {
     let links = batches.iter().map(|batch| batch.links.len()).sum::<usize>() as u64;
     let deliveries = traces
@@ -296,8 +296,9 @@ fn find_unexpected(
         .iter()
         .map(|trace| trace.message.trace_id.as_str())
         .collect::<HashSet<_>>();
-    let is_unknown =
-        |span: &&Arc<Span>| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN;
+    let is_unknown = |span: &&Arc<StoredSpan>| {
+        !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN
+    };
     let unknown = observed.spans.iter().filter(is_unknown);
     problems.extend(unknown.map(|span| {
         format!(

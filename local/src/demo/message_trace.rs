@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::keys::{BATCH_SPAN, MESSAGING_MESSAGE_ID, PROCESS_SPAN};
 use super::tree::{self, SpanNode};
-use crate::otlp::{Span, SpanKind, SpanLink};
+use crate::otlp::{SpanKind, SpanLink, StoredSpan};
 
 /// A message that the producer accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct MessageTrace {
     /// Number of spans in the trace.
     pub(super) spans: usize,
     /// Spans of the deliveries, in their order.
-    pub(super) deliveries: Vec<Arc<Span>>,
+    pub(super) deliveries: Vec<Arc<StoredSpan>>,
     /// True if the message is in the dead-letter queue.
     pub(super) dead_lettered: bool,
 }
@@ -40,7 +40,7 @@ impl MessageTrace {
 }
 
 /// Removes duplicates: an export whose response was lost is sent again.
-pub(super) fn deduplicate(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
+pub(super) fn deduplicate(spans: Vec<Arc<StoredSpan>>) -> Vec<Arc<StoredSpan>> {
     let mut seen = HashSet::new();
     spans
         .into_iter()
@@ -51,7 +51,7 @@ pub(super) fn deduplicate(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
 /// Collects the trace of each accepted message, in the same order.
 pub(super) fn collect(
     accepted: &[AcceptedMessage],
-    spans: &[Arc<Span>],
+    spans: &[Arc<StoredSpan>],
     dead_letters: &[String],
 ) -> Vec<MessageTrace> {
     accepted
@@ -62,7 +62,7 @@ pub(super) fn collect(
 
 fn collect_one(
     message: AcceptedMessage,
-    spans: &[Arc<Span>],
+    spans: &[Arc<StoredSpan>],
     dead_letters: &[String],
 ) -> MessageTrace {
     let dead_lettered = dead_letters.contains(&message.message_id);
@@ -86,13 +86,13 @@ fn collect_one(
     }
 }
 
-fn is_delivery(span: &Span, message_id: &str) -> bool {
+fn is_delivery(span: &StoredSpan, message_id: &str) -> bool {
     tree::matches(span, SpanKind::Consumer, PROCESS_SPAN)
         && span.text(MESSAGING_MESSAGE_ID) == Some(message_id)
 }
 
 /// Returns the batch spans, in the order of their start.
-pub(super) fn batch_spans(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
+pub(super) fn batch_spans(spans: &[Arc<StoredSpan>]) -> Vec<Arc<StoredSpan>> {
     let mut batches = spans
         .iter()
         .filter(|span| tree::matches(span, SpanKind::Consumer, BATCH_SPAN))
@@ -108,7 +108,7 @@ pub(super) fn linked_message_id(link: &SpanLink) -> Option<&str> {
 }
 
 /// Returns true if the first span has a link to the second.
-pub(super) fn has_link_to(from: &Span, to: &Span) -> bool {
+pub(super) fn has_link_to(from: &StoredSpan, to: &StoredSpan) -> bool {
     from.links
         .iter()
         .any(|link| link.trace_id == to.trace_id && link.span_id == to.span_id)

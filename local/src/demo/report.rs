@@ -9,7 +9,7 @@ use super::message_trace::{self, MessageTrace};
 use super::scenario::OnboardingKind;
 use super::text::{self, DIMMED, FAILURE, NAME, PLAIN, SUCCESS, StyledLine, Width};
 use super::tree::{self, SpanNode};
-use crate::otlp::{Metric, Span};
+use crate::otlp::{StoredMetric, StoredSpan};
 
 /// Indentation of a batch's list of messages.
 const INDENT: &str = "     ";
@@ -26,8 +26,8 @@ const SUCCESS_SUMMARY: &str =
 #[derive(Clone, Debug)]
 pub struct DemoReport {
     pub(super) traces: Vec<(MessageTrace, OnboardingKind)>,
-    pub(super) batches: Vec<Arc<Span>>,
-    pub(super) metrics: Vec<Metric>,
+    pub(super) batches: Vec<Arc<StoredSpan>>,
+    pub(super) metrics: Vec<StoredMetric>,
     pub(super) result: CheckResult,
 }
 
@@ -109,7 +109,7 @@ fn title(trace: &MessageTrace, kind: OnboardingKind) -> StyledLine {
 
 /// Lists the batch spans, each with the messages that it is linked to.
 fn batches(
-    batches: &[Arc<Span>],
+    batches: &[Arc<StoredSpan>],
     traces: &[(MessageTrace, OnboardingKind)],
     width: Width,
 ) -> Vec<StyledLine> {
@@ -131,7 +131,7 @@ fn batches(
 }
 
 /// Lists the names of the metrics that arrived, grouped by service; empty if there were none.
-fn metrics(metrics: &[Metric], width: Width) -> Vec<StyledLine> {
+fn metrics(metrics: &[StoredMetric], width: Width) -> Vec<StyledLine> {
     if metrics.is_empty() {
         return Vec::new();
     }
@@ -151,7 +151,7 @@ fn metrics(metrics: &[Metric], width: Width) -> Vec<StyledLine> {
 
 /// Returns the customer of a linked message, marked if that delivery failed.
 fn message(
-    batch: &Span,
+    batch: &StoredSpan,
     message_id: Option<&str>,
     traces: &[(MessageTrace, OnboardingKind)],
 ) -> StyledLine {
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn metrics_are_named_service_by_service() {
-        let metric = |service: &str, name: &str| Metric {
+        let metric = |service: &str, name: &str| StoredMetric {
             service: service.to_owned(),
             name: name.to_owned(),
             unit: String::new(),

@@ -18,7 +18,7 @@ use super::span_counts::SpanCountsByProcess;
 use super::{requests, tree};
 use crate::AllowedHosts;
 use crate::environment::Freeze;
-use crate::otlp::{Span, SpanKind, SpanStore};
+use crate::otlp::{SpanKind, SpanStore, StoredSpan};
 use crate::stack::{
     FunctionWatcher, Logging, Ports, ProcessLog, QueueConfig, QueueName, Stack, StackConfig,
     StackError,
@@ -151,7 +151,7 @@ impl Demo {
             "killing the function without warning, stopping the producer".to_owned(),
         ));
         self.stack.stop_mapping().await;
-        self.stack.function().kill_idle().await;
+        self.stack.lambda().kill_idle().await;
         self.stack.stop_producer().await;
         show(DemoProgress::Done(
             "function and producer have stopped".to_owned(),
@@ -179,7 +179,8 @@ impl Demo {
         let (sqs, spans) = (self.stack.sqs().clone(), self.stack.spans().clone());
         let queue_url = self.stack.endpoints().dead_letter_queue.clone();
         let ordinary = scenario::ordinary_messages(&self.onboardings, accepted);
-        let is_delivery = |span: &&Arc<Span>| tree::matches(span, SpanKind::Consumer, PROCESS_SPAN);
+        let is_delivery =
+            |span: &&Arc<StoredSpan>| tree::matches(span, SpanKind::Consumer, PROCESS_SPAN);
         let settled = async {
             let in_queue = dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url);
             if let Ok(read) = timeout(hidden + SETTLE_TIMEOUT, in_queue).await {
@@ -230,7 +231,7 @@ impl Demo {
 /// Waits for a span of a message that failed although it has no fault.
 async fn wait_for_ordinary_failure(spans: &SpanStore, ordinary: &[AcceptedMessage]) -> DemoError {
     let mut found = None;
-    let look = |spans: &[Arc<Span>]| {
+    let look = |spans: &[Arc<StoredSpan>]| {
         found = message_trace::collect(ordinary, spans, &[])
             .into_iter()
             .find_map(|trace| {
@@ -264,7 +265,7 @@ fn read_logs(stack: &Stack) -> SpanCountsByProcess {
     for line in producer_lines {
         span_counts.read("producer", &line);
     }
-    for line in stack.function().logs().recent() {
+    for line in stack.lambda().logs().recent() {
         span_counts.read(&format!("environment {}", line.environment), &line.text);
     }
     span_counts

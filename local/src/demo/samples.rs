@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::keys::{BATCH_SPAN, PROCESS_SPAN, SEND_SPAN, SERVER_SPAN};
-use crate::otlp::{Span, SpanKind, SpanLink, SpanStatus, SpanStatusCode};
+use crate::otlp::{SpanKind, SpanLink, SpanStatus, SpanStatusCode, StoredSpan};
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -16,8 +16,8 @@ pub(super) fn span(
     parent: Option<&str>,
     kind: SpanKind,
     name: &str,
-) -> Span {
-    Span {
+) -> StoredSpan {
+    StoredSpan {
         trace_id: trace.to_owned(),
         span_id: id.to_owned(),
         parent_span_id: parent.map(str::to_owned),
@@ -40,7 +40,7 @@ pub(super) fn span(
 }
 
 /// Adds attributes to a span.
-pub(super) fn with_attributes(mut span: Span, attributes: Value) -> Span {
+pub(super) fn with_attributes(mut span: StoredSpan, attributes: Value) -> StoredSpan {
     if let Value::Object(attributes) = attributes {
         span.attributes.extend(attributes);
     }
@@ -48,13 +48,13 @@ pub(super) fn with_attributes(mut span: Span, attributes: Value) -> Span {
 }
 
 /// Sets the times of a span.
-pub(super) fn with_times(mut span: Span, start_ms: u64, end_ms: u64) -> Span {
+pub(super) fn with_times(mut span: StoredSpan, start_ms: u64, end_ms: u64) -> StoredSpan {
     (span.start_unix_nano, span.end_unix_nano) = (start_ms * MILLISECOND, end_ms * MILLISECOND);
     span
 }
 
 /// Returns the producer's spans for the message `message`, whose trace is `trace`.
-pub(super) fn producer_spans(trace: &str, message: &str) -> Vec<Span> {
+pub(super) fn producer_spans(trace: &str, message: &str) -> Vec<StoredSpan> {
     let server = with_attributes(
         span(
             trace,
@@ -88,7 +88,7 @@ pub(super) fn delivery_spans(
     batch: &str,
     count: u64,
     problem: Option<&str>,
-) -> Vec<Span> {
+) -> Vec<StoredSpan> {
     let id = format!("{trace}-process-{count}");
     let attributes = json!({"messaging.message.id": message, "baton.sqs.receive_count": count, "baton.sqs.queue_latency": 0.012});
     let mut process = with_attributes(
@@ -127,7 +127,7 @@ pub(super) fn delivery_spans(
 }
 
 /// Returns the span of a batch of these messages, each given as trace and message id.
-pub(super) fn batch_span(batch: &str, messages: &[(&str, &str)]) -> Span {
+pub(super) fn batch_span(batch: &str, messages: &[(&str, &str)]) -> StoredSpan {
     let mut span = with_attributes(
         span(
             batch,

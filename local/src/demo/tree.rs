@@ -11,7 +11,7 @@ use super::keys::{
     QUEUE_LATENCY, RECEIVE_COUNT,
 };
 use super::text::{self, DIMMED, FAILURE, NAME, PLAIN, StyledLine, Width};
-use crate::otlp::{Span, SpanKind, SpanStatusCode};
+use crate::otlp::{SpanKind, SpanStatusCode, StoredSpan};
 
 /// Nanoseconds in a second.
 const NANOS: f64 = 1e9;
@@ -23,18 +23,18 @@ const DURATION_COLUMNS: usize = 10;
 /// A span and its children.
 #[derive(Clone, Debug)]
 pub(super) struct SpanNode {
-    pub(super) span: Arc<Span>,
+    pub(super) span: Arc<StoredSpan>,
     pub(super) children: Vec<SpanNode>,
 }
 
 /// Arranges the spans of a trace as trees. A complete trace is one tree; a span whose parent is
 /// missing is the root of another one.
-pub(super) fn build(spans: &[Arc<Span>]) -> Vec<SpanNode> {
+pub(super) fn build(spans: &[Arc<StoredSpan>]) -> Vec<SpanNode> {
     let known = spans
         .iter()
         .map(|span| span.span_id.as_str())
         .collect::<Vec<_>>();
-    let mut children: HashMap<&str, Vec<&Arc<Span>>> = HashMap::new();
+    let mut children: HashMap<&str, Vec<&Arc<StoredSpan>>> = HashMap::new();
     let mut roots = Vec::new();
     for span in spans {
         match span.parent_span_id.as_deref() {
@@ -54,7 +54,10 @@ pub(super) fn build(spans: &[Arc<Span>]) -> Vec<SpanNode> {
 
 /// Builds the tree below `span`. The children are removed from the map, so that a cycle of spans
 /// ends.
-fn build_node(span: &Arc<Span>, children: &mut HashMap<&str, Vec<&Arc<Span>>>) -> SpanNode {
+fn build_node(
+    span: &Arc<StoredSpan>,
+    children: &mut HashMap<&str, Vec<&Arc<StoredSpan>>>,
+) -> SpanNode {
     let mut below = children.remove(span.span_id.as_str()).unwrap_or_default();
     below.sort_by_key(|child| child.start_unix_nano);
     SpanNode {
@@ -105,7 +108,13 @@ fn render_node(
     }
 }
 
-fn render_span(span: &Span, first: &str, below: &str, width: Width, lines: &mut Vec<StyledLine>) {
+fn render_span(
+    span: &StoredSpan,
+    first: &str,
+    below: &str,
+    width: Width,
+    lines: &mut Vec<StyledLine>,
+) {
     let name_columns = width.columns().saturating_sub(DURATION_COLUMNS);
     let name = text::truncate(
         &span.name,
@@ -143,7 +152,7 @@ fn append_notes(
 }
 
 /// Returns the notes on a span.
-fn notes(span: &Span) -> Vec<StyledLine> {
+fn notes(span: &StoredSpan) -> Vec<StyledLine> {
     let mut notes = Vec::new();
     if let Some(status) = span.integer(HTTP_RESPONSE_STATUS_CODE) {
         notes.push(StyledLine::new(DIMMED, status.to_string()));
@@ -173,13 +182,13 @@ fn notes(span: &Span) -> Vec<StyledLine> {
 }
 
 /// Returns the error type of a span that failed.
-pub(super) fn error_type(span: &Span) -> Option<&str> {
+pub(super) fn error_type(span: &StoredSpan) -> Option<&str> {
     span.text(ERROR_TYPE)
         .or_else(|| (span.status.code == SpanStatusCode::Error).then_some("error"))
 }
 
 /// Returns the duration of a span in seconds.
-pub(super) fn duration_seconds(span: &Span) -> f64 {
+pub(super) fn duration_seconds(span: &StoredSpan) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
         reason = "a trace of months would lose a nanosecond"
@@ -189,7 +198,7 @@ pub(super) fn duration_seconds(span: &Span) -> f64 {
 }
 
 /// Returns true if a span has this kind and name.
-pub(super) fn matches(span: &Span, kind: SpanKind, name: &str) -> bool {
+pub(super) fn matches(span: &StoredSpan, kind: SpanKind, name: &str) -> bool {
     span.kind == kind && span.name == name
 }
 

@@ -28,7 +28,7 @@ pub enum InvalidFunction {
     },
     /// The function has a variable that Lambda sets itself. A different value would disconnect the
     /// environment from its Runtime API.
-    #[error("variable {name} is reserved: lambda sets it itself")]
+    #[error("variable {name} is reserved: Lambda sets it")]
     ReservedVariable {
         /// Name of the variable.
         name: String,

@@ -7,6 +7,31 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A function: a binary that speaks the Lambda Runtime API, and its settings.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::num::NonZeroUsize;
+/// use std::time::Duration;
+///
+/// use baton_local::environment::{Freeze, Function};
+///
+/// let function = Function {
+///     name: "orders".to_owned(),
+///     binary: "target/debug/orders".into(),
+///     timeout: Duration::from_secs(5),
+///     memory_mb: 128,
+///     env: BTreeMap::from([("TABLE_NAME".to_owned(), "orders".to_owned())]),
+///     max_concurrency: NonZeroUsize::MIN,
+///     idle_after: Duration::from_secs(300),
+///     region: "us-east-1".to_owned(),
+///     account_id: "000000000000".to_owned(),
+///     freeze: Freeze::BetweenInvocations,
+/// };
+/// assert_eq!(
+///     function.arn(),
+///     "arn:aws:lambda:us-east-1:000000000000:function:orders"
+/// );
+/// ```
 #[derive(Clone)]
 pub struct Function {
     /// Name in the function's ARN.

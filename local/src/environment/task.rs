@@ -135,7 +135,7 @@ impl StartedProcess {
             .await
             .map_err(|error| InvokeError::Init {
                 error_type: "Runtime.ApiUnavailable".to_owned(),
-                message: format!("cannot listen on loopback for the runtime api: {error}"),
+                message: format!("cannot listen on loopback for the Runtime API: {error}"),
             })?;
         let (process, output) =
             FunctionProcess::spawn(function, api.address).map_err(|error| InvokeError::Init {

@@ -16,6 +16,22 @@ const MIN_LARGE_BATCH_WINDOW: Duration = Duration::from_secs(1);
 const MAX_WINDOW: Duration = Duration::from_secs(300);
 
 /// Configuration of an event source mapping, as in `CreateEventSourceMapping`.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use std::time::Duration;
+///
+/// use baton_local::mapping::{FunctionResponseType, MappingConfig};
+///
+/// let config = MappingConfig {
+///     queue_url: "http://127.0.0.1:9324/000000000000/orders".to_owned(),
+///     batch_size: NonZeroUsize::new(10).unwrap(),
+///     batching_window: Duration::ZERO,
+///     response_type: FunctionResponseType::ReportBatchItemFailures,
+///     max_concurrency: NonZeroUsize::new(2).unwrap(),
+/// };
+/// # drop(config);
+/// ```
 #[derive(Clone, Debug)]
 pub struct MappingConfig {
     /// URL of the queue to poll.

@@ -28,7 +28,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use super::config::OtlpConfig;
+use super::config::ReceiverConfig;
 use super::json::SkippedRecords;
 use super::signal::ExportRequest;
 use super::store::SpanStore;
@@ -46,10 +46,10 @@ const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
 /// Returns an error if the listener fails.
 pub async fn serve_grpc(
     listener: TcpListener,
-    config: impl Into<OtlpConfig>,
+    config: impl Into<ReceiverConfig>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let OtlpConfig {
+    let ReceiverConfig {
         store,
         allowed_hosts,
     } = config.into();

@@ -20,10 +20,10 @@ use tokio::net::TcpListener;
 
 use self::body::Format;
 use self::error::RequestError;
-use super::config::OtlpConfig;
-use super::metric::Metric;
+use super::config::ReceiverConfig;
+use super::metric::StoredMetric;
 use super::signal::ExportRequest;
-use super::span::Span;
+use super::span::StoredSpan;
 use super::store::{SpanStore, Totals};
 use crate::allowed_hosts::{HostCheckError, HostCheckLayer};
 
@@ -40,10 +40,10 @@ pub(super) use self::body::MAX_BODY_SIZE;
 /// Returns an error if the listener fails.
 pub async fn serve_http(
     listener: TcpListener,
-    config: impl Into<OtlpConfig>,
+    config: impl Into<ReceiverConfig>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let OtlpConfig {
+    let ReceiverConfig {
         store,
         allowed_hosts,
     } = config.into();
@@ -108,7 +108,7 @@ struct SpansResponse {
     #[serde(flatten)]
     totals: Totals,
     #[serde(serialize_with = "serialize_spans")]
-    spans: Vec<Arc<Span>>,
+    spans: Vec<Arc<StoredSpan>>,
 }
 
 async fn spans(State(store): State<SpanStore>, Query(query): Query<SpansQuery>) -> Response {
@@ -125,7 +125,7 @@ async fn spans(State(store): State<SpanStore>, Query(query): Query<SpansQuery>) 
 
 #[derive(Serialize)]
 struct MetricsResponse {
-    metrics: Vec<Metric>,
+    metrics: Vec<StoredMetric>,
 }
 
 async fn metrics(State(store): State<SpanStore>) -> Response {
@@ -136,6 +136,9 @@ async fn metrics(State(store): State<SpanStore>) -> Response {
 }
 
 /// Serialises each span, because serde does not serialise an `Arc` by default.
-fn serialize_spans<S: Serializer>(spans: &[Arc<Span>], serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_spans<S: Serializer>(
+    spans: &[Arc<StoredSpan>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(spans.iter().map(AsRef::as_ref))
 }

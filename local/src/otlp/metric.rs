@@ -17,7 +17,7 @@ const MAX_METRICS: usize = 10_000;
 
 /// A metric of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Metric {
+pub struct StoredMetric {
     /// `service.name` of the resource; empty if it has none.
     pub service: String,
     /// Name of the metric.
@@ -46,7 +46,7 @@ pub enum MetricKind {
 /// Received metrics by service and name.
 #[derive(Debug, Default)]
 pub(super) struct MetricCatalog {
-    metrics: BTreeMap<(String, String), Metric>,
+    metrics: BTreeMap<(String, String), StoredMetric>,
 }
 
 /// Numbers of accepted and rejected data points in a request.
@@ -77,7 +77,7 @@ impl MetricCatalog {
     }
 
     /// Returns all metrics, ordered by service and name.
-    pub(super) fn all(&self) -> Vec<Metric> {
+    pub(super) fn all(&self) -> Vec<StoredMetric> {
         self.metrics.values().cloned().collect()
     }
 
@@ -87,7 +87,7 @@ impl MetricCatalog {
             Entry::Occupied(known) => known.into_mut().points += points,
             Entry::Vacant(place) if has_room => {
                 let (service, name) = place.key().clone();
-                place.insert(Metric {
+                place.insert(StoredMetric {
                     service,
                     name,
                     unit: metric.unit,

@@ -23,7 +23,7 @@ pub(super) const SPAN_ID_LENGTH: usize = 8;
 
 /// A finished span.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Span {
+pub struct StoredSpan {
     /// 32 lower-case hexadecimal digits.
     pub trace_id: String,
     /// 16 lower-case hexadecimal digits.
@@ -111,7 +111,7 @@ pub enum SpanStatusCode {
     Error,
 }
 
-impl Span {
+impl StoredSpan {
     /// Converts a span from protobuf. Returns `None` if an id is not what OTLP requires: 16 or 8
     /// bytes that are not all zero.
     pub(super) fn from_proto(

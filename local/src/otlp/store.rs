@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::metric::{Metric, MetricCatalog};
-use super::span::{SPAN_ID_LENGTH, Span, TRACE_ID_LENGTH, to_json_map};
+use super::metric::{MetricCatalog, StoredMetric};
+use super::span::{SPAN_ID_LENGTH, StoredSpan, TRACE_ID_LENGTH, to_json_map};
 
 /// Number of spans that the store keeps by default: about a hundred megabytes of ordinary spans,
 /// and more traces than anyone reads on a laptop.
@@ -36,7 +36,7 @@ struct SharedStore {
 
 #[derive(Debug, Default)]
 struct StoreState {
-    spans: VecDeque<Arc<Span>>,
+    spans: VecDeque<Arc<StoredSpan>>,
     metrics: MetricCatalog,
     totals: Totals,
 }
@@ -78,13 +78,13 @@ impl SpanStore {
 
     /// Returns all stored spans in the order of arrival.
     #[must_use]
-    pub fn spans(&self) -> Vec<Arc<Span>> {
+    pub fn spans(&self) -> Vec<Arc<StoredSpan>> {
         self.lock().spans.iter().cloned().collect()
     }
 
     /// Returns the spans of one trace in the order of arrival.
     #[must_use]
-    pub fn trace(&self, trace_id: &str) -> Vec<Arc<Span>> {
+    pub fn trace(&self, trace_id: &str) -> Vec<Arc<StoredSpan>> {
         self.lock()
             .spans
             .iter()
@@ -101,13 +101,13 @@ impl SpanStore {
 
     /// Returns the received metrics, ordered by service and name.
     #[must_use]
-    pub fn metrics(&self) -> Vec<Metric> {
+    pub fn metrics(&self) -> Vec<StoredMetric> {
         self.lock().metrics.all()
     }
 
     /// Waits until the stored spans satisfy `condition`, which is checked immediately and after
     /// every request.
-    pub async fn wait_until(&self, mut condition: impl FnMut(&[Arc<Span>]) -> bool) {
+    pub async fn wait_until(&self, mut condition: impl FnMut(&[Arc<StoredSpan>]) -> bool) {
         let mut changes = self.shared.changes.subscribe();
         while !condition(&self.spans()) {
             // The sender lives in `self`, so the channel cannot be closed while this waits.
@@ -182,7 +182,7 @@ fn is_absent_or_has_length(id: &[u8], length: usize) -> bool {
     id.is_empty() || id.len() == length
 }
 
-fn convert_spans(request: Vec<ResourceSpans>) -> (Vec<Arc<Span>>, u64) {
+fn convert_spans(request: Vec<ResourceSpans>) -> (Vec<Arc<StoredSpan>>, u64) {
     let mut spans = Vec::new();
     let mut rejected = 0;
     for resource_spans in request {
@@ -192,7 +192,7 @@ fn convert_spans(request: Vec<ResourceSpans>) -> (Vec<Arc<Span>>, u64) {
         for scope_spans in resource_spans.scope_spans {
             let scope = scope_spans.scope.unwrap_or_default().name;
             for span in scope_spans.spans {
-                match Span::from_proto(span, &scope, &resource) {
+                match StoredSpan::from_proto(span, &scope, &resource) {
                     Some(span) => spans.push(Arc::new(span)),
                     None => rejected += 1,
                 }

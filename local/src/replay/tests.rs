@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use baton_telemetry::replay::{request_from_json, spill};
-use baton_telemetry::spill::{MAX_LINE_BYTES, UNCUT_LINE_BYTES};
+use baton_telemetry::spill::{MAX_LINE_BYTES, UNSPLIT_LINE_BYTES};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -330,7 +330,7 @@ proptest! {
     #[test]
     fn spans_of_any_size_are_found_in_any_form(
         texts in vec(any_text(), 0..4),
-        line_bytes in prop_oneof![1024..9000_usize, Just(UNCUT_LINE_BYTES), Just(MAX_LINE_BYTES)],
+        line_bytes in prop_oneof![1024..9000_usize, Just(UNSPLIT_LINE_BYTES), Just(MAX_LINE_BYTES)],
         form in 0..LOG_FORMS.len(),
         step in 1000..70_000_usize,
     ) {

@@ -14,6 +14,16 @@ const LOCAL_REGION: &str = "us-east-1";
 const AWS_PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Configuration of the endpoint.
+///
+/// ```
+/// use baton_local::sqs::SqsConfig;
+///
+/// let config = SqsConfig {
+///     region: "eu-central-1".to_owned(),
+///     ..SqsConfig::default()
+/// };
+/// assert_eq!(config.account_id, "000000000000");
+/// ```
 #[derive(Debug, Clone)]
 pub struct SqsConfig {
     /// Region in queue ARNs.

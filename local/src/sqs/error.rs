@@ -1,6 +1,6 @@
 //! Errors of the endpoint, with AWS's codes.
 
-/// SqsError of a request or of a batch entry.
+/// Error of a request or of a batch entry.
 ///
 /// `Display` is sent to the client, so it copies AWS's wording and punctuation, which people search
 /// for.
@@ -52,7 +52,7 @@ pub(crate) enum SqsError {
     UnknownOperation(String),
     #[error("{0}")]
     Serialization(String),
-    /// SqsError for a request from another site or for another host. AWS has no such error.
+    /// Error for a request from another site or for another host. AWS has no such error.
     #[error("{message}")]
     AccessDenied { status: u16, message: String },
 }

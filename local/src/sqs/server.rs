@@ -106,7 +106,7 @@ fn router(account: Arc<SharedAccount>, allowed_hosts: AllowedHosts) -> Router {
 }
 
 async fn ready() -> &'static str {
-    "baton sqs endpoint is ready\n"
+    "Baton's SQS endpoint is ready\n"
 }
 
 async fn handle(
@@ -139,7 +139,7 @@ async fn handle(
     let mut response = match result {
         Ok(json) => json.into_response(),
         Err(error) => {
-            tracing::debug!(code = error.codes().code, %method, "sqs request rejected");
+            tracing::debug!(code = error.codes().code, %method, "SQS request rejected");
             error_response(&error)
         }
     };

@@ -120,20 +120,9 @@ pub async fn build<const N: usize>(
     if N == 0 {
         return Ok([(); N].map(|()| PathBuf::new()));
     }
-    let names = binaries.map(|binary| binary.0).join(" and ");
-    let alternative = if binaries.contains(&FUNCTION) {
-        "give a binary that speaks the Lambda Runtime API with --function"
-    } else {
-        "give a binary with --producer, or start the function alone with `baton up --no-producer`"
-    };
-    let folder = env::current_dir().unwrap_or_default();
-    if !is_checkout(&folder) {
-        return Err(BuildError::NoCheckout {
-            names,
-            folder,
-            alternative,
-        });
-    }
+    check_checkout(&binaries)?;
+    let names = join_names(&binaries);
+    let alternative = alternative(&binaries);
     let mut command = command(&cargo, &binaries);
     // Cargo gets a process group, because its compilers would outlive it if it were killed alone.
     let mut running = ProcessGroup::spawn(&mut command).map_err(|source| BuildError::Cargo {
@@ -150,6 +139,33 @@ pub async fn build<const N: usize>(
         return Err(BuildError::Failed { names, status });
     }
     locate(&binaries, &built)
+}
+
+/// Checks that cargo would build in Baton's workspace, without building anything.
+pub(crate) fn check_checkout(binaries: &[Binary]) -> Result<(), BuildError> {
+    let folder = env::current_dir().unwrap_or_default();
+    if is_checkout(&folder) {
+        return Ok(());
+    }
+    Err(BuildError::NoCheckout {
+        names: join_names(binaries),
+        folder,
+        alternative: alternative(binaries),
+    })
+}
+
+fn join_names(binaries: &[Binary]) -> String {
+    let names: Vec<&str> = binaries.iter().map(|binary| binary.0).collect();
+    names.join(" and ")
+}
+
+/// Returns the options that make the build unnecessary.
+fn alternative(binaries: &[Binary]) -> &'static str {
+    if binaries.contains(&FUNCTION) {
+        "pass a binary that speaks the Lambda Runtime API with --function"
+    } else {
+        "pass a binary with --producer, or start the function alone with `baton up --no-producer`"
+    }
 }
 
 /// Returns true if cargo would build in Baton's workspace. Cargo searches the folder and its

@@ -25,6 +25,38 @@ pub(super) const CREDENTIALS: &str = "test";
 const MAX_CUSTOMER_ID: usize = 64;
 
 /// Configuration of the whole stack.
+///
+/// ```
+/// use std::num::{NonZeroU32, NonZeroUsize};
+/// use std::time::Duration;
+///
+/// use baton_local::AllowedHosts;
+/// use baton_local::environment::Freeze;
+/// use baton_local::stack::{Logging, Ports, QueueConfig, StackConfig};
+///
+/// let config = StackConfig {
+///     function: "target/debug/orders".into(),
+///     producer: None,
+///     ports: Ports::default(),
+///     queue: QueueConfig {
+///         name: "orders".parse()?,
+///         visibility_timeout: Duration::from_secs(30),
+///         max_receive_count: NonZeroU32::new(3).unwrap(),
+///     },
+///     batch_size: NonZeroUsize::new(10).unwrap(),
+///     batching_window: Duration::ZERO,
+///     concurrency: NonZeroUsize::MIN,
+///     function_timeout: Duration::from_secs(5),
+///     idle_after: Duration::from_secs(300),
+///     freeze: Freeze::BetweenInvocations,
+///     variables: vec![("TABLE_NAME".to_owned(), "orders".to_owned())],
+///     faults: Vec::new(),
+///     logging: Logging::Default,
+///     allowed_hosts: AllowedHosts::default(),
+/// };
+/// # drop(config);
+/// # Ok::<(), baton_local::stack::InvalidQueueName>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct StackConfig {
     /// Path of the function: any binary that speaks the Lambda Runtime API.

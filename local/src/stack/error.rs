@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::queues::QueueError;
+use super::queues::QueueSetupError;
 use crate::environment::{EarlyExitCause, EnvironmentId, InvalidFunction, InvokeError};
 use crate::mapping::MappingError;
 
@@ -24,15 +24,15 @@ pub enum StackError {
     },
     /// The queues cannot be created.
     #[error("cannot create the queues")]
-    Queues(#[from] QueueError),
+    Queues(#[from] QueueSetupError),
     /// The function cannot be set up.
     #[error("cannot set up the function")]
     FunctionSetUp(#[from] InvalidFunction),
     /// The function did not poll for its first event.
-    #[error("the function did not initialise; its output:\n{output}")]
+    #[error("the function did not initialise: {cause}; its output:\n{output}")]
     FunctionInit {
-        /// Cause of the failure.
-        source: InvokeError,
+        /// Cause of the failure. It is not the error's source, because the text contains it.
+        cause: InvokeError,
         /// The last lines of its output, indented.
         output: String,
     },

@@ -61,7 +61,7 @@ fn name(binary: &Path) -> String {
 
 /// Starts an environment and waits until it polls for its first event.
 pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
-    lambda.initialise().await.map_err(|source| {
+    lambda.initialise().await.map_err(|cause| {
         let lines = lambda.logs().recent();
         // Lambda's own line repeats the error.
         let function_lines = lines
@@ -69,7 +69,7 @@ pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
             .filter(|line| line.source != LogSource::Platform);
         let texts = function_lines.map(|line| &*line.text).collect::<Vec<_>>();
         StackError::FunctionInit {
-            source,
+            cause,
             output: lines::tail(texts.into_iter()),
         }
     })

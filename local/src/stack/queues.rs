@@ -23,7 +23,7 @@ pub struct QueueUrls {
 /// Error in creating the queues.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} failed: {reason}")]
-pub struct QueueError {
+pub struct QueueSetupError {
     action: &'static str,
     reason: String,
 }
@@ -55,7 +55,7 @@ pub(super) fn sqs_client(endpoint: &str) -> Client {
 pub(super) async fn create_queues(
     client: &Client,
     config: &QueueConfig,
-) -> Result<QueueUrls, QueueError> {
+) -> Result<QueueUrls, QueueSetupError> {
     let dead_letter = create_queue(client, &config.name.dead_letter(), HashMap::new()).await?;
     let arn = queue_arn(client, &dead_letter).await?;
     let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": config.max_receive_count });
@@ -74,7 +74,7 @@ async fn create_queue(
     client: &Client,
     name: &str,
     attributes: HashMap<QueueAttributeName, String>,
-) -> Result<String, QueueError> {
+) -> Result<String, QueueSetupError> {
     let created = client
         .create_queue()
         .queue_name(name)
@@ -82,13 +82,13 @@ async fn create_queue(
         .send()
         .await
         .map_err(queue_error("CreateQueue"))?;
-    created.queue_url.ok_or(QueueError {
+    created.queue_url.ok_or(QueueSetupError {
         action: "CreateQueue",
         reason: "the response has no queue URL".to_owned(),
     })
 }
 
-async fn queue_arn(client: &Client, url: &str) -> Result<String, QueueError> {
+async fn queue_arn(client: &Client, url: &str) -> Result<String, QueueSetupError> {
     let response = client
         .get_queue_attributes()
         .queue_url(url)
@@ -99,7 +99,7 @@ async fn queue_arn(client: &Client, url: &str) -> Result<String, QueueError> {
     let arn = response
         .attributes
         .and_then(|mut attributes| attributes.remove(&QueueArn));
-    arn.ok_or(QueueError {
+    arn.ok_or(QueueSetupError {
         action: "GetQueueAttributes",
         reason: "the response has no QueueArn".to_owned(),
     })
@@ -116,8 +116,8 @@ fn whole_seconds(duration: Duration) -> u64 {
 
 fn queue_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     action: &'static str,
-) -> impl FnOnce(SdkError<E>) -> QueueError {
-    move |error| QueueError {
+) -> impl FnOnce(SdkError<E>) -> QueueSetupError {
+    move |error| QueueSetupError {
         action,
         reason: describe_error(&error),
     }

@@ -105,7 +105,7 @@ async fn the_error_without_a_checkout_names_the_options_that_avoid_a_build() {
         (&["up"][..], "with --function"),
         (
             &["up", "--function", "./onboarding-lambda"],
-            "give a binary with --producer, or start the function alone with `baton up --no-producer`",
+            "pass a binary with --producer, or start the function alone with `baton up --no-producer`",
         ),
     ] {
         let mut up = Command::new(env!("CARGO_BIN_EXE_baton"));
@@ -139,7 +139,7 @@ async fn a_port_for_a_producer_that_is_not_started_is_rejected() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
-        stderr.contains("--producer-port needs a producer"),
+        stderr.contains("--producer-port requires a producer"),
         "{stderr}"
     );
 }

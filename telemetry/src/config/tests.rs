@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::*;
 
 /// Returns the configuration that is read from these variables, and the reported problems.
-pub(super) fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
+pub(super) fn config(variables: &[(&str, &str)]) -> (TelemetryConfig, Vec<String>) {
     let map: HashMap<_, _> = variables.iter().copied().collect();
     let (config, problems) =
-        Config::from_lookup(&|name| map.get(name).map(|value| (*value).to_owned()));
+        TelemetryConfig::from_lookup(&|name| map.get(name).map(|value| (*value).to_owned()));
     (config, problems.iter().map(ToString::to_string).collect())
 }
 
@@ -171,7 +171,7 @@ fn the_documentation_lists_exactly_the_variables_that_are_read() {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector"),
             ("OTEL_TRACES_SAMPLER", "traceidratio"),
         ];
-        Config::from_lookup(&|name| {
+        TelemetryConfig::from_lookup(&|name| {
             variables_read.borrow_mut().insert(general_name(name));
             let (_, value) = set.iter().find(|(known, _)| *known == name)?;
             Some((*value).to_owned())
@@ -277,8 +277,8 @@ fn a_long_invalid_value_is_truncated_in_the_report() {
 #[test]
 fn a_list_of_propagators_without_a_name_is_reported_and_counts_as_unset() {
     let lookup = |name: &str| (name == "OTEL_PROPAGATORS").then(|| " , ".to_owned());
-    let (found, problems) = Config::from_lookup(&lookup);
-    let (unset, _) = Config::from_lookup(&|_| None);
+    let (found, problems) = TelemetryConfig::from_lookup(&lookup);
+    let (unset, _) = TelemetryConfig::from_lookup(&|_| None);
     assert_eq!(
         format!("{:?}", found.propagator),
         format!("{:?}", unset.propagator)

@@ -33,7 +33,7 @@ const HINT: &str =
 #[derive(Debug)]
 pub(crate) struct Breaker {
     first_pause: Duration,
-    peer: String,
+    endpoint: String,
     state: Mutex<BreakerState>,
 }
 
@@ -122,11 +122,11 @@ fn is_over(since: SystemTime, pause: Duration, now: SystemTime) -> bool {
 }
 
 impl Breaker {
-    /// `peer` is the collector's name in the log, `first_pause` the length of the first pause.
-    pub(crate) fn new(peer: String, first_pause: Duration) -> Self {
+    /// `endpoint` is the collector's name in the log, `first_pause` the length of the first pause.
+    pub(crate) fn new(endpoint: String, first_pause: Duration) -> Self {
         Self {
             first_pause,
-            peer,
+            endpoint,
             state: Mutex::new(CLOSED),
         }
     }
@@ -185,8 +185,8 @@ impl Breaker {
         let before = std::mem::replace(&mut *self.state(), CLOSED);
         if matches!(before, BreakerState::Open { .. }) {
             info!(
-                collector = self.peer,
-                "circuit breaker closed: the collector accepts requests again"
+                endpoint = self.endpoint,
+                "circuit breaker closed: collector accepts requests again"
             );
         }
     }
@@ -247,10 +247,10 @@ impl Breaker {
         };
         // Logged without the lock, because stdout may be slow.
         warn!(
-            collector = self.peer,
+            endpoint = self.endpoint,
             pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
             hint = (health == Health::Rejected).then_some(HINT),
-            "circuit breaker open: the collector is not contacted during the pause"
+            "circuit breaker open: collector not contacted during the pause"
         );
     }
 }

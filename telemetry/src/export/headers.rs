@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tracing::warn;
 
-use crate::config::{Config, HEADERS_SECRET};
+use crate::config::{HEADERS_SECRET, TelemetryConfig};
 use crate::error_chain::ErrorChain;
 
 mod fetched;
@@ -55,10 +55,13 @@ pub type OpenHeaderSource =
 ///
 /// An invalid reference is logged; signals are then exported with the headers of the other
 /// variables.
-pub(crate) fn open(config: &Config, open: Option<OpenHeaderSource>) -> Option<Arc<FetchedHeaders>> {
+pub(crate) fn open(
+    config: &TelemetryConfig,
+    open: Option<OpenHeaderSource>,
+) -> Option<Arc<FetchedHeaders>> {
     let reference = config.headers_secret.as_deref()?;
-    let exports = [&config.traces, &config.metrics, &config.logs];
-    if exports.iter().all(|export| export.otlp().is_none()) {
+    let exporters = [&config.traces, &config.metrics, &config.logs];
+    if exporters.iter().all(|exporter| exporter.otlp().is_none()) {
         return None;
     }
     let Some(open) = open else {

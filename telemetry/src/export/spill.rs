@@ -3,8 +3,8 @@
 //! `baton replay` finds these lines in the logs and resends the spans, with their own times and
 //! ids. Any other log reader can do the same. A line is one JSON object of at most
 //! `BATON_SPILL_LINE_BYTES`, including its line break. The default is [`MAX_LINE_BYTES`] on Lambda,
-//! whose lines reach CloudWatch Logs unsplit, and [`UNCUT_LINE_BYTES`] elsewhere, because container
-//! runtimes split longer lines.
+//! whose lines reach CloudWatch Logs unsplit, and [`UNSPLIT_LINE_BYTES`] elsewhere, because
+//! container runtimes split longer lines.
 //!
 //! | Member | Meaning |
 //! |---|---|
@@ -46,7 +46,7 @@ use crate::otlp::protobuf::InvalidProtobuf;
 mod fragments;
 mod lines;
 
-pub use crate::config::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
+pub use crate::config::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNSPLIT_LINE_BYTES};
 
 /// Name of the member that identifies these lines.
 pub const MARKER: &str = "baton.spill";

@@ -12,7 +12,7 @@ async fn resource(variables: &[(&str, &str)]) -> Resource {
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    let (config, problems) = Config::from_lookup(&lookup);
+    let (config, problems) = TelemetryConfig::from_lookup(&lookup);
     assert!(problems.is_empty());
     detect(&config, SERVICE).await
 }

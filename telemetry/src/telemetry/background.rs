@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::logs;
 use super::pipeline::ExportPipeline;
 use crate::buffer::Selection;
-use crate::config::Config;
+use crate::config::TelemetryConfig;
 use crate::export::{ExportCounts, ExporterError};
 
 /// Minimum time for one export in the background, even if the schedule delay is shorter.
@@ -27,7 +27,7 @@ pub(super) struct Intervals {
 }
 
 impl Intervals {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &TelemetryConfig) -> Self {
         Self {
             records: config.schedule_delay,
             metrics: config.metric_interval,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use opentelemetry_sdk::Resource;
 use tracing::{field, info};
 
-use crate::config::{Config, ExporterConfig, OtlpCompression, OtlpConfig, OtlpProtocol};
+use crate::config::{ExporterConfig, OtlpCompression, OtlpConfig, OtlpProtocol, TelemetryConfig};
 use crate::otlp::Signal;
 
 /// Logs the effective configuration in one line, without secrets. It shows why nothing arrives at a
 /// collector.
-pub(super) fn log(config: &Config, resource: &Resource) {
+pub(super) fn log(config: &TelemetryConfig, resource: &Resource) {
     let ([traces, metrics, logs], common) = exporters(config);
     let common = common.as_ref();
     let has = |exporter: &ExporterConfig| !matches!(exporter, ExporterConfig::None);
@@ -33,7 +33,7 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         sampler = %config.sampler,
         propagators = %config.propagator,
         max_spans = config.bounds.records,
-        max_bytes = config.bounds.bytes,
+        max_span_bytes = config.bounds.bytes,
         schedule_delay_ms = milliseconds(config.schedule_delay),
         max_span_attributes = finite_limit(config.limits.attributes),
         max_span_events = finite_limit(config.limits.events),
@@ -51,20 +51,20 @@ pub(super) fn log(config: &Config, resource: &Resource) {
 
 /// Returns the description of each signal's exporter, and the connection that they share. A signal
 /// with another connection has it in its own description.
-fn exporters(config: &Config) -> ([String; 3], Option<ConnectionConfig>) {
-    let exports = [
+fn exporters(config: &TelemetryConfig) -> ([String; 3], Option<ConnectionConfig>) {
+    let exporters = [
         (Signal::Traces, &config.traces),
         (Signal::Metrics, &config.metrics),
         (Signal::Logs, &config.logs),
     ];
     let connections =
-        exports.map(|(signal, export)| Some(ConnectionConfig::new(signal, export.otlp()?)));
+        exporters.map(|(signal, exporter)| Some(ConnectionConfig::new(signal, exporter.otlp()?)));
     let common = connections.iter().flatten().next().cloned();
     let signals = [0, 1, 2].map(|index| {
-        let (_, export) = exports[index];
+        let (_, exporter) = exporters[index];
         let own = connections[index].as_ref();
-        exporter(
-            export,
+        describe_exporter(
+            exporter,
             own.filter(|connection| Some(*connection) != common.as_ref()),
         )
     });
@@ -139,7 +139,7 @@ fn tls(otlp: &OtlpConfig) -> Option<&'static str> {
     }
 }
 
-fn exporter(config: &ExporterConfig, own_connection: Option<&ConnectionConfig>) -> String {
+fn describe_exporter(config: &ExporterConfig, own_connection: Option<&ConnectionConfig>) -> String {
     match (config, own_connection) {
         (ExporterConfig::None, _) => "none".to_owned(),
         (ExporterConfig::Console, _) => "console".to_owned(),
@@ -186,7 +186,7 @@ mod tests {
             let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
             Some((*value).to_owned())
         };
-        let (config, problems) = Config::from_lookup(&lookup);
+        let (config, problems) = TelemetryConfig::from_lookup(&lookup);
         assert!(problems.is_empty(), "{problems:?}");
         let resource = Resource::builder_empty().build();
         logs::captured(|| log(&config, &resource)).remove(0)

@@ -45,7 +45,7 @@ async fn telemetry_with_output(
     Telemetry::new(&config, resource, config.log_buffer(), None, output)
 }
 
-fn config(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> Config {
+fn config(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> TelemetryConfig {
     let endpoint = collector.endpoint();
     // The tests count requests. Unless a test overrides these variables, only spans are exported,
     // and those that the collector does not accept stay in the buffer.
@@ -53,7 +53,7 @@ fn config(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> C
     variables.extend(more.iter().copied());
     variables.insert("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
     let (config, problems) =
-        Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
+        TelemetryConfig::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     config
 }

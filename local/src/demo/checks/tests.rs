@@ -2,7 +2,7 @@ use super::super::samples::{batch_span, delivery_spans, producer_spans, span};
 use super::*;
 
 /// The spans of two messages in one batch, the second of which fails and is delivered again.
-fn spans() -> Vec<Span> {
+fn spans() -> Vec<StoredSpan> {
     let mut spans = producer_spans("a", "m-a");
     spans.extend(producer_spans("b", "m-b"));
     spans.extend(delivery_spans("a", "m-a", "x", 1, None));
@@ -19,11 +19,11 @@ fn spans() -> Vec<Span> {
     spans
 }
 
-fn check(arrived: Vec<Span>) -> CheckResult {
+fn check(arrived: Vec<StoredSpan>) -> CheckResult {
     check_observations(&observed(arrived, spans().len()))
 }
 
-fn observed(spans: Vec<Span>, finished: usize) -> Observations {
+fn observed(spans: Vec<StoredSpan>, finished: usize) -> Observations {
     let accepted = ["a", "b"].map(|name| AcceptedMessage {
         customer_id: name.to_owned(),
         message_id: format!("m-{name}"),
@@ -67,7 +67,7 @@ fn check_observations(observed: &Observations) -> CheckResult {
     )
 }
 
-fn spans_without(id: &str) -> Vec<Span> {
+fn spans_without(id: &str) -> Vec<StoredSpan> {
     let all = spans();
     let rest = all
         .iter()

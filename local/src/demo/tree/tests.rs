@@ -5,11 +5,11 @@ use super::super::samples::{
 };
 use super::*;
 
-fn render_lines(spans: Vec<Span>) -> Vec<String> {
+fn render_lines(spans: Vec<StoredSpan>) -> Vec<String> {
     render_with_width(Width::FULL, spans)
 }
 
-fn render_with_width(width: Width, spans: Vec<Span>) -> Vec<String> {
+fn render_with_width(width: Width, spans: Vec<StoredSpan>) -> Vec<String> {
     let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
     render(&build(&spans), width)
         .iter()
@@ -18,7 +18,7 @@ fn render_with_width(width: Width, spans: Vec<Span>) -> Vec<String> {
 }
 
 /// The spans of a message that was processed on its second delivery.
-fn retried() -> Vec<Span> {
+fn retried() -> Vec<StoredSpan> {
     let mut spans = delivery_spans("a", "m", "b", 2, None);
     spans.extend(delivery_spans("a", "m", "c", 1, Some("simulated_failure")));
     spans.extend(producer_spans("a", "m"));

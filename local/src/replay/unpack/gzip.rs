@@ -103,7 +103,7 @@ impl GzipMember {
         let bytes = input.peek(1)?;
         if bytes.is_empty() {
             self.report_corrupt(
-                "gzip data is truncated: the content before that point was searched",
+                "gzip data is truncated: the content before the truncation was searched",
             );
             return Ok(0);
         }
@@ -119,8 +119,9 @@ impl GzipMember {
         match status {
             Ok(Status::StreamEnd) => self.read_trailer(&mut input)?,
             Ok(_) => {}
-            Err(_) => self
-                .report_corrupt("gzip data is corrupt: the content before that point was searched"),
+            Err(_) => self.report_corrupt(
+                "gzip data is corrupt: the content before the corruption was searched",
+            ),
         }
         Ok(written)
     }
@@ -141,7 +142,7 @@ impl GzipMember {
                 "gzip data does not match its checksum: the content was searched",
             ),
             None => self.report_corrupt(
-                "gzip data is truncated: the content before that point was searched",
+                "gzip data is truncated: the content before the truncation was searched",
             ),
         }
         Ok(())

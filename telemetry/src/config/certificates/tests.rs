@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
-use crate::config::Config;
+use crate::config::TelemetryConfig;
 use crate::config::tests::config;
 
 const AUTHORITIES: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
@@ -53,7 +53,7 @@ fn text(path: &Path) -> String {
 }
 
 /// Returns the number of authorities and of client certificates for traces.
-fn counts(config: &Config) -> (Option<usize>, Option<usize>) {
+fn counts(config: &TelemetryConfig) -> (Option<usize>, Option<usize>) {
     let certificates = &config.traces.otlp().unwrap().certificates;
     let client = certificates.client.as_ref();
     (

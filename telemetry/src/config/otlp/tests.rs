@@ -1,7 +1,7 @@
 //! Settings for all signals and for single ones, and the problems that are reported.
 
 use super::*;
-use crate::config::Config;
+use crate::config::TelemetryConfig;
 use crate::config::tests::config;
 
 mod routes;
@@ -12,7 +12,7 @@ const SIGNALS: [(&str, Signal); 3] = [
     ("LOGS", Signal::Logs),
 ];
 
-fn signal_export(config: &Config, signal: Signal) -> &ExporterConfig {
+fn signal_export(config: &TelemetryConfig, signal: Signal) -> &ExporterConfig {
     match signal {
         Signal::Traces => &config.traces,
         Signal::Metrics => &config.metrics,
@@ -20,7 +20,7 @@ fn signal_export(config: &Config, signal: Signal) -> &ExporterConfig {
     }
 }
 
-fn exporter_names(config: &Config, signal: Signal) -> &'static str {
+fn exporter_names(config: &TelemetryConfig, signal: Signal) -> &'static str {
     match signal_export(config, signal) {
         ExporterConfig::None => "none",
         ExporterConfig::Console => "console",
@@ -29,7 +29,7 @@ fn exporter_names(config: &Config, signal: Signal) -> &'static str {
     }
 }
 
-fn signal_otlp(config: &Config, signal: Signal) -> &OtlpConfig {
+fn signal_otlp(config: &TelemetryConfig, signal: Signal) -> &OtlpConfig {
     signal_export(config, signal).otlp().unwrap()
 }
 

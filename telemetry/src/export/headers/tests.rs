@@ -193,7 +193,7 @@ fn open_with(
 ) -> (bool, Vec<serde_json::Value>) {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
     let (config, problems) =
-        Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
+        TelemetryConfig::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     let mut is_open = false;
     let lines = captured(|| is_open = open(&config, open_source).is_some());

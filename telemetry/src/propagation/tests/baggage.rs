@@ -63,7 +63,7 @@ fn members_are_parsed_by_the_grammar() {
         ("no '='", "a,b=2", &["b=2;"]),
         ("no '=' but in a property", "a;p=1,b=2", &["b=2;"]),
         (
-            "key that is no token",
+            "key that is not a token",
             "a b=1,a/b=1,\u{e9}=1,b=2",
             &["b=2;"],
         ),

@@ -84,7 +84,7 @@ async fn a_base_url_with_a_signal_path_is_reported_as_the_probable_cause() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_METRICS_EXPORTER", "none"),
     ];
-    let (config, _) = Config::from_lookup(&|name| {
+    let (config, _) = TelemetryConfig::from_lookup(&|name| {
         let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
         Some((*value).to_owned())
     });
