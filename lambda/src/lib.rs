@@ -66,7 +66,7 @@
 //! | returns `Ok` | SQS deletes the message |
 //! | returns an error, or [`Failure::retry`] | SQS redelivers the message, until the queue's redrive policy moves it |
 //! | returns [`Failure::permanent`] | the same; or, with a dead-letter queue, the message is sent there immediately with the reason, and deleted (with `BATON_PARTIAL_RESPONSE=off`, at the end of the batch, if no other message has failed) |
-//! | panics | the same as for an error |
+//! | panics | the same as for a returned error |
 //! | expects a body type that the message does not match | the same as for [`Failure::permanent`] |
 //! | does not finish in time | SQS redelivers the message |
 //!
@@ -82,7 +82,7 @@
 //! | `BATON_CONCURRENCY` | messages, or FIFO message groups, handled at the same time; `1` handles them one after another | `10` |
 //! | `BATON_ENVELOPE` | envelope of message bodies: `none`, `sns` or `eventbridge` | `none` |
 //! | `BATON_TRACE_SHAPE` | `continue`: a message's span is a child of the producer's span; `batch`: it is a child of the batch span, with a link to the producer's span | `continue` |
-//! | `BATON_FLUSH_POINT` | `before-response`; `after-response`: after the response and before the next invocation | `before-response` |
+//! | `BATON_FLUSH_POINT` | when spans are flushed: `before-response`, or `after-response` (before the next invocation) | `before-response` |
 //! | `BATON_FLUSH_TIMEOUT` | maximum duration of a flush, in milliseconds | `1000` |
 //! | `BATON_DRAIN_BEFORE_DEADLINE` | milliseconds before the deadline from which no more messages are started | `1500`, or a tenth of the invocation's time if that is more |
 //! | `BATON_CANCEL_BEFORE_DEADLINE` | milliseconds before the deadline at which running handlers are cancelled | the flush timeout plus `100` |
@@ -291,7 +291,7 @@ pub mod exercise;
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;
-/// For programs that add [`log_layer`] to their own subscriber, in the version that it requires.
+/// The version that [`log_layer`] requires, for programs with their own subscriber.
 #[doc(no_inline)]
 pub use baton_telemetry::tracing_subscriber;
 pub use baton_telemetry::{LogLayer, ServiceInfo, Telemetry, log_layer};
@@ -308,6 +308,6 @@ pub use handler::Handler;
 pub use invocation::InvocationError;
 pub use message::{Message, Raw};
 pub use service::ConsumerService;
-/// Crates in the versions that this crate uses. A program must use the same ones.
+/// Crates in the versions that this crate uses. A program must use the same versions.
 #[doc(no_inline)]
 pub use {aws_lambda_events, lambda_runtime, opentelemetry, serde_json, tracing};

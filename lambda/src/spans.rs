@@ -236,8 +236,8 @@ pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> f64 {
         .as_secs_f64()
 }
 
-/// Sets the error status and `error.type` of the span of `context`. Success is not set, because the
-/// conventions leave its status unset.
+/// Sets the error status and `error.type` of the span of `context`. The status of a successful span
+/// stays unset, as the conventions require.
 pub(crate) fn set_failure(context: &Context, error_type: &'static str, description: String) {
     let span = context.span();
     span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));

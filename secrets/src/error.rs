@@ -32,7 +32,8 @@ pub enum FetchError {
     },
 }
 
-/// A response that does not contain a usable secret.
+/// The reason why a response does not contain a usable secret: the service rejected the request, or
+/// the content cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {

@@ -7,7 +7,7 @@ pub(crate) enum SecretStore {
     ParameterStore,
 }
 
-/// Error in a string that is not the ARN of a secret or a parameter.
+/// Error for a string that is not the ARN of a secret or a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected an ARN such as arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME, found {0}"

@@ -19,7 +19,7 @@ pub struct InvalidConfig {
 /// Variable with the URL of the dead-letter queue.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
 
-/// Variables that `baton-telemetry` reads, as it does [`SPILL`] and [`SPILL_LINE_BYTES`]. For an
+/// Variables of `baton-telemetry`, which also reads [`SPILL`] and [`SPILL_LINE_BYTES`]. For an
 /// invalid value, `baton-telemetry` uses the default. This crate checks the variables first, so
 /// that an invalid value prevents the function from starting.
 const BUFFER_BYTES: [&str; 3] = [

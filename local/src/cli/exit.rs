@@ -12,8 +12,8 @@ pub(super) enum Exit {
     Failed,
     /// The function or the producer could not be built.
     BuildFailed,
-    /// The stack could not be started. `replay`: nothing was sent because of a file, the ledger or
-    /// the environment.
+    /// The stack could not be started. `replay`: nothing was sent, because of an error in a file,
+    /// the ledger or the environment.
     StartFailed,
     /// `replay`: every span that was found was sent, but a part of the input is unreadable.
     UnreadableInput,
@@ -33,7 +33,7 @@ Exit codes:
   2    invalid arguments
   3    the function or the producer could not be built
   4    the stack could not be started; replay: nothing was sent, because of
-       a file, the ledger or the environment
+       an error in a file, the ledger or the environment
   5    replay: every span that was found was sent, but a part of the input
        is unreadable and may contain more spans
   130  demo, replay: stopped by a signal"

@@ -75,7 +75,7 @@ pub enum InvokeError {
     },
     /// The process could not be started, or it exited or reported an error before it polled for its
     /// first event.
-    #[error("the environment failed to initialise with {error_type}: {message}")]
+    #[error("init failed with {error_type}: {message}")]
     Init {
         /// Type of the error: the function's own, or Lambda's.
         error_type: String,

@@ -15,7 +15,7 @@ use super::span::to_json_map;
 /// service that puts ids into metric names.
 const MAX_METRICS: usize = 10_000;
 
-/// A metric of a service.
+/// A metric of a service that the receiver stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StoredMetric {
     /// `service.name` of the resource; empty if it has none.

@@ -21,7 +21,7 @@ pub(super) const TRACE_ID_LENGTH: usize = 16;
 /// Length of a span id in bytes.
 pub(super) const SPAN_ID_LENGTH: usize = 8;
 
-/// A finished span.
+/// A finished span that the receiver stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredSpan {
     /// 32 lower-case hexadecimal digits.

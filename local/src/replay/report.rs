@@ -39,7 +39,7 @@ pub(crate) struct ReplayReport {
     pub(crate) is_finished: bool,
 }
 
-/// Spans whose request the collector rejected with a non-retryable status. The ledger does not have
+/// Spans whose request the collector rejected with a non-retryable status. The ledger does not list
 /// them, so the next replay sends them again.
 #[derive(Debug)]
 pub(crate) struct FailedSpans {

@@ -18,7 +18,7 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-/// Number of consecutive lines that may fail before it is checked.
+/// Number of consecutive lines that may fail before the endpoint is checked.
 const FAILURES_BEFORE_CHECK: usize = 3;
 /// Limit on the pause that a collector may request.
 const MAX_PAUSE: Duration = Duration::from_secs(60);

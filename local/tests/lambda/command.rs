@@ -47,7 +47,7 @@ async fn a_function_that_does_not_initialise_is_reported_with_its_output() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(4), "{stderr}");
         assert!(
-            stderr.contains("error: the function did not initialise"),
+            stderr.contains("error: the function did not initialise: init failed with Runtime."),
             "{stderr}"
         );
         assert!(stderr.contains(expected), "{stderr}");

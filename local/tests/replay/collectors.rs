@@ -21,7 +21,7 @@ fn two_lines() -> String {
         .join("\n")
 }
 
-/// Refuses requests with a span of this name.
+/// Rejects requests with a span of this name.
 fn reject_span(name: &'static str) -> Behaviour {
     Behaviour::from_fn(move |_, body| {
         let request = ExportTraceServiceRequest::decode(body.clone()).unwrap();
@@ -29,7 +29,7 @@ fn reject_span(name: &'static str) -> Behaviour {
     })
 }
 
-/// Refuses requests with a body that is longer than this, or empty.
+/// Rejects requests with a body that is longer than this, or empty.
 fn reject_long_and_empty(limit: usize) -> Behaviour {
     Behaviour::from_fn(move |_, body| reject_if(body.is_empty() || body.len() > limit))
 }
@@ -427,7 +427,7 @@ async fn each_invalid_setting_has_its_own_error() {
             let is_reported = lines.iter().any(|line| line.starts_with(&beginning));
             assert!(is_reported, "{name}: {}", output.err);
         }
-        for consequence in ["left out", "the default", "exported"] {
+        for consequence in ["ignored", "the default", "disabled"] {
             assert!(!output.err.contains(consequence), "{}", output.err);
         }
     }
@@ -454,6 +454,7 @@ async fn a_secret_with_headers_is_not_read_and_is_reported() {
     let expected =
         "warning: variable ignored: headers are read only from OTEL_EXPORTER_OTLP_HEADERS";
     assert!(output.err.starts_with(expected), "{}", output.err);
+    assert!(output.err.contains(secret.0), "{}", output.err);
     assert_eq!(first_key(&collector).as_deref(), Some("a"));
 }
 

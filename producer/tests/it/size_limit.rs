@@ -42,7 +42,7 @@ async fn a_body_that_fits_the_queue_is_sent_without_the_context_that_does_not() 
         message_with_body(262_100).with_attribute("t", AttributeValue::String("v".to_owned()));
     sender(sqs.address, &spans).send(message).await.unwrap();
     let calls = sqs.calls();
-    assert_eq!(calls.len(), 2, "one refused call and one accepted");
+    assert_eq!(calls.len(), 2, "one rejected call and one accepted");
     assert_eq!(attribute_names(&calls[1]), ["t"]);
     assert_eq!(
         calls[1].body["MessageBody"].as_str().unwrap().len(),
@@ -82,7 +82,7 @@ async fn the_limit_is_remembered_by_the_sender() {
             .await
             .unwrap();
     }
-    assert_eq!(sqs.calls().len(), 4, "the first message is refused once");
+    assert_eq!(sqs.calls().len(), 4, "the first message is rejected once");
     for span in spans.all() {
         assert_eq!(list(&span, "baton.context.dropped"), ["traceparent"]);
     }

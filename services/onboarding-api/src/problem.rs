@@ -19,7 +19,8 @@ const INVALID_JSON: &str = "urn:baton:problem:invalid-json";
 const INVALID_FIELDS: &str = "urn:baton:problem:invalid-fields";
 const UNSUPPORTED_ENCODING: &str = "urn:baton:problem:unsupported-encoding";
 const QUEUE_UNAVAILABLE: &str = "urn:baton:problem:queue-unavailable";
-const QUEUE_REFUSED: &str = "urn:baton:problem:queue-refused";
+/// The URN is older than the word "rejected", and clients compare it.
+const QUEUE_REJECTED: &str = "urn:baton:problem:queue-refused";
 
 /// `Retry-After` if SQS throttles or cannot be reached. The sender has already retried for about a
 /// second, and throttling usually ends within another.
@@ -143,7 +144,7 @@ impl Problem {
             let detail =
                 format!("the queue rejected the message ({error_type}): a retry will not succeed");
             Self {
-                type_uri: QUEUE_REFUSED,
+                type_uri: QUEUE_REJECTED,
                 ..Self::new(StatusCode::BAD_GATEWAY, detail)
             }
         }
@@ -155,7 +156,7 @@ impl Problem {
             UNSUPPORTED_ENCODING => "The body's encoding is not supported",
             INVALID_FIELDS => "The body's fields are invalid",
             QUEUE_UNAVAILABLE => "The queue is not available",
-            QUEUE_REFUSED => "The queue rejected the message",
+            QUEUE_REJECTED => "The queue rejected the message",
             _ => self.status.canonical_reason().unwrap_or("Problem"),
         }
     }

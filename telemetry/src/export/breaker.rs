@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 
-/// Weight of consecutive failures at which the breaker opens. A quick failure, such as a rejected
+/// Weight of consecutive failures at which the breaker opens. A quick failure, such as a refused
 /// connection, costs next to nothing and weighs 1.
 const OPENING_WEIGHT: u32 = 5;
 /// Weight of a slow request. The second one in a row opens the breaker, so that at most two flushes

@@ -111,7 +111,7 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
 }
 
 fn rejection(code: &str) -> Value {
-    json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "refused by the test"})
+    json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "rejected by the test"})
 }
 
 fn too_large(limit: usize) -> Value {

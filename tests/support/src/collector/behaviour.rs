@@ -67,7 +67,7 @@ impl Behaviour {
         }))
     }
 
-    /// Gives `response` to every `nth` request: for 3, to the third, the sixth and so on. The
+    /// Gives `response` to every `nth` request: with 3, to the third, the sixth and so on. The
     /// others get [`CollectorResponse::Ok`].
     #[must_use]
     pub fn every(nth: usize, response: CollectorResponse) -> Self {
