@@ -1,8 +1,8 @@
 //! The error that ends a consumer.
 
-use std::error::Error as StdError;
-use std::{fmt, iter};
+use std::fmt;
 
+use baton_telemetry::ErrorChain;
 use tower::BoxError;
 
 use crate::config::{DEAD_LETTER_QUEUE, InvalidConfig, RuntimeVariableError};
@@ -17,10 +17,10 @@ pub enum Error {
     #[error("{}", join_errors(.0))]
     Config(Vec<InvalidConfig>),
     /// The dead-letter queue is invalid, or its client cannot be created.
-    #[error("{DEAD_LETTER_QUEUE}: {}", describe(.0.as_ref()))]
+    #[error("{DEAD_LETTER_QUEUE}: {}", ErrorChain::new(.0.as_ref()))]
     DeadLetterQueue(BoxError),
     /// A request to the Runtime API failed.
-    #[error("request to the Lambda Runtime API at {address} failed: {}", describe(error.as_ref()))]
+    #[error("request to the Lambda Runtime API at {address} failed: {}", ErrorChain::new(error.as_ref()))]
     Runtime {
         /// Host and port of the Runtime API.
         address: String,
@@ -43,12 +43,6 @@ impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self}")
     }
-}
-
-/// Returns the text of an error and its causes in one line.
-pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
-    let causes = iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn join_errors(invalid: &[InvalidConfig]) -> String {

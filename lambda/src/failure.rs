@@ -3,9 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use baton_telemetry::ErrorChain;
 use tower::BoxError;
-
-use crate::error::describe;
 
 /// The kind of a [`Failure`]: retryable or permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +124,7 @@ impl From<serde_json::Error> for RedactedJsonError {
 /// Writes the source and its causes in one line.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&describe(self.source.as_ref()))
+        ErrorChain::new(self.source.as_ref()).fmt(formatter)
     }
 }
 

@@ -29,6 +29,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::Layer;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
+use baton_telemetry::ErrorChain;
 
 use crate::endpoint;
 use crate::error::{FetchError, Rejection};
@@ -177,8 +178,10 @@ fn describe(error: &SdkError<Rejection, HttpResponse>) -> String {
         SdkError::DispatchFailure(_) => "failed to send the request",
         _ => "failed to read the response",
     };
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(failure.to_owned(), |text, cause| format!("{text}: {cause}"))
+    match error.source() {
+        Some(cause) => format!("{failure}: {}", ErrorChain::new(cause)),
+        None => failure.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -201,6 +201,7 @@ mod telemetry;
 mod transport;
 
 pub use buffer::FlushGroup;
+pub use error_chain::ErrorChain;
 #[cfg(feature = "replay")]
 pub use export::replay;
 pub use export::{

@@ -8,6 +8,7 @@ use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName::{self, QueueArn, RedrivePolicy, VisibilityTimeout};
 use aws_smithy_http_client::{Builder, tls};
+use baton_telemetry::ErrorChain;
 
 use super::config::{CREDENTIALS, QueueConfig, REGION};
 
@@ -131,15 +132,8 @@ pub(crate) fn describe_error<E: ProvideErrorMetadata + std::error::Error + 'stat
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        (None, _) => error_chain(error),
+        (None, _) => ErrorChain::new(error).to_string(),
     }
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 #[cfg(test)]

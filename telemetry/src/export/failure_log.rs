@@ -48,7 +48,7 @@ impl FailureLog {
     /// Logs a failure if it differs from the last one, is the first after a success, or has lasted
     /// for [`REPEAT_INTERVAL`]. `exported` is the number of records exported so far.
     pub(crate) fn log(&self, error: &ExporterError, exported: u64) {
-        if let Some(suppressed) = self.should_log(ErrorChain(error).to_text(), exported) {
+        if let Some(suppressed) = self.should_log(ErrorChain::new(error).to_text(), exported) {
             warn!(
                 endpoint = self.endpoint,
                 error = error as &dyn Error,

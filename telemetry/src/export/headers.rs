@@ -71,7 +71,7 @@ pub(crate) fn open(
     match open(reference) {
         Ok(source) => Some(Arc::new(FetchedHeaders::new(source))),
         Err(error) => {
-            log_ignored(&ErrorChain(&*error).to_text());
+            log_ignored(&ErrorChain::new(&*error).to_text());
             None
         }
     }

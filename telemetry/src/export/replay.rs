@@ -143,7 +143,7 @@ impl ReplaySender {
     }
 
     fn failure(&self, error: TransportError) -> SendFailure {
-        let text = ErrorChain(&error).to_text();
+        let text = ErrorChain::new(&error).to_text();
         match error {
             error if error.is_unauthorized() => SendFailure::Unauthorized(text),
             TransportError::WrongEndpoint(_) => SendFailure::WrongEndpoint(text),

@@ -52,7 +52,7 @@ impl<F: FnMut(&Field, LogValue<'_>)> Visit for LogValueVisitor<F> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.record_debug(field, &format_args!("{}", ErrorChain(value)));
+        self.record_debug(field, &format_args!("{}", ErrorChain::new(value)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -165,7 +165,7 @@ impl FetchedHeaders {
             let suppressed = Context::new().with_telemetry_suppressed();
             match timeout_at(deadline, self.source.fetch().with_context(suppressed)).await {
                 Ok(Ok(headers)) => self.accept(headers),
-                Ok(Err(error)) => log_failure(&ErrorChain(&*error).to_text()),
+                Ok(Err(error)) => log_failure(&ErrorChain::new(&*error).to_text()),
                 Err(_) => log_failure("timed out"),
             }
         })

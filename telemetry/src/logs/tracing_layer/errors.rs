@@ -71,7 +71,7 @@ struct ErrorText(String);
 impl Visit for ErrorText {
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         if field.name() == ERROR {
-            self.0 = ErrorChain(value).to_text();
+            self.0 = ErrorChain::new(value).to_text();
         }
     }
 

@@ -105,7 +105,7 @@ async fn the_error_names_a_proxy_that_opens_no_tunnel() {
     ] {
         let proxy = FakeProxy::start(response).await;
         let (_, outcome) = send(OtlpProtocol::HttpProtobuf, &proxy.url).await;
-        let error = ErrorChain(&outcome.unwrap_err()).to_text();
+        let error = ErrorChain::new(&outcome.unwrap_err()).to_text();
         let address = proxy.url.strip_prefix("http://user:pass@").unwrap();
         let expected = expected.replace("PROXY", address);
         assert_eq!(error, format!("the request failed: {expected}"));
@@ -118,7 +118,7 @@ async fn the_error_names_a_proxy_that_is_down() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let (_, outcome) = send(OtlpProtocol::HttpProtobuf, &url).await;
-    let error = ErrorChain(&outcome.unwrap_err()).to_text();
+    let error = ErrorChain::new(&outcome.unwrap_err()).to_text();
     let address = url.strip_prefix("http://").unwrap();
     let expected = format!("the request failed: cannot connect to the proxy {address}: ");
     assert!(error.starts_with(&expected), "{error}");
