@@ -6,10 +6,12 @@ use std::time::Duration;
 use crate::envelope::Envelope;
 
 mod environment;
+mod keyword;
 mod runtime;
 
 pub use environment::InvalidConfig;
-pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment, graceful_shutdown_keyword};
+pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
+pub(crate) use keyword::Keyword;
 pub(crate) use runtime::{RuntimeVariableError, check_runtime_variables, runtime_api_address};
 #[cfg(feature = "panic-abort")]
 pub(crate) use runtime::{SUSPECTS, read_suspects};
@@ -74,11 +76,10 @@ pub enum TraceShape {
     Batch,
 }
 
-impl TraceShape {
+impl Keyword for TraceShape {
     const ALL: &'static [Self] = &[Self::Continue, Self::Batch];
 
-    /// Returns the keyword for this setting in `BATON_TRACE_SHAPE`.
-    pub(crate) fn keyword(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Continue => "continue",
             Self::Batch => "batch",
@@ -104,11 +105,10 @@ pub enum FlushPoint {
     AfterResponse,
 }
 
-impl FlushPoint {
+impl Keyword for FlushPoint {
     const ALL: &'static [Self] = &[Self::BeforeResponse, Self::AfterResponse];
 
-    /// Returns the keyword for this setting in `BATON_FLUSH_POINT`.
-    pub(crate) fn keyword(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::BeforeResponse => "before-response",
             Self::AfterResponse => "after-response",
@@ -135,11 +135,10 @@ pub enum PartialResponse {
     Off,
 }
 
-impl PartialResponse {
+impl Keyword for PartialResponse {
     const ALL: &'static [Self] = &[Self::On, Self::Off];
 
-    /// Returns the keyword for this setting in `BATON_PARTIAL_RESPONSE`.
-    pub(crate) fn keyword(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::On => "on",
             Self::Off => "off",
@@ -164,11 +163,10 @@ pub enum AllFailed {
     FailInvocation,
 }
 
-impl AllFailed {
+impl Keyword for AllFailed {
     const ALL: &'static [Self] = &[Self::Report, Self::FailInvocation];
 
-    /// Returns the keyword for this setting in `BATON_ALL_FAILED`.
-    pub(crate) fn keyword(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Report => "report",
             Self::FailInvocation => "fail-invocation",

@@ -11,8 +11,8 @@ use tracing::{info, warn};
 
 use crate::batch::BatchProcessor;
 use crate::config::{
-    AllFailed, ConsumerConfig, Environment, FlushPoint, Options, PartialResponse, TraceShape,
-    check_runtime_variables, graceful_shutdown_keyword, runtime_api_address,
+    AllFailed, ConsumerConfig, Environment, FlushPoint, Keyword, Options, PartialResponse,
+    TraceShape, check_runtime_variables, runtime_api_address,
 };
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
@@ -436,7 +436,7 @@ fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
         all_failed = config.all_failed.keyword(),
         max_receive_count = config.max_receive_count,
         dead_letter_queue = dead_letters.map(DeadLetterQueue::name),
-        graceful_shutdown = graceful_shutdown_keyword(config.graceful_shutdown),
+        graceful_shutdown = config.graceful_shutdown.keyword(),
         "consumer started"
     );
 }

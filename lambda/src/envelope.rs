@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use crate::config::Keyword;
 use crate::event::{EventBridgeEnvelope, MessageAttribute, SnsNotification};
 
 /// Envelope around the body that a handler gets.
@@ -32,9 +33,7 @@ impl FromStr for Envelope {
     type Err = UnknownEnvelope;
 
     fn from_str(text: &str) -> Result<Self, UnknownEnvelope> {
-        let is_named = |envelope: &&Self| text.eq_ignore_ascii_case(envelope.keyword());
-        let found = Self::ALL.iter().find(is_named);
-        found.copied().ok_or(UnknownEnvelope)
+        Self::from_keyword(text).ok_or(UnknownEnvelope)
     }
 }
 
@@ -54,18 +53,19 @@ pub(crate) enum MissingEnvelope {
     EventBridge,
 }
 
-impl Envelope {
+impl Keyword for Envelope {
     const ALL: &'static [Self] = &[Self::None, Self::Sns, Self::EventBridge];
 
-    /// Returns the keyword for this setting in `BATON_ENVELOPE`.
-    pub(crate) fn keyword(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Sns => "sns",
             Self::EventBridge => "eventbridge",
         }
     }
+}
 
+impl Envelope {
     /// Returns the text inside the envelope.
     pub(crate) fn unwrap<'a>(self, body: &'a str) -> Result<Cow<'a, str>, MissingEnvelope> {
         match self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baton_telemetry::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES};
 
-use super::{AllFailed, ConsumerConfig, FlushPoint, PartialResponse, TraceShape};
+use super::{ConsumerConfig, Keyword};
 
 /// An environment variable with an invalid value, which prevents the function from starting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,25 +142,13 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
             })
             .unwrap_or(default.concurrency),
         envelope: reader
-            .read("BATON_ENVELOPE", "none, sns or eventbridge", |text| {
-                text.parse().ok()
-            })
+            .read_choice("BATON_ENVELOPE", "none, sns or eventbridge")
             .unwrap_or_default(),
         trace_shape: reader
-            .read_choice(
-                "BATON_TRACE_SHAPE",
-                "continue or batch",
-                TraceShape::ALL,
-                TraceShape::keyword,
-            )
+            .read_choice("BATON_TRACE_SHAPE", "continue or batch")
             .unwrap_or_default(),
         flush_point: reader
-            .read_choice(
-                "BATON_FLUSH_POINT",
-                "before-response or after-response",
-                FlushPoint::ALL,
-                FlushPoint::keyword,
-            )
+            .read_choice("BATON_FLUSH_POINT", "before-response or after-response")
             .unwrap_or_default(),
         flush_timeout: reader
             .read_milliseconds("BATON_FLUSH_TIMEOUT")
@@ -168,42 +156,31 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
         drain_before_deadline: reader.read_milliseconds("BATON_DRAIN_BEFORE_DEADLINE"),
         cancel_before_deadline: reader.read_milliseconds("BATON_CANCEL_BEFORE_DEADLINE"),
         partial_response: reader
-            .read_choice(
-                "BATON_PARTIAL_RESPONSE",
-                "on or off",
-                PartialResponse::ALL,
-                PartialResponse::keyword,
-            )
+            .read_choice("BATON_PARTIAL_RESPONSE", "on or off")
             .unwrap_or_default(),
         all_failed: reader
-            .read_choice(
-                "BATON_ALL_FAILED",
-                "report or fail-invocation",
-                AllFailed::ALL,
-                AllFailed::keyword,
-            )
+            .read_choice("BATON_ALL_FAILED", "report or fail-invocation")
             .unwrap_or_default(),
         max_receive_count: reader.read("BATON_MAX_RECEIVE_COUNT", "a positive integer", |text| {
             text.parse().ok()
         }),
         graceful_shutdown: reader
-            .read_choice(
+            .read(
                 "BATON_GRACEFUL_SHUTDOWN",
                 GRACEFUL_SHUTDOWN_FORM,
-                GRACEFUL_SHUTDOWN_CHOICES,
-                graceful_shutdown_keyword,
+                parse_graceful_shutdown,
             )
             .unwrap_or_default(),
     }
 }
 
-/// Values of `BATON_GRACEFUL_SHUTDOWN`. Without the feature, `on` is an error, because ignoring it
+/// Parses `BATON_GRACEFUL_SHUTDOWN`. Without the feature, `on` is an error, because ignoring it
 /// would hide that the shutdown is not graceful.
-const GRACEFUL_SHUTDOWN_CHOICES: &[bool] = if cfg!(feature = "graceful-shutdown") {
-    &[true, false]
-} else {
-    &[false]
-};
+fn parse_graceful_shutdown(text: &str) -> Option<bool> {
+    let is_supported = |on: &bool| !on || cfg!(feature = "graceful-shutdown");
+    bool::from_keyword(text).filter(is_supported)
+}
+
 const GRACEFUL_SHUTDOWN_FORM: &str = if cfg!(feature = "graceful-shutdown") {
     "on or off"
 } else {
@@ -214,11 +191,6 @@ const DEAD_LETTER_QUEUE_FORM: &str = if cfg!(feature = "dead-letter-queue") {
 } else {
     "it to be unset, because baton-lambda is built without the feature dead-letter-queue"
 };
-
-/// Returns the keyword for this setting in `BATON_GRACEFUL_SHUTDOWN`.
-pub(crate) fn graceful_shutdown_keyword(is_enabled: bool) -> &'static str {
-    if is_enabled { "on" } else { "off" }
-}
 
 /// Reads variables, and collects the errors.
 struct VariableReader<'a> {
@@ -273,19 +245,12 @@ impl VariableReader<'_> {
         (distance <= MAX_EDITS).then_some(known)
     }
 
-    /// Reads one of several keywords, which are not case-sensitive, as in the variables of
-    /// `baton-telemetry`.
-    fn read_choice<T: Copy>(
+    fn read_choice<T: Keyword>(
         &mut self,
         variable: &'static str,
         expected: &'static str,
-        choices: &[T],
-        keyword: fn(T) -> &'static str,
     ) -> Option<T> {
-        self.read(variable, expected, |text| {
-            let is_chosen = |choice: &&T| text.eq_ignore_ascii_case(keyword(**choice));
-            choices.iter().find(is_chosen).copied()
-        })
+        self.read(variable, expected, T::from_keyword)
     }
 
     fn read_milliseconds(&mut self, variable: &'static str) -> Option<Duration> {

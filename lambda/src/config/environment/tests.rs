@@ -2,6 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::config::{AllFailed, FlushPoint, PartialResponse, TraceShape};
 use crate::envelope::Envelope;
 
 fn environment(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
