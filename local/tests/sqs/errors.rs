@@ -1,7 +1,7 @@
 use aws_sdk_sqs::error::ProvideErrorMetadata;
-use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::QueueAttributeName;
 
-use crate::support::{Endpoint, text};
+use crate::support::{Endpoint, batch_entry, text};
 
 #[tokio::test]
 async fn a_missing_queue_is_the_error_of_the_sdk_for_it() {
@@ -81,19 +81,12 @@ async fn a_message_and_a_batch_that_are_too_large_have_different_errors() {
         .unwrap_err()
         .into_service_error();
     assert_eq!(error.code(), Some("InvalidParameterValue"));
-    let entry = |id: &str, body: &str| {
-        SendMessageBatchRequestEntry::builder()
-            .id(id)
-            .message_body(body)
-            .build()
-            .unwrap()
-    };
     let batch = endpoint
         .client
         .send_message_batch()
         .queue_url(&url)
-        .entries(entry("1", &body))
-        .entries(entry("2", "x"));
+        .entries(batch_entry("1", &body))
+        .entries(batch_entry("2", "x"));
     assert!(
         batch
             .send()

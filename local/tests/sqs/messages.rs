@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::{
     SendMessageBatchRequestEntry,
 };
 
-use crate::support::{Endpoint, text};
+use crate::support::{Endpoint, batch_entry, text};
 
 const TRACE_HEADER: &str =
     "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
@@ -112,17 +112,10 @@ async fn a_batch_is_sent_received_and_deleted_whole() {
 async fn bad_entries_of_a_batch_fail_alone() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
-    let entry = |id: &str, body: &str| {
-        SendMessageBatchRequestEntry::builder()
-            .id(id)
-            .message_body(body)
-            .build()
-            .unwrap()
-    };
     let send = endpoint.client.send_message_batch().queue_url(&url);
     let response = send
-        .entries(entry("good", "x"))
-        .entries(entry("bad", "\u{1}"))
+        .entries(batch_entry("good", "x"))
+        .entries(batch_entry("bad", "\u{1}"))
         .send()
         .await
         .unwrap();

@@ -6,7 +6,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::purge_queue::PurgeQueueError;
-use aws_sdk_sqs::types::{Message, MessageAttributeValue, QueueAttributeName};
+use aws_sdk_sqs::types::{
+    Message, MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
+};
 use baton_local::sqs::{SqsConfig, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -95,6 +97,14 @@ impl Endpoint {
             .message_system_attribute_names(aws_sdk_sqs::types::MessageSystemAttributeName::All);
         request.send().await.unwrap().messages.unwrap_or_default()
     }
+}
+
+pub(crate) fn batch_entry(id: &str, body: &str) -> SendMessageBatchRequestEntry {
+    SendMessageBatchRequestEntry::builder()
+        .id(id)
+        .message_body(body)
+        .build()
+        .unwrap()
 }
 
 pub(crate) fn client(endpoint_url: &str) -> Client {

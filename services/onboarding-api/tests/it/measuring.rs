@@ -1,6 +1,6 @@
 use baton_test_support::SqsResponse;
 
-use crate::support::{TestApi, VALID, client};
+use crate::support::{TestApi, client};
 
 const DURATION: &str = "http.server.request.duration";
 
@@ -74,11 +74,7 @@ async fn the_scheme_is_that_of_the_client_and_hosts_are_not_attributes() {
 #[tokio::test]
 async fn a_request_whose_client_disconnects_is_measured_as_cancelled() {
     let api = TestApi::start().await;
-    api.sqs.respond_with([SqsResponse::Held]);
-    let request = client::onboarding_request(VALID, VALID.len());
-    let connection = client::connect_and_send(api.address, &request).await;
-    api.sqs.wait_for_call().await;
-    drop(connection);
+    api.onboard_and_disconnect().await;
     api.spans.wait_for("POST /onboarding").await;
     let expected =
         "error.type=cancelled http.request.method=POST http.route=/onboarding url.scheme=http";

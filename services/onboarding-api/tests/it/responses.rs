@@ -1,5 +1,5 @@
+use baton_test_support::FakeSqs;
 use baton_test_support::span_recorder::{attribute, traceparent};
-use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use serde_json::json;
 
@@ -167,11 +167,7 @@ async fn the_encoding_identity_is_accepted() {
 #[tokio::test]
 async fn spans_of_a_request_whose_client_disconnects_have_failed() {
     let api = TestApi::start().await;
-    api.sqs.respond_with([SqsResponse::Held]);
-    let request = client::onboarding_request(VALID, VALID.len());
-    let connection = client::connect_and_send(api.address, &request).await;
-    api.sqs.wait_for_call().await;
-    drop(connection);
+    api.onboard_and_disconnect().await;
     for name in ["POST /onboarding", "send onboarding"] {
         let span = api.spans.wait_for(name).await;
         assert_eq!(attribute(&span, "error.type"), "cancelled", "{name}");

@@ -11,8 +11,8 @@ use aws_sdk_sqs::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Re
 use aws_sdk_sqs::error::BoxError;
 use baton_producer::{QueueSender, QueueUrl};
 use baton_telemetry::Propagator;
-use baton_test_support::FakeSqs;
 use baton_test_support::span_recorder::SpanRecorder;
+use baton_test_support::{FakeSqs, SqsResponse};
 use onboarding_api::{self, DrainOutcome};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -131,6 +131,15 @@ impl TestApi {
 
     pub(crate) async fn post_json(&self, path: &str, body: &str) -> TestResponse {
         client::request(self.address, "POST", path, &[client::JSON], body).await
+    }
+
+    /// Sends a valid onboarding, and disconnects while its message is being sent to SQS.
+    pub(crate) async fn onboard_and_disconnect(&self) {
+        self.sqs.respond_with([SqsResponse::Held]);
+        let request = client::onboarding_request(VALID, VALID.len());
+        let connection = client::connect_and_send(self.address, &request).await;
+        self.sqs.wait_for_call().await;
+        drop(connection);
     }
 
     /// Sends a valid onboarding with additional headers.

@@ -60,16 +60,29 @@ async fn shutdown_spills_the_spans_that_many_groups_have_in_flight_once() {
     }
 }
 
-#[tokio::test]
-async fn shutdown_spills_ungrouped_spans_in_flight() {
+/// Starts a collector that accepts one request and gives `later` to all others, and telemetry that
+/// spills what it does not accept.
+async fn start_spilling(later: CollectorResponse) -> (TestCollector, Telemetry, Output) {
     let mut script = vec![CollectorResponse::Status(200)];
-    script.extend([CollectorResponse::Hang; 10]);
+    script.extend([later; 10]);
     let collector = start_collector(&script).await;
     let (telemetry, output) = spilling_telemetry(&collector).await;
-    let own = Invocation::start(&telemetry);
+    (collector, telemetry, output)
+}
+
+/// Flushes an invocation with the span `own` while the ungrouped span `stray` is pending.
+async fn flush_with_stray(telemetry: &Telemetry) -> Invocation {
+    let own = Invocation::start(telemetry);
     own.end_span("own");
-    end_span(&telemetry, "stray");
+    end_span(telemetry, "stray");
     own.flush(LONG).await;
+    own
+}
+
+#[tokio::test]
+async fn shutdown_spills_ungrouped_spans_in_flight() {
+    let (collector, telemetry, output) = start_spilling(CollectorResponse::Hang).await;
+    flush_with_stray(&telemetry).await;
     wait_for_requests(&collector, 2).await;
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.exported, report.spilled, report.pending), (1, 1, 0));
@@ -163,14 +176,8 @@ async fn ungrouped_spans_are_spilled_after_a_failed_flush() {
 
 #[tokio::test]
 async fn ungrouped_spans_that_the_collector_does_not_accept_are_spilled() {
-    let mut script = vec![CollectorResponse::Status(200)];
-    script.extend([CollectorResponse::Status(503); 2]);
-    let collector = start_collector(&script).await;
-    let (telemetry, output) = spilling_telemetry(&collector).await;
-    let own = Invocation::start(&telemetry);
-    own.end_span("own");
-    end_span(&telemetry, "stray");
-    own.flush(LONG).await;
+    let (_collector, telemetry, output) = start_spilling(CollectorResponse::Status(503)).await;
+    let own = flush_with_stray(&telemetry).await;
     wait_for_ungrouped_flush(&telemetry).await;
     assert_eq!(span_names(&lines(&output).0), ["stray"]);
     let report = own.flush(LONG).await;
