@@ -235,6 +235,19 @@ async fn producer_exit(producer: Option<&Producer>) -> StackError {
 }
 
 /// An SQS endpoint without the rest of the stack.
+///
+/// ```
+/// use baton_local::AllowedHosts;
+/// use baton_local::stack::{SqsEndpoint, StackError};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), StackError> {
+/// let endpoint = SqsEndpoint::start(0, &AllowedHosts::default()).await?;
+/// assert!(endpoint.url().starts_with("http://127.0.0.1:"));
+/// endpoint.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SqsEndpoint {
     url: String,

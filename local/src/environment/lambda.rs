@@ -26,6 +26,18 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A function with its execution environments. Clones share the environments; when the last clone
 /// is dropped, the environments are killed.
+///
+/// ```no_run
+/// use baton_local::environment::{Function, Lambda};
+///
+/// # async fn example(function: Function) -> Result<(), Box<dyn std::error::Error>> {
+/// let lambda = Lambda::new(function)?;
+/// let response = lambda.invoke(r#"{"Records":[]}"#.into()).await?;
+/// println!("{}", String::from_utf8_lossy(&response));
+/// lambda.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Lambda {
     inner: Arc<Inner>,

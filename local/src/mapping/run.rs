@@ -25,6 +25,21 @@ use crate::environment::{InvokeError, Lambda};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A mapping that was checked and is ready to run.
+///
+/// ```no_run
+/// use baton_local::environment::Lambda;
+/// use baton_local::mapping::{EventSourceMapping, MappingConfig, MappingError};
+///
+/// # async fn example(
+/// #     config: MappingConfig,
+/// #     sqs: aws_sdk_sqs::Client,
+/// #     lambda: Lambda,
+/// # ) -> Result<(), MappingError> {
+/// let mapping = EventSourceMapping::create(config, sqs, lambda).await?;
+/// mapping.run(async { drop(tokio::signal::ctrl_c().await) }).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct EventSourceMapping {
     poller: Poller,

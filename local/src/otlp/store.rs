@@ -21,6 +21,15 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not ze
 ///
 /// The store keeps the newest spans up to its capacity and counts the spans that it removes, so
 /// that its memory use stays bounded.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use baton_local::otlp::SpanStore;
+///
+/// let store = SpanStore::new(NonZeroUsize::new(1_000).unwrap());
+/// assert_eq!(store.totals().received, 0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct SpanStore {
     shared: Arc<SharedStore>,

@@ -181,6 +181,14 @@ impl FromStr for QueueName {
 }
 
 /// A fault that the function causes on purpose for one customer.
+///
+/// ```
+/// use baton_local::stack::{Fault, FaultKind, InvalidFault};
+///
+/// let fault: Fault = "fail-once=c-1".parse()?;
+/// assert_eq!(fault.kind, FaultKind::FailOnce);
+/// # Ok::<(), InvalidFault>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Kind of the fault.

@@ -20,6 +20,17 @@ pub use spilled::spill;
 pub const MAX_REQUEST_BYTES: usize = crate::export::MAX_REQUEST_BYTES;
 
 /// Sends requests to the collector that spans are exported to.
+///
+/// ```no_run
+/// use baton_telemetry::replay::{ReplaySender, request_from_json};
+///
+/// # async fn example(otlp_json: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let sender = ReplaySender::from_env(Some("https://collector.example:4318"))?;
+/// let acknowledgement = sender.send(request_from_json(otlp_json)?.into()).await?;
+/// println!("{} spans rejected", acknowledgement.rejected);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReplaySender {
     transport: Transport,
