@@ -3,7 +3,6 @@
 //! [`InvocationHandler`](crate::invocation::InvocationHandler) watches the deadlines, flushes and
 //! builds the response.
 
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Once};
@@ -24,9 +23,8 @@ use crate::config::{ConsumerConfig, PartialResponse, TraceShape};
 use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{SqsBatch, SqsRecord};
-use crate::failure::FailureKind;
-use crate::handler::Handler;
-use crate::message::Message;
+use crate::failure::{Classifiers, FailureKind};
+use crate::handler::MessageHandler;
 use crate::metrics::{BatchMetrics, Metrics};
 use crate::panic_abort::{BatchGuard, PanicHook};
 use crate::queue::BatchQueues;
@@ -41,9 +39,8 @@ mod record_failure;
 const SCOPE: &str = "baton.lambda";
 
 /// Handles batches. One per process, shared by all invocations.
-pub(crate) struct BatchProcessor<H, S, Args> {
-    handler: H,
-    state: S,
+pub(crate) struct BatchProcessor {
+    handler: MessageHandler,
     pub(crate) config: ConsumerConfig,
     spans: InvocationSpans,
     pub(crate) metrics: Metrics,
@@ -51,10 +48,17 @@ pub(crate) struct BatchProcessor<H, S, Args> {
     /// Limits the log line about a message whose only context is `AWSTraceHeader` to one per
     /// process.
     link_only_logged: Once,
-    /// Destination of permanent failures. Without it, they are reported like other failures.
-    dead_letters: Option<DeadLetterQueue>,
+    failure_policy: FailurePolicy,
     panic_hook: PanicHook,
-    arguments: PhantomData<fn() -> Args>,
+}
+
+/// Treatment of failures.
+#[derive(Debug, Default)]
+pub(crate) struct FailurePolicy {
+    /// Functions that give failures their class.
+    pub(crate) classifiers: Classifiers,
+    /// Destination of permanent failures. Without it, they are reported like other failures.
+    pub(crate) dead_letters: Option<DeadLetterQueue>,
 }
 
 /// A batch whose records have been handled or skipped.
@@ -112,19 +116,18 @@ const GROUP_BLOCKED: SkipReason = SkipReason {
     description: "an earlier message of the message group failed",
 };
 
-impl<H, S, Args> BatchProcessor<H, S, Args> {
+impl BatchProcessor {
     /// Creates a processor that emits its spans and metrics through `telemetry`.
     pub(crate) fn new(
-        handler: H,
-        state: S,
+        handler: MessageHandler,
         config: ConsumerConfig,
         telemetry: &Telemetry,
-        dead_letters: Option<DeadLetterQueue>,
+        failure_policy: FailurePolicy,
     ) -> Self {
         let meter = telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION"));
+        let dead_letters = failure_policy.dead_letters;
         Self {
             handler,
-            state,
             spans: InvocationSpans {
                 tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
                 shape: config.trace_shape,
@@ -136,10 +139,12 @@ impl<H, S, Args> BatchProcessor<H, S, Args> {
                 move |trace_id| telemetry.samples_root(trace_id)
             }),
             link_only_logged: Once::new(),
-            dead_letters: dead_letters.map(|queue| queue.with_meter(&meter)),
+            failure_policy: FailurePolicy {
+                dead_letters: dead_letters.map(|queue| queue.with_meter(&meter)),
+                ..failure_policy
+            },
             panic_hook: PanicHook::default(),
             config,
-            arguments: PhantomData,
         }
     }
 
@@ -148,9 +153,7 @@ impl<H, S, Args> BatchProcessor<H, S, Args> {
         self.panic_hook = hook;
         self
     }
-}
 
-impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     /// Handles the records of `batch` until `cancellation` stops it. When this returns, all spans
     /// except the batch span have ended.
     ///
@@ -298,12 +301,16 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     }
 
     async fn call_handler(&self, batch: &Arc<SqsBatch>, index: usize) -> Result<(), RecordFailure> {
-        let message = Message::decode(batch, index, self.config.envelope)
+        let handler = self
+            .handler
+            .start(batch, index, self.config.envelope)
             .map_err(RecordFailure::from_invalid_body)?;
-        let result = self.handler.call(message, &self.state).await;
-        // The conversion formats the handler's error, which may panic: it must happen inside
-        // `catch_unwind`.
-        result.map_err(RecordFailure::from)
+        // The conversion runs the classifiers and formats the handler's error, which may panic: it
+        // must happen inside `catch_unwind`.
+        let classifiers = &self.failure_policy.classifiers;
+        handler
+            .await
+            .map_err(|failure| RecordFailure::new(&failure, classifiers))
     }
 
     /// Emits a span with `reason` for each of the `skipped` records.
@@ -364,7 +371,8 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         // A failed record without an id fails the whole invocation too.
         let fails_together = self.config.partial_response == PartialResponse::Off
             || context.ids.iter().any(Option::is_none);
-        (fails_together && self.dead_letters.is_some()).then(DeferredDeadLetters::default)
+        (fails_together && self.failure_policy.dead_letters.is_some())
+            .then(DeferredDeadLetters::default)
     }
 
     /// Sends a permanently failed record to the dead-letter queue, or defers the send. Other
@@ -377,7 +385,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         failure: RecordFailure,
     ) -> RecordOutcome {
         let record = active.batch.record(index);
-        let queue = match &self.dead_letters {
+        let queue = match &self.failure_policy.dead_letters {
             Some(queue) if failure.kind == FailureKind::Permanent && queue.can_receive(&record) => {
                 queue
             }
@@ -397,7 +405,8 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     /// Sends the deferred failures if `batch_succeeded`, and ends their spans. Returns the records
     /// that were not sent.
     async fn send_deferred(&self, active: &ActiveBatch<'_>, batch_succeeded: bool) -> Vec<usize> {
-        let (Some(queue), Some(deferred)) = (&self.dead_letters, &active.deferred) else {
+        let (Some(queue), Some(deferred)) = (&self.failure_policy.dead_letters, &active.deferred)
+        else {
             return Vec::new();
         };
         let concurrency = self.config.concurrency.get();

@@ -1,33 +1,26 @@
 //! Entry points: the options of a consumer, and the ways to run it.
 
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::SqsBatchResponse;
-use baton_telemetry::{ServiceInfo, Telemetry};
-use lambda_runtime::{LambdaEvent, Runtime};
-use tracing::{info, warn};
+use baton_telemetry::Telemetry;
+use futures_util::future::BoxFuture;
+use tower::layer::util::{Identity, Stack};
 
-use crate::batch::BatchProcessor;
-use crate::config::{
-    AllFailed, ConsumerConfig, Environment, FlushPoint, Keyword, Options, PartialResponse,
-    TraceShape, check_runtime_variables, runtime_api_address,
-};
+use crate::config::{AllFailed, FlushPoint, Options, PartialResponse, TraceShape};
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
 use crate::error::Error;
-use crate::event_loop;
-use crate::flush::Flusher;
-use crate::handler::Handler;
-use crate::invocation::{InvocationError, InvocationHandler};
-use crate::panic_abort::PanicHook;
-use crate::payload::{self, PayloadLayer};
+use crate::failure::{Class, Classifiers};
+use crate::handler::{Handler, HandlerLayers, MessageBody, MessageHandler};
 use crate::service::ConsumerService;
-use crate::shutdown::{self, Shutdown};
 
-/// `service.name` outside Lambda, where the function has no name (resource conventions).
-const UNKNOWN_SERVICE: &str = "unknown_service";
+mod start;
 
 /// Runs `handler` for each message until Lambda ends the process.
 ///
@@ -51,12 +44,31 @@ const UNKNOWN_SERVICE: &str = "unknown_service";
 /// # Errors
 ///
 /// See [`ConsumerBuilder::run`].
-pub async fn run<H, Args>(handler: H) -> Result<(), Error>
+pub fn run<H, Args>(handler: H) -> Run
 where
     H: Handler<(), Args>,
-    Args: 'static,
 {
-    Consumer::builder().run(handler).await
+    Consumer::builder().run(handler)
+}
+
+/// Future of [`run`] and [`ConsumerBuilder::run`].
+///
+/// A type with a name and without the handler's type: otherwise the compiler would report a wrong
+/// handler again for the future and for its `await`.
+pub struct Run(Pin<Box<dyn Future<Output = Result<(), Error>>>>);
+
+impl Future for Run {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Run").finish_non_exhaustive()
+    }
 }
 
 /// An SQS consumer. [`Consumer::builder`] sets its options and runs it.
@@ -86,12 +98,11 @@ impl Consumer {
     /// Creates a builder without options. Each option that is not set has the value of its
     /// environment variable, or its default.
     #[must_use]
-    pub fn builder() -> ConsumerBuilder<()> {
+    pub fn builder() -> ConsumerBuilder<(), Identity> {
         ConsumerBuilder {
             state: (),
-            options: Options::default(),
-            telemetry: None,
-            dead_letters: None,
+            layers: Identity::new(),
+            settings: Settings::default(),
         }
     }
 }
@@ -115,34 +126,122 @@ impl Consumer {
 /// builder.run(handle).await
 /// # }
 /// ```
+///
+/// `S` is the type of the state, and `L` that of the [layers](Self::layer).
 #[derive(Debug, Clone)]
-pub struct ConsumerBuilder<S> {
+pub struct ConsumerBuilder<S, L = Identity> {
     state: S,
-    options: Options,
-    telemetry: Option<Telemetry>,
-    dead_letters: Option<DeadLetterQueue>,
+    layers: L,
+    settings: Settings,
 }
 
-impl<S> ConsumerBuilder<S> {
+impl<S, L> ConsumerBuilder<S, L> {
     /// Sets the state. A handler with a second argument gets a clone of it for each message, so it
     /// is usually an `Arc`.
-    pub fn state<T>(self, state: T) -> ConsumerBuilder<T>
+    pub fn state<T>(self, state: T) -> ConsumerBuilder<T, L>
     where
         T: Clone + Send + Sync + 'static,
     {
         ConsumerBuilder {
             state,
-            options: self.options,
-            telemetry: self.telemetry,
-            dead_letters: self.dead_letters,
+            layers: self.layers,
+            settings: self.settings,
         }
+    }
+
+    /// Adds a tower layer around the handler of each message. The first layer that is added is the
+    /// outermost: it sees a message first and its result last, as with `tower::ServiceBuilder`.
+    ///
+    /// A layer wraps a service that handles a decoded [`Message<T>`](crate::Message): its response
+    /// is `()` and its error is a boxed error, which is a [`HandlerError`](crate::HandlerError)
+    /// with the handler's [`Failure`](crate::Failure) unless an inner layer replaced it. The
+    /// layered service must be `Clone`, because messages are handled concurrently. It runs inside
+    /// the message's span, until the message is cancelled.
+    ///
+    /// A layer's own error fails the message: it is retryable unless it is
+    /// [classified](Self::classify).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use baton_lambda::testing::Batch;
+    /// use baton_lambda::{Class, Consumer, Failure, Message};
+    /// use tower::timeout::TimeoutLayer;
+    /// use tower::timeout::error::Elapsed;
+    ///
+    /// async fn handle(message: Message<String>) -> Result<(), Failure> {
+    ///     tokio::time::sleep(Duration::from_secs(60)).await;
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let consumer = Consumer::builder()
+    ///     .layer(TimeoutLayer::new(Duration::from_secs(5)))
+    ///     .classify(|_: &Elapsed| Class::retry("timeout"));
+    /// let outcome = Batch::standard("orders").message("1").run_with(consumer, handle).await;
+    /// assert_eq!(outcome.spans()[0].attributes["error.type"], "timeout");
+    /// # }
+    /// ```
+    pub fn layer<N>(self, layer: N) -> ConsumerBuilder<S, Stack<N, L>> {
+        ConsumerBuilder {
+            state: self.state,
+            layers: Stack::new(layer, self.layers),
+            settings: self.settings,
+        }
+    }
+
+    /// Gives a [class](Class) to the errors of one type. The function returns a `Class`, or an
+    /// `Option<Class>` if it leaves some errors unclassified.
+    ///
+    /// A classifier applies to a [`Failure`](crate::Failure) without a class of its own, and finds
+    /// its error in the chain of sources. Of several classifiers for one type, the first that
+    /// returns a class decides.
+    ///
+    /// ```
+    /// use baton_lambda::testing::Batch;
+    /// use baton_lambda::{Class, Consumer, Message};
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// enum OnboardError {
+    ///     #[error("the address is invalid")]
+    ///     BadAddress,
+    ///     #[error("the store is busy")]
+    ///     Busy,
+    /// }
+    ///
+    /// async fn handle(message: Message<String>) -> Result<(), OnboardError> {
+    ///     match message.body.as_str() {
+    ///         "" => Err(OnboardError::BadAddress),
+    ///         _ => Err(OnboardError::Busy),
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let consumer = Consumer::builder().classify(|error: &OnboardError| match error {
+    ///     OnboardError::BadAddress => Class::permanent("bad_address"),
+    ///     OnboardError::Busy => Class::retry("store_busy"),
+    /// });
+    /// let outcome = Batch::standard("customers").raw_message("").run_with(consumer, handle).await;
+    /// assert_eq!(outcome.spans()[0].attributes["error.type"], "bad_address");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn classify<E, C>(mut self, classify: impl Fn(&E) -> C + Send + Sync + 'static) -> Self
+    where
+        E: StdError + 'static,
+        C: Into<Option<Class>>,
+    {
+        self.settings.classifiers.add(classify);
+        self
     }
 
     /// Sets the telemetry. Use this if the program emits telemetry before the consumer runs. By
     /// default, the consumer initialises telemetry itself.
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
-        self.telemetry = Some(telemetry);
+        self.settings.telemetry = Some(telemetry);
         self
     }
 
@@ -150,21 +249,21 @@ impl<S> ConsumerBuilder<S> {
     /// message groups. Default: `BATON_CONCURRENCY`, or 10.
     #[must_use]
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
-        self.options.concurrency = Some(concurrency);
+        self.settings.options.concurrency = Some(concurrency);
         self
     }
 
     /// Sets the envelope of message bodies. Default: `BATON_ENVELOPE`, or [`Envelope::None`].
     #[must_use]
     pub fn envelope(mut self, envelope: Envelope) -> Self {
-        self.options.envelope = Some(envelope);
+        self.settings.options.envelope = Some(envelope);
         self
     }
 
     /// Sets the parent of message spans. Default: `BATON_TRACE_SHAPE`, or [`TraceShape::Continue`].
     #[must_use]
     pub fn trace_shape(mut self, shape: TraceShape) -> Self {
-        self.options.trace_shape = Some(shape);
+        self.settings.options.trace_shape = Some(shape);
         self
     }
 
@@ -172,7 +271,7 @@ impl<S> ConsumerBuilder<S> {
     /// [`FlushPoint::BeforeResponse`].
     #[must_use]
     pub fn flush_point(mut self, point: FlushPoint) -> Self {
-        self.options.flush_point = Some(point);
+        self.settings.options.flush_point = Some(point);
         self
     }
 
@@ -181,7 +280,7 @@ impl<S> ConsumerBuilder<S> {
     /// `BATON_FLUSH_TIMEOUT` in milliseconds, or one second.
     #[must_use]
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
-        self.options.flush_timeout = Some(timeout);
+        self.settings.options.flush_timeout = Some(timeout);
         self
     }
 
@@ -193,7 +292,7 @@ impl<S> ConsumerBuilder<S> {
     /// Limited to half of the time that the invocation has.
     #[must_use]
     pub fn drain_before_deadline(mut self, time: Duration) -> Self {
-        self.options.drain_before_deadline = Some(time);
+        self.settings.options.drain_before_deadline = Some(time);
         self
     }
 
@@ -206,7 +305,7 @@ impl<S> ConsumerBuilder<S> {
     /// thread cannot be cancelled. Limited to half of the time that the invocation has.
     #[must_use]
     pub fn cancel_before_deadline(mut self, time: Duration) -> Self {
-        self.options.cancel_before_deadline = Some(time);
+        self.settings.options.cancel_before_deadline = Some(time);
         self
     }
 
@@ -215,7 +314,7 @@ impl<S> ConsumerBuilder<S> {
     /// `ReportBatchItemFailures` on the mapping. Without it, AWS deletes the failed messages.**
     #[must_use]
     pub fn partial_response(mut self, partial_response: PartialResponse) -> Self {
-        self.options.partial_response = Some(partial_response);
+        self.settings.options.partial_response = Some(partial_response);
         self
     }
 
@@ -223,7 +322,7 @@ impl<S> ConsumerBuilder<S> {
     /// [`AllFailed::Report`].
     #[must_use]
     pub fn all_failed(mut self, all_failed: AllFailed) -> Self {
-        self.options.all_failed = Some(all_failed);
+        self.settings.options.all_failed = Some(all_failed);
         self
     }
 
@@ -232,7 +331,7 @@ impl<S> ConsumerBuilder<S> {
     /// Default: `BATON_MAX_RECEIVE_COUNT`, or unknown, which omits the attribute.
     #[must_use]
     pub fn max_receive_count(mut self, count: NonZeroU32) -> Self {
-        self.options.max_receive_count = Some(count);
+        self.settings.options.max_receive_count = Some(count);
         self
     }
 
@@ -243,7 +342,7 @@ impl<S> ConsumerBuilder<S> {
     #[cfg(feature = "dead-letter-queue")]
     #[must_use]
     pub fn dead_letter_queue(mut self, queue: DeadLetterQueue) -> Self {
-        self.dead_letters = Some(queue);
+        self.settings.dead_letters = Some(queue);
         self
     }
 
@@ -264,7 +363,7 @@ impl<S> ConsumerBuilder<S> {
     #[cfg(feature = "graceful-shutdown")]
     #[must_use]
     pub fn graceful_shutdown(mut self) -> Self {
-        self.options.graceful_shutdown = Some(true);
+        self.settings.options.graceful_shutdown = Some(true);
         self
     }
 
@@ -279,40 +378,15 @@ impl<S> ConsumerBuilder<S> {
     /// Returns an error if a `BATON_*` variable is invalid, if the process was not started by
     /// Lambda, or if the Runtime API cannot be reached. Errors and panics of the handler become
     /// failed messages and do not end the loop.
-    pub async fn run<H, Args>(self, handler: H) -> Result<(), Error>
+    pub fn run<H, T, Args>(self, handler: H) -> Run
     where
-        H: Handler<S, Args>,
+        H: Handler<S, Args, Body = T>,
         S: Send + Sync + 'static,
-        Args: 'static,
+        T: MessageBody,
+        L: HandlerLayers<T>,
     {
-        check_runtime_variables()?;
-        let (processor, flusher, max_concurrency) = self.set_up(handler).await?;
-        let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::clone(&flusher)));
-        let flush_layer = invocation_handler.flush_layer();
-        let service = tower::service_fn(
-            move |LambdaEvent {
-                      payload: (),
-                      context,
-                  }| {
-                let invocation_handler = Arc::clone(&invocation_handler);
-                // Boxed, because each layer of the runtime moves the future that it is given.
-                Box::pin(async move {
-                    let event = LambdaEvent::new(payload::take(), context);
-                    invocation_handler.handle(event).await
-                })
-            },
-        );
-        let signal = shutdown::register(&flusher.config).await;
-        let runtime = Runtime::new(service).layer(PayloadLayer).layer(flush_layer);
-        tokio::select! {
-            outcome = event_loop::run(runtime, max_concurrency) => {
-                outcome.map_err(|error| Error::Runtime {
-                    address: runtime_api_address().unwrap_or_default(),
-                    error,
-                })
-            }
-            () = shutdown::wait(signal, &flusher.shutdown, &flusher.telemetry) => Ok(()),
-        }
+        let (handler, settings) = self.into_parts(handler);
+        Run(Box::pin(start::run(handler, settings)))
     }
 
     /// Initialises telemetry and returns the consumer as a tower service, for programs that
@@ -323,125 +397,38 @@ impl<S> ConsumerBuilder<S> {
     /// # Errors
     ///
     /// Returns an error if a `BATON_*` variable is invalid.
-    pub async fn service<H, Args>(self, handler: H) -> Result<ConsumerService<H, S, Args>, Error>
-    where
-        H: Handler<S, Args>,
-    {
-        let (processor, flusher, _) = self.set_up(handler).await?;
-        Ok(ConsumerService::new(InvocationHandler::new(
-            processor, flusher,
-        )))
-    }
-
-    /// Handles one event for [`testing`](crate::testing), with defaults in place of the
-    /// environment.
-    pub(crate) async fn invoke_once<H, Args>(
+    pub fn service<H, T, Args>(
         self,
         handler: H,
-        telemetry: Telemetry,
-        event: LambdaEvent<Vec<u8>>,
-    ) -> Result<SqsBatchResponse, InvocationError>
+    ) -> BoxFuture<'static, Result<ConsumerService, Error>>
     where
-        H: Handler<S, Args>,
+        H: Handler<S, Args, Body = T>,
+        S: Send + Sync + 'static,
+        T: MessageBody,
+        L: HandlerLayers<T>,
     {
-        let config = self.options.apply_to(ConsumerConfig::default());
-        let processor = BatchProcessor::new(
-            handler,
-            self.state,
-            config.clone(),
-            &telemetry,
-            self.dead_letters,
-        );
-        let flusher = Flusher {
-            telemetry,
-            config,
-            shutdown: Shutdown::default(),
-            is_concurrent: false,
-        };
-        let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::new(flusher)));
-        invocation_handler.handle(event).await
+        let (handler, settings) = self.into_parts(handler);
+        Box::pin(start::service(handler, settings))
     }
 
-    async fn set_up<H, Args>(
-        self,
-        handler: H,
-    ) -> Result<(BatchProcessor<H, S, Args>, Arc<Flusher>, NonZeroUsize), Error> {
-        let environment = Environment::read().map_err(Error::Config)?;
-        let telemetry = match self.telemetry {
-            Some(telemetry) => telemetry,
-            None => init_telemetry().await,
-        };
-        let config = self.options.apply_to(environment.config);
-        let dead_letters = match (self.dead_letters, environment.dead_letter_queue) {
-            (None, Some(url)) => Some(open_dead_letter_queue(&url).await?),
-            (queue, _) => queue,
-        };
-        log_start(&config, dead_letters.as_ref());
-        for unknown in environment.unknown {
-            warn!(
-                variable = unknown.name,
-                suggestion = unknown.suggestion,
-                "unknown environment variable ignored"
-            );
-        }
-        let hook = PanicHook::install(&config, &telemetry);
-        let processor = BatchProcessor::new(
-            handler,
-            self.state,
-            config.clone(),
-            &telemetry,
-            dead_letters,
-        )
-        .with_panic_hook(hook);
-        let flusher = Flusher {
-            telemetry,
-            config,
-            shutdown: Shutdown::default(),
-            is_concurrent: environment.max_concurrency.get() > 1,
-        };
-        Ok((processor, Arc::new(flusher), environment.max_concurrency))
+    /// Returns the handler with its state and layers, and the other settings.
+    pub(crate) fn into_parts<H, T, Args>(self, handler: H) -> (MessageHandler, Settings)
+    where
+        H: Handler<S, Args, Body = T>,
+        S: Send + Sync + 'static,
+        T: MessageBody,
+        L: HandlerLayers<T>,
+    {
+        let handler = MessageHandler::new(handler, self.state, self.layers);
+        (handler, self.settings)
     }
 }
 
-/// The service of the resource. Has no version, because `faas.version` is the function's version
-/// and this library's version would be mistaken for it.
-const SERVICE: ServiceInfo = ServiceInfo {
-    name: UNKNOWN_SERVICE,
-    version: None,
-};
-
-async fn init_telemetry() -> Telemetry {
-    let builder = Telemetry::builder(SERVICE);
-    #[cfg(feature = "secrets")]
-    let builder = builder.header_source(baton_secrets::open);
-    builder.init().await
-}
-
-async fn open_dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
-    let queue = DeadLetterQueue::from_environment(url).await;
-    queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
-}
-
-/// Logs the effective configuration. Keywords are spelled as in the environment variables.
-fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
-    info!(
-        concurrency = config.concurrency,
-        envelope = config.envelope.keyword(),
-        trace_shape = config.trace_shape.keyword(),
-        flush_point = config.flush_point.keyword(),
-        flush_timeout_ms = milliseconds(config.flush_timeout),
-        drain_before_deadline_ms = config.drain_before_deadline.map(milliseconds),
-        cancel_before_deadline_ms = config.cancel_before_deadline.map(milliseconds),
-        partial_response = config.partial_response.keyword(),
-        all_failed = config.all_failed.keyword(),
-        max_receive_count = config.max_receive_count,
-        dead_letter_queue = dead_letters.map(DeadLetterQueue::name),
-        graceful_shutdown = config.graceful_shutdown.keyword(),
-        "consumer started"
-    );
-}
-
-/// Returns a duration in the unit of the environment variables.
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// Settings of a consumer that do not depend on the type of its handler.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    pub(crate) telemetry: Option<Telemetry>,
+    pub(crate) dead_letters: Option<DeadLetterQueue>,
+    pub(crate) classifiers: Classifiers,
 }

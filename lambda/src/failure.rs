@@ -1,28 +1,28 @@
 //! The error that a handler returns.
 
-use std::error::Error as StdError;
+use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::fmt;
 
-use baton_telemetry::ErrorChain;
 use tower::BoxError;
 
-/// The kind of a [`Failure`]: retryable or permanent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// Redelivery can help: a dependency was busy, a connection broke, or a call timed out.
-    Retryable,
-    /// Redelivery cannot help, because the message itself is invalid. Without a dead-letter queue
-    /// of the consumer, SQS redelivers it like any other failed message, until the queue's redrive
-    /// policy moves it.
-    Permanent,
-}
+mod chain;
+mod class;
+mod classifiers;
+mod handler_error;
+
+pub use class::{Class, FailureKind};
+pub(crate) use classifiers::Classifiers;
+pub use handler_error::{HandlerError, ResultExt};
+
+/// `error.type` of an error whose type is not known (semantic conventions, `error.type`).
+const OTHER: &str = "_OTHER";
 
 /// Error of a handler.
 ///
-/// `?` converts any type that implements [`std::error::Error`] into a retryable failure, with the
-/// name of the type as `error.type`. Boxed errors and `anyhow::Error` do not implement the trait
-/// and need a name: `.map_err(|error| Failure::retry("store", error))?`. `Failure` does not
-/// implement it either, because that would make the conversion ambiguous.
+/// `?` converts every error that can be boxed: types that implement [`std::error::Error`],
+/// `Box<dyn Error + Send + Sync>`, `anyhow::Error`, `eyre::Report`, `&str` and `String`. A handler
+/// may also return such a type itself, as in `Result<(), anyhow::Error>`.
 ///
 /// ```
 /// use baton_lambda::Failure;
@@ -36,11 +36,35 @@ pub enum FailureKind {
 /// # assert!(plan("x").is_err());
 /// ```
 ///
-/// The text of the source is recorded in the span and in the log. It must contain neither a message
-/// body nor personal data.
+/// # Class
+///
+/// The [class](Class) of a failure states whether redelivery can help, and the `error.type`. It is
+/// the first of these that applies:
+///
+/// 1. [`Failure::permanent`] or [`Failure::retry`],
+/// 2. the outermost error in the chain of sources that has a class: from
+///    [`.permanent(…)` or `.retry(…)`](ResultExt) on a `Result`, or from a
+///    [classifier](crate::ConsumerBuilder::classify) for its type,
+/// 3. otherwise it is retryable, with the name of the error's type as `error.type`, or `_OTHER` for
+///    a box or a string.
+///
+/// An error is found through the contexts of `anyhow` and `eyre`, in boxes, in an
+/// [`io::Error`](std::io::Error), and as the [source](std::error::Error::source) of another error.
+/// It is not found where the chain of sources omits it: in a variant that is
+/// `#[error(transparent)]`, whose own type can be classified instead, and in an `eyre::Report`
+/// without a context, because `eyre` then hides the type from the box.
+///
+/// # Text
+///
+/// The text of the source and of its causes is recorded in the span and in the log. It must contain
+/// neither a message body nor personal data. Errors of `serde_json` contain values of the parsed
+/// text and are therefore recorded without them, unless an `anyhow::Error` that is given to
+/// [`Failure::permanent`] or [`Failure::retry`] hides their type: use `?` or
+/// [`.permanent(…)`](ResultExt::permanent) instead.
 pub struct Failure {
-    kind: FailureKind,
-    error_type: &'static str,
+    class: Class,
+    /// True if the class was given, and is not the default for the type of the source.
+    is_classified: bool,
     source: BoxError,
 }
 
@@ -48,137 +72,130 @@ impl Failure {
     /// Creates a failure that redelivery may resolve. `error_type` becomes `error.type` on the span
     /// and must be one of few values, such as `timeout`.
     pub fn retry(error_type: &'static str, source: impl Into<BoxError>) -> Self {
-        Self {
-            kind: FailureKind::Retryable,
-            error_type,
-            source: source.into(),
-        }
+        Self::with_class(Class::retry(error_type), source)
     }
 
     /// Creates a failure that redelivery cannot resolve. `error_type` becomes `error.type` on the
     /// span and must be one of few values.
     pub fn permanent(error_type: &'static str, source: impl Into<BoxError>) -> Self {
+        Self::with_class(Class::permanent(error_type), source)
+    }
+
+    /// Creates a failure of this class.
+    pub fn with_class(class: Class, source: impl Into<BoxError>) -> Self {
         Self {
-            kind: FailureKind::Permanent,
-            error_type,
+            class,
+            is_classified: true,
             source: source.into(),
         }
     }
 
-    /// Returns the kind of the failure.
+    /// Returns the kind of the failure, without the classifiers of a consumer.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
-        self.kind
+        self.class().kind()
     }
 
-    /// Returns the `error.type` of the failure.
+    /// Returns the `error.type` of the failure, without the classifiers of a consumer.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
-        self.error_type
+        self.class().error_type()
+    }
+
+    /// Returns the class of the failure, without the classifiers of a consumer, which apply when
+    /// the handler has returned.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.classify(&Classifiers::default())
+    }
+
+    /// Returns the failure as a [`std::error::Error`], for code that requires one. `?` turns it
+    /// back into the same failure.
+    #[must_use]
+    pub fn into_error(self) -> HandlerError {
+        HandlerError::new(self)
+    }
+
+    /// Returns the class of the failure in a consumer with these classifiers.
+    pub(crate) fn classify(&self, classifiers: &Classifiers) -> Class {
+        self.known_class(classifiers).unwrap_or(self.class)
+    }
+
+    /// Returns the class that was given to the failure or to an error in its chain.
+    fn known_class(&self, classifiers: &Classifiers) -> Option<Class> {
+        if self.is_classified {
+            return Some(self.class);
+        }
+        chain::errors(self.source.as_ref()).find_map(|error| match error.downcast_ref() {
+            Some(HandlerError(failure)) => failure.known_class(classifiers),
+            None => classifiers.classify(error),
+        })
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
+impl<E: Into<BoxError> + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let error_type = error_type_name::<E>();
-        let source: BoxError = Box::new(error);
-        match source.downcast::<serde_json::Error>() {
-            Ok(error) => Self::retry(error_type, RedactedJsonError::from(*error)),
-            Err(source) => Self::retry(error_type, source),
+        let source = match into_box(error).downcast::<HandlerError>() {
+            Ok(error) => return error.0,
+            Err(source) => source,
+        };
+        Self {
+            class: Class::retry(error_type_of::<E>()),
+            is_classified: false,
+            source,
         }
     }
 }
 
-/// Returns the name of a type without its parameters, which can be very long.
-fn error_type_name<E>() -> &'static str {
+/// Boxes an error so that its type can be found in the box.
+fn into_box<E: Into<BoxError> + 'static>(error: E) -> BoxError {
+    // The box of an `anyhow::Error` normally hides the type of the outermost error. Specialisation
+    // is not stable. The downcast succeeds if `E` is the type, and the compiler removes the branch
+    // for all others.
+    let mut error = Some(error);
+    if let Some(error) = (&mut error as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>()
+        && let Some(error) = error.take()
+    {
+        return error.reallocate_into_boxed_dyn_error_without_backtrace();
+    }
+    // Only the branch above takes the error.
+    error.map_or_else(|| OTHER.into(), Into::into)
+}
+
+/// Returns the `error.type` of an unclassified error: the name of its type without parameters,
+/// which can be very long.
+fn error_type_of<E: 'static>() -> &'static str {
+    let erased = [
+        TypeId::of::<BoxError>(),
+        TypeId::of::<String>(),
+        TypeId::of::<&'static str>(),
+        TypeId::of::<Cow<'static, str>>(),
+    ];
+    if erased.contains(&TypeId::of::<E>()) {
+        return OTHER;
+    }
     let name = std::any::type_name::<E>();
     name.split_once('<').map_or(name, |(name, _)| name)
-}
-
-/// An error of `serde_json` without the values that its text contains, because the parsed text is
-/// usually part of a message body.
-#[derive(Debug, thiserror::Error)]
-#[error("invalid JSON: {category} error at line {line} column {column}")]
-struct RedactedJsonError {
-    category: &'static str,
-    line: usize,
-    column: usize,
-}
-
-impl From<serde_json::Error> for RedactedJsonError {
-    fn from(error: serde_json::Error) -> Self {
-        use serde_json::error::Category;
-        Self {
-            category: match error.classify() {
-                Category::Io => "input",
-                Category::Syntax => "syntax",
-                Category::Data => "data",
-                Category::Eof => "end of input",
-            },
-            line: error.line(),
-            column: error.column(),
-        }
-    }
 }
 
 /// Writes the source and its causes in one line.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ErrorChain::new(self.source.as_ref()).fmt(formatter)
+        chain::fmt(self.source.as_ref(), formatter)
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let class = self.class();
         formatter
             .debug_struct("Failure")
-            .field("kind", &self.kind)
-            .field("error_type", &self.error_type)
-            .field("source", &self.source)
+            .field("kind", &class.kind())
+            .field("error_type", &class.error_type())
+            .field("source", &self.to_string())
             .finish()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-
-    use super::*;
-
-    fn fails() -> Result<(), Failure> {
-        Err(io::Error::other(io::Error::other("the cause")))?;
-        Ok(())
-    }
-
-    #[test]
-    fn an_error_becomes_a_retryable_failure_with_the_name_of_its_type() {
-        let failure = fails().unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Retryable);
-        assert_eq!(failure.error_type(), "std::io::error::Error");
-        assert_eq!(failure.to_string(), "the cause");
-    }
-
-    #[test]
-    fn a_json_error_does_not_repeat_values() {
-        let parsed: Result<u8, _> = serde_json::from_str("\"ada@example.com\"");
-        let failure = Failure::from(parsed.unwrap_err());
-        assert_eq!(
-            failure.to_string(),
-            "invalid JSON: data error at line 1 column 17"
-        );
-        assert!(!format!("{failure:?}").contains("ada"));
-    }
-
-    #[test]
-    fn the_name_of_a_generic_error_has_no_parameters() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("generic")]
-        struct Generic<T: fmt::Debug>(T);
-        let failure = Failure::from(Generic(0_u8));
-        assert!(
-            failure.error_type().ends_with("Generic"),
-            "{}",
-            failure.error_type()
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,23 @@
-//! The trait of message handlers.
+//! The traits of message handlers.
+//!
+//! A wrong handler must give one compiler error that names the remedy. The compiler reports the
+//! innermost bound that is not met, so each requirement is a trait of its own with a message, and
+//! [`HandlerFn`], which selects the form of the handler, has no bounds that could hide them.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::envelope::Envelope;
+use crate::event::SqsBatch;
 use crate::failure::Failure;
-use crate::message::Message;
+use crate::message::{BodyError, Message};
+
+mod layers;
+
+pub use layers::{HandlerLayers, HandlerService};
 
 /// An asynchronous function that handles one [`Message`].
 ///
@@ -29,48 +41,173 @@ use crate::message::Message;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message handler",
     label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",
-    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`, and implement `Clone`",
-    note = "`T` must implement `DeserializeOwned`, for example with `#[derive(serde::Deserialize)]`; `E` must be `Failure` or implement `std::error::Error` (convert a boxed error with `Failure::retry`)",
-    note = "the function, and all values that it holds across an `await`, must be `Send`"
+    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
 )]
 pub trait Handler<S, Args>: Send + Sync + 'static {
     /// Type that the message body is decoded into.
-    type Body: DeserializeOwned + Send + 'static;
+    type Body: MessageBody;
 
     /// Handles one message.
-    fn call(
-        &self,
-        message: Message<Self::Body>,
-        state: &S,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn handle(&self, message: Message<Self::Body>, state: &S) -> BoxedHandlerFuture;
 }
 
-impl<F, Fut, T, E, S> Handler<S, (T,)> for F
-where
-    F: Fn(Message<T>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), E>> + Send,
-    T: DeserializeOwned + Send + 'static,
-    E: Into<Failure>,
-    S: Sync,
-{
-    type Body = T;
+/// Boxed future of a handler.
+pub(crate) type BoxedHandlerFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
-    async fn call(&self, message: Message<T>, _: &S) -> Result<(), Failure> {
-        self(message).await.map_err(Into::into)
+impl<H, S, Args> Handler<S, Args> for H
+where
+    H: HandlerFn<S, Args> + Send + Sync + 'static,
+    H::Body: MessageBody,
+    H::Future: HandlerFuture + Send + 'static,
+    <H::Future as HandlerFuture>::Output: HandlerResult,
+    S: Clone,
+{
+    type Body = H::Body;
+
+    fn handle(&self, message: Message<Self::Body>, state: &S) -> BoxedHandlerFuture {
+        let result = self.call(message, state).into_future();
+        Box::pin(async { result.await.into_result() })
     }
 }
 
-impl<F, Fut, T, E, S> Handler<S, (T, S)> for F
+/// A function with the arguments of a handler. Implemented for functions of both forms, whatever
+/// they return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message handler",
+    label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",
+    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
+)]
+pub trait HandlerFn<S, Args> {
+    /// Type that the message body is decoded into.
+    type Body;
+    /// Type that the function returns.
+    type Future;
+
+    /// Calls the function.
+    fn call(&self, message: Message<Self::Body>, state: &S) -> Self::Future
+    where
+        S: Clone;
+}
+
+impl<F, Fut, T, S> HandlerFn<S, (T,)> for F
 where
-    F: Fn(Message<T>, S) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), E>> + Send,
-    T: DeserializeOwned + Send + 'static,
-    E: Into<Failure>,
-    S: Clone + Send + Sync,
+    F: Fn(Message<T>) -> Fut,
 {
     type Body = T;
+    type Future = Fut;
 
-    async fn call(&self, message: Message<T>, state: &S) -> Result<(), Failure> {
-        self(message, state.clone()).await.map_err(Into::into)
+    fn call(&self, message: Message<T>, _: &S) -> Fut {
+        self(message)
+    }
+}
+
+impl<F, Fut, T, S> HandlerFn<S, (T, S)> for F
+where
+    F: Fn(Message<T>, S) -> Fut,
+{
+    type Body = T;
+    type Future = Fut;
+
+    fn call(&self, message: Message<T>, state: &S) -> Fut
+    where
+        S: Clone,
+    {
+        self(message, state.clone())
+    }
+}
+
+/// A type that a message body is decoded into. Implemented for all types that own their data and
+/// implement `serde::Deserialize`.
+#[diagnostic::on_unimplemented(
+    message = "a message body cannot be decoded into `{Self}`",
+    label = "`{Self}` does not implement `serde::Deserialize`",
+    note = "add `#[derive(serde::Deserialize)]` to `{Self}`; a type that borrows from the body, such as one with a field `&str`, needs `Message<Raw>` instead"
+)]
+pub trait MessageBody: DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + Send + 'static> MessageBody for T {}
+
+/// A future that a handler returns. Implemented for all futures.
+#[diagnostic::on_unimplemented(
+    message = "a handler is an `async fn`, but this function is not: it returns `{Self}`",
+    label = "add `async` before `fn`"
+)]
+pub trait HandlerFuture {
+    /// Result of the future.
+    type Output;
+
+    /// Returns the future.
+    fn into_future(self) -> impl Future<Output = Self::Output> + Send
+    where
+        Self: Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> HandlerFuture for F {
+    type Output = F::Output;
+
+    fn into_future(self) -> impl Future<Output = F::Output> + Send
+    where
+        Self: Send,
+    {
+        self
+    }
+}
+
+/// A result of a handler. Implemented for `Result<(), E>` if `E` converts into a [`Failure`].
+#[diagnostic::on_unimplemented(
+    message = "a handler returns `Result<(), E>`, but this one returns `{Self}`",
+    label = "expected a handler that returns `Result<(), E>`",
+    note = "`E` is `Failure`, or a type that `?` converts into it: one that implements `std::error::Error`, `anyhow::Error`, a boxed error, or a string"
+)]
+pub trait HandlerResult {
+    /// Returns the result with its error as a [`Failure`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the handler.
+    fn into_result(self) -> Result<(), Failure>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Failure>> HandlerResult for Result<(), E> {
+    fn into_result(self) -> Result<(), Failure> {
+        self.map_err(Into::into)
+    }
+}
+
+/// A handler with its state and layers.
+pub(crate) type MessageFn<T> = Arc<dyn Fn(Message<T>) -> BoxedHandlerFuture + Send + Sync>;
+
+/// Starts the handler for the record at a position of a batch.
+type RecordFn =
+    dyn Fn(&Arc<SqsBatch>, usize, Envelope) -> Result<BoxedHandlerFuture, BodyError> + Send + Sync;
+
+/// A handler of any body type, with its state and layers.
+pub(crate) struct MessageHandler(Box<RecordFn>);
+
+impl MessageHandler {
+    pub(crate) fn new<H, T, S, L, Args>(handler: H, state: S, layers: L) -> Self
+    where
+        H: Handler<S, Args, Body = T>,
+        S: Send + Sync + 'static,
+        T: MessageBody,
+        L: HandlerLayers<T>,
+    {
+        let handler = layers.wrap(Arc::new(move |message| handler.handle(message, &state)));
+        Self(Box::new(move |batch, index, envelope| {
+            Message::decode(batch, index, envelope).map(|message| handler(message))
+        }))
+    }
+
+    /// Decodes the record's body and starts the handler.
+    pub(crate) fn start(
+        &self,
+        batch: &Arc<SqsBatch>,
+        index: usize,
+        envelope: Envelope,
+    ) -> Result<BoxedHandlerFuture, BodyError> {
+        (self.0)(batch, index, envelope)
     }
 }

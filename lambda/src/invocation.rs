@@ -16,18 +16,17 @@ use crate::config::{AllFailed, ConsumerConfig, PartialResponse};
 use crate::deadline::{Cancellation, Deadlines};
 use crate::event::{InvalidEvent, SqsBatch};
 use crate::flush::{self, FlushLayer, FlushScope, Flusher};
-use crate::handler::Handler;
 use crate::spans::{self, InvocationInfo};
 
 /// Handles invocations. One per process.
-pub(crate) struct InvocationHandler<H, S, Args> {
-    processor: BatchProcessor<H, S, Args>,
+pub(crate) struct InvocationHandler {
+    processor: BatchProcessor,
     flusher: Arc<Flusher>,
     is_cold: AtomicBool,
 }
 
-impl<H, S, Args> InvocationHandler<H, S, Args> {
-    pub(crate) fn new(processor: BatchProcessor<H, S, Args>, flusher: Arc<Flusher>) -> Self {
+impl InvocationHandler {
+    pub(crate) fn new(processor: BatchProcessor, flusher: Arc<Flusher>) -> Self {
         Self {
             processor,
             flusher,
@@ -38,9 +37,7 @@ impl<H, S, Args> InvocationHandler<H, S, Args> {
     pub(crate) fn flush_layer(&self) -> FlushLayer {
         FlushLayer(Arc::clone(&self.flusher))
     }
-}
 
-impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
     /// Handles an event. Flushes before it returns, unless the flush point is after the response:
     /// in that case, the [layer](FlushLayer) flushes.
     pub(crate) async fn handle(

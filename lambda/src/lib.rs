@@ -65,7 +65,7 @@
 //! |---|---|
 //! | returns `Ok` | SQS deletes the message |
 //! | returns an error, or [`Failure::retry`] | SQS redelivers the message, until the queue's redrive policy moves it |
-//! | returns [`Failure::permanent`] | the same; or, with a dead-letter queue, the message is sent there immediately with the reason, and deleted (with `BATON_PARTIAL_RESPONSE=off`, at the end of the batch, if no other message has failed) |
+//! | returns [`Failure::permanent`], or an error that is [classified](ConsumerBuilder::classify) as permanent | the same; or, with a dead-letter queue, the message is sent there immediately with the reason, and deleted (with `BATON_PARTIAL_RESPONSE=off`, at the end of the batch, if no other message has failed) |
 //! | panics | the same as for a returned error |
 //! | expects a body type that the message does not match | the same as for [`Failure::permanent`] |
 //! | does not finish in time | SQS redelivers the message |
@@ -296,15 +296,17 @@ pub use baton_telemetry::tracing_layer;
 pub use baton_telemetry::tracing_subscriber;
 pub use baton_telemetry::{LogLayer, ServiceInfo, Telemetry, log_layer};
 pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
-pub use consumer::{Consumer, ConsumerBuilder, run};
+pub use consumer::{Consumer, ConsumerBuilder, Run, run};
 #[cfg(feature = "dead-letter-queue")]
 pub use dead_letter::{DeadLetterQueue, InvalidDeadLetterQueue};
 pub use envelope::{Envelope, EventBridgeMetadata, SnsMetadata, UnknownEnvelope};
 pub use error::Error;
 pub use event::MessageAttribute;
-pub use failure::{Failure, FailureKind};
+pub use failure::{Class, Failure, FailureKind, HandlerError, ResultExt};
 pub use flush::{FlushLayer, FlushService};
-pub use handler::Handler;
+pub use handler::{
+    Handler, HandlerFn, HandlerFuture, HandlerLayers, HandlerResult, HandlerService, MessageBody,
+};
 pub use invocation::InvocationError;
 pub use message::{Message, Raw};
 pub use service::ConsumerService;

@@ -11,7 +11,6 @@ use lambda_runtime::LambdaEvent;
 use tower::Service;
 
 use crate::flush::FlushLayer;
-use crate::handler::Handler;
 use crate::invocation::{InvocationError, InvocationHandler};
 
 /// A tower service that handles batches: the core of
@@ -39,12 +38,13 @@ use crate::invocation::{InvocationError, InvocationHandler};
 /// flushes. It accepts the event of an event source mapping, and only `run` also accepts the array
 /// that EventBridge Pipes sends. The service serializes the event to JSON again so that the core
 /// can read it, which costs more than `run`: prefer `run` where possible.
-pub struct ConsumerService<H, S, Args> {
-    invocation_handler: Arc<InvocationHandler<H, S, Args>>,
+#[derive(Clone)]
+pub struct ConsumerService {
+    invocation_handler: Arc<InvocationHandler>,
 }
 
-impl<H, S, Args> ConsumerService<H, S, Args> {
-    pub(crate) fn new(invocation_handler: InvocationHandler<H, S, Args>) -> Self {
+impl ConsumerService {
+    pub(crate) fn new(invocation_handler: InvocationHandler) -> Self {
         Self {
             invocation_handler: Arc::new(invocation_handler),
         }
@@ -57,12 +57,7 @@ impl<H, S, Args> ConsumerService<H, S, Args> {
     }
 }
 
-impl<H, S, Args> Service<LambdaEvent<SqsEvent>> for ConsumerService<H, S, Args>
-where
-    H: Handler<S, Args>,
-    S: Send + Sync + 'static,
-    Args: 'static,
-{
+impl Service<LambdaEvent<SqsEvent>> for ConsumerService {
     type Response = SqsBatchResponse;
     type Error = InvocationError;
     type Future = Pin<Box<dyn Future<Output = Result<SqsBatchResponse, InvocationError>> + Send>>;
@@ -83,15 +78,7 @@ where
     }
 }
 
-impl<H, S, Args> Clone for ConsumerService<H, S, Args> {
-    fn clone(&self) -> Self {
-        Self {
-            invocation_handler: Arc::clone(&self.invocation_handler),
-        }
-    }
-}
-
-impl<H, S, Args> fmt::Debug for ConsumerService<H, S, Args> {
+impl fmt::Debug for ConsumerService {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ConsumerService")

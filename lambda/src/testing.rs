@@ -33,18 +33,25 @@
 //! feature `tracing`, spans of `#[instrument]` and of the span macros are captured too, unless the
 //! process has installed its own `tracing` subscriber without `tracing_layer`.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::Telemetry;
+use futures_util::future::BoxFuture;
 use lambda_runtime::{Context as LambdaContext, LambdaEvent};
 use serde::Serialize;
 use serde_json::json;
 
 use self::capture::TestRun;
 use self::record::RecordPosition;
-use crate::consumer::{Consumer, ConsumerBuilder};
-use crate::handler::Handler;
+use crate::batch::{BatchProcessor, FailurePolicy};
+use crate::config::ConsumerConfig;
+use crate::consumer::{Consumer, ConsumerBuilder, Settings};
+use crate::flush::Flusher;
+use crate::handler::{Handler, HandlerLayers, MessageBody, MessageHandler};
+use crate::invocation::InvocationHandler;
+use crate::shutdown::Shutdown;
 
 mod capture;
 mod outcome;
@@ -170,51 +177,63 @@ impl Batch {
     }
 
     /// Runs the batch through `handler` with the default options.
-    pub async fn run<H, Args>(self, handler: H) -> Outcome
+    pub fn run<H, Args>(self, handler: H) -> BoxFuture<'static, Outcome>
     where
         H: Handler<(), Args>,
     {
-        self.run_with(Consumer::builder(), handler).await
+        self.run_with(Consumer::builder(), handler)
     }
 
-    /// Runs the batch through `handler` with the options and the state of `consumer`. Options that
-    /// are not set have their defaults, because the environment is not read.
-    pub async fn run_with<H, S, Args>(self, consumer: ConsumerBuilder<S>, handler: H) -> Outcome
+    /// Runs the batch through `handler` with the options, the state, the layers and the classifiers
+    /// of `consumer`. Options that are not set have their defaults, because the environment is not
+    /// read.
+    pub fn run_with<H, T, S, L, Args>(
+        self,
+        consumer: ConsumerBuilder<S, L>,
+        handler: H,
+    ) -> BoxFuture<'static, Outcome>
     where
-        H: Handler<S, Args>,
+        H: Handler<S, Args, Body = T>,
+        S: Send + Sync + 'static,
+        T: MessageBody,
+        L: HandlerLayers<T>,
     {
-        let run = TestRun::start();
-        let telemetry = Telemetry::captured(run.provider().clone());
-        self.run_captured(run, telemetry, consumer, handler).await
+        let (handler, settings) = consumer.into_parts(handler);
+        Box::pin(async move {
+            let run = TestRun::start();
+            let telemetry = Telemetry::captured(run.provider().clone());
+            self.run_captured(run, telemetry, handler, settings).await
+        })
     }
 
     /// Runs the batch like [`run_with`](Self::run_with) and records metrics with `meters`.
     #[cfg(test)]
-    pub(crate) async fn run_with_meters<H, S, Args>(
+    pub(crate) async fn run_with_meters<H, T, S, L, Args>(
         self,
-        consumer: ConsumerBuilder<S>,
+        consumer: ConsumerBuilder<S, L>,
         handler: H,
         meters: opentelemetry_sdk::metrics::SdkMeterProvider,
     ) -> Outcome
     where
-        H: Handler<S, Args>,
+        H: Handler<S, Args, Body = T>,
+        S: Send + Sync + 'static,
+        T: MessageBody,
+        L: HandlerLayers<T>,
     {
+        let (handler, settings) = consumer.into_parts(handler);
         let run = TestRun::start();
         let telemetry = Telemetry::captured_with_meters(run.provider().clone(), meters);
-        self.run_captured(run, telemetry, consumer, handler).await
+        self.run_captured(run, telemetry, handler, settings).await
     }
 
-    async fn run_captured<H, S, Args>(
+    async fn run_captured(
         self,
         run: TestRun,
         telemetry: Telemetry,
-        consumer: ConsumerBuilder<S>,
-        handler: H,
-    ) -> Outcome
-    where
-        H: Handler<S, Args>,
-    {
-        let response = self.invoke(consumer, handler, telemetry).await;
+        handler: MessageHandler,
+        settings: Settings,
+    ) -> Outcome {
+        let response = self.invoke(handler, settings, telemetry).await;
         let records = self.records.iter().zip(1..);
         let ids: Vec<String> = records
             .map(|((_, record), number)| record.message_id(number))
@@ -222,20 +241,31 @@ impl Batch {
         Outcome::new(&ids, response, run.take())
     }
 
-    async fn invoke<H, S, Args>(
+    /// Handles the event with defaults in place of the environment.
+    async fn invoke(
         &self,
-        consumer: ConsumerBuilder<S>,
-        handler: H,
+        handler: MessageHandler,
+        settings: Settings,
         telemetry: Telemetry,
-    ) -> Result<SqsBatchResponse, String>
-    where
-        H: Handler<S, Args>,
-    {
+    ) -> Result<SqsBatchResponse, String> {
         let event = self.event().map_err(|error| error.to_string())?;
         let payload = serde_json::to_vec(&event);
         let payload = payload.map_err(|error| error.to_string())?;
         let event = LambdaEvent::new(payload, self.lambda_context());
-        let response = consumer.invoke_once(handler, telemetry, event).await;
+        let config = settings.options.apply_to(ConsumerConfig::default());
+        let failure_policy = FailurePolicy {
+            classifiers: settings.classifiers,
+            dead_letters: settings.dead_letters,
+        };
+        let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy);
+        let flusher = Flusher {
+            telemetry,
+            config,
+            shutdown: Shutdown::default(),
+            is_concurrent: false,
+        };
+        let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::new(flusher)));
+        let response = invocation_handler.handle(event).await;
         response.map_err(|error| error.to_string())
     }
 

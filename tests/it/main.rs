@@ -57,6 +57,9 @@ mod flush_point;
 // Traces, metrics and logs of both services in one run.
 mod signals;
 
+// Compiler errors for wrong handlers.
+mod wrong_handlers;
+
 // Collectors that fail: delays of the function, and no lost span.
 mod outage;
 

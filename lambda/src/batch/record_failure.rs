@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::deadline::StopReason;
 use crate::event::SqsRecord;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Classifiers, Failure, FailureKind};
 use crate::message::BodyError;
 use crate::spans;
 
@@ -29,6 +29,15 @@ pub(super) struct RecordFailure {
 }
 
 impl RecordFailure {
+    pub(super) fn new(failure: &Failure, classifiers: &Classifiers) -> Self {
+        let class = failure.classify(classifiers);
+        Self {
+            error_type: class.error_type(),
+            description: truncate(failure.to_string()),
+            kind: class.kind(),
+        }
+    }
+
     pub(super) fn from_panic(panic: Box<dyn Any + Send>) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -55,7 +64,10 @@ impl RecordFailure {
     }
 
     pub(super) fn from_invalid_body(error: BodyError) -> Self {
-        Failure::permanent(INVALID_BODY, error).into()
+        Self::new(
+            &Failure::permanent(INVALID_BODY, error),
+            &Classifiers::default(),
+        )
     }
 
     /// Logs the failure and records it on the span of `context`.
@@ -69,16 +81,6 @@ impl RecordFailure {
             "message failed"
         );
         spans::set_failure(context, self.error_type, self.description.clone());
-    }
-}
-
-impl From<Failure> for RecordFailure {
-    fn from(failure: Failure) -> Self {
-        Self {
-            error_type: failure.error_type(),
-            description: truncate(failure.to_string()),
-            kind: failure.kind(),
-        }
     }
 }
 

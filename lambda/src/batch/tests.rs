@@ -11,11 +11,13 @@ use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use serde_json::json;
+use tower::layer::util::Identity;
 
 use super::*;
-use crate::Failure;
 use crate::config::TraceShape;
 use crate::deadline::{Deadlines, StopReason};
+use crate::handler::Handler;
+use crate::{Failure, Message};
 
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
@@ -61,8 +63,8 @@ fn never_cancelled() -> Cancellation {
 }
 
 /// Returns the ids of the failed records, and the spans in the order in which they ended.
-async fn process<H: Handler<(), Args>, Args>(
-    handler: H,
+async fn process<Args>(
+    handler: impl Handler<(), Args>,
     records: &[serde_json::Value],
 ) -> (Vec<String>, Vec<SpanData>) {
     process_with(
@@ -74,9 +76,9 @@ async fn process<H: Handler<(), Args>, Args>(
     .await
 }
 
-async fn process_with<H: Handler<(), Args>, Args>(
+async fn process_with<Args>(
     config: ConsumerConfig,
-    handler: H,
+    handler: impl Handler<(), Args>,
     records: &[serde_json::Value],
     cancellation: &Cancellation,
 ) -> (Vec<String>, Vec<SpanData>) {
@@ -85,8 +87,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
         .with_simple_exporter(exporter.clone())
         .build();
     let processor = BatchProcessor {
-        handler,
-        state: (),
+        handler: MessageHandler::new(handler, (), Identity::new()),
         spans: InvocationSpans {
             tracer: provider.tracer("test"),
             shape: config.trace_shape,
@@ -96,9 +97,8 @@ async fn process_with<H: Handler<(), Args>, Args>(
         config,
         extractor: ContextExtractor::new(Propagator::default(), |_| true),
         link_only_logged: Once::new(),
-        dead_letters: None,
+        failure_policy: FailurePolicy::default(),
         panic_hook: PanicHook::default(),
-        arguments: PhantomData,
     };
     let payload = serde_json::to_vec(&json!({"Records": records})).unwrap();
     let mut context = LambdaContext::default();

@@ -27,9 +27,9 @@ async fn handle(message: Message<String>) -> Result<(), Failure> {
     }
 }
 
-async fn run<H: Handler<S, Args>, S, Args>(
+async fn run<S: Send + Sync + 'static, Args>(
     consumer: ConsumerBuilder<S>,
-    handler: H,
+    handler: impl Handler<S, Args>,
     batch: Batch,
 ) -> RecordedMetrics {
     let (meters, reader) = meters();

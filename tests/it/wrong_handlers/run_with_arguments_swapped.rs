@@ -1,0 +1,12 @@
+use baton_lambda::testing::Batch;
+use baton_lambda::{Consumer, Failure, Message};
+
+async fn handle(_: Message<String>) -> Result<(), Failure> {
+    Ok(())
+}
+
+pub async fn test() {
+    Batch::standard("orders")
+        .run_with(handle, Consumer::builder())
+        .await;
+}
