@@ -3,6 +3,7 @@
 //! [`InvocationHandler`](crate::invocation::InvocationHandler) watches the deadlines, flushes and
 //! builds the response.
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Once};
@@ -19,13 +20,14 @@ use tracing::{debug, info};
 use self::deferred::{DeferredDeadLetters, send_dead_letter};
 use self::groups::{RecordGroup, group_records};
 use self::record_failure::RecordFailure;
+use self::whole::WholeBatch;
 use crate::config::{ConsumerConfig, PartialResponse, TraceShape};
 use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{SqsBatch, SqsRecord};
-use crate::failure::{Classifiers, FailureKind};
-use crate::handler::MessageHandler;
-use crate::metrics::{BatchMetrics, Metrics};
+use crate::failure::{Classifiers, Failure, FailureKind};
+use crate::handler::{ErasedHandler, ErasedMessageHandler};
+use crate::metrics::{BatchMetrics, Metrics, RecordTimer};
 use crate::panic_abort::{BatchGuard, PanicHook};
 use crate::queue::BatchQueues;
 use crate::spans::{self, BatchContext, InvocationInfo, InvocationSpans};
@@ -34,13 +36,14 @@ use crate::trace_context::ContextExtractor;
 mod deferred;
 mod groups;
 mod record_failure;
+mod whole;
 
 /// Instrumentation scope of this crate's spans and metrics.
 const SCOPE: &str = "baton.lambda";
 
 /// Handles batches. One per process, shared by all invocations.
 pub(crate) struct BatchProcessor {
-    handler: MessageHandler,
+    handler: ErasedHandler,
     pub(crate) config: ConsumerConfig,
     spans: InvocationSpans,
     pub(crate) metrics: Metrics,
@@ -86,6 +89,14 @@ struct ActiveBatch<'a> {
     guard: BatchGuard,
 }
 
+/// A record whose span and timer have started.
+struct StartedRecord {
+    index: usize,
+    /// Context that holds the record's span.
+    context: Context,
+    timer: RecordTimer,
+}
+
 /// Result of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RecordOutcome {
@@ -119,7 +130,7 @@ const GROUP_BLOCKED: SkipReason = SkipReason {
 impl BatchProcessor {
     /// Creates a processor that emits its spans and metrics through `telemetry`.
     pub(crate) fn new(
-        handler: MessageHandler,
+        handler: ErasedHandler,
         config: ConsumerConfig,
         telemetry: &Telemetry,
         failure_policy: FailurePolicy,
@@ -179,13 +190,13 @@ impl BatchProcessor {
             span,
             cancellation,
         };
-        let (groups, concurrency) = self.schedule(&active);
-        let mut failed: Vec<usize> = stream::iter(groups)
-            .map(|group| self.process_group(&active, group))
-            .buffer_unordered(concurrency)
-            .flat_map(stream::iter)
-            .collect()
-            .await;
+        let mut failed = match &self.handler {
+            ErasedHandler::Message(handler) => self.process_messages(&active, handler).await,
+            // Boxed, so that the future of a batch of single messages does not become larger.
+            ErasedHandler::Batch(handler) => {
+                Box::pin(WholeBatch::new(self, &active).process(handler)).await
+            }
+        };
         failed.extend(self.send_deferred(&active, failed.is_empty()).await);
         failed.sort_unstable();
         active.metrics.end();
@@ -223,9 +234,29 @@ impl BatchProcessor {
         (groups, 1)
     }
 
+    /// Handles the records one by one. Returns those that failed.
+    async fn process_messages(
+        &self,
+        active: &ActiveBatch<'_>,
+        handler: &ErasedMessageHandler,
+    ) -> Vec<usize> {
+        let (groups, concurrency) = self.schedule(active);
+        stream::iter(groups)
+            .map(|group| self.process_group(active, handler, group))
+            .buffer_unordered(concurrency)
+            .flat_map(stream::iter)
+            .collect()
+            .await
+    }
+
     /// Handles the records of a group in order. Returns the first that failed and all after it,
     /// which are skipped so that their order is kept.
-    async fn process_group(&self, active: &ActiveBatch<'_>, group: RecordGroup) -> Vec<usize> {
+    async fn process_group(
+        &self,
+        active: &ActiveBatch<'_>,
+        handler: &ErasedMessageHandler,
+        group: RecordGroup,
+    ) -> Vec<usize> {
         for (done, index) in group.iter().enumerate() {
             // A handler that never waits would otherwise keep the task that watches the deadlines
             // from running until the whole batch is done.
@@ -234,7 +265,7 @@ impl BatchProcessor {
                 self.skip_records(active, &group[done..], reason.into());
                 return group[done..].to_vec();
             }
-            if self.process_record(active, *index).await == RecordOutcome::Failed {
+            if self.process_record(active, handler, *index).await == RecordOutcome::Failed {
                 // If the record was cancelled, the rest is skipped for the same reason and not
                 // because the group is blocked.
                 let stopped = active.cancellation.check_drain();
@@ -246,22 +277,71 @@ impl BatchProcessor {
         Vec::new()
     }
 
-    async fn process_record(&self, active: &ActiveBatch<'_>, index: usize) -> RecordOutcome {
-        let record = active.batch.record(index);
+    async fn process_record(
+        &self,
+        active: &ActiveBatch<'_>,
+        handler: &ErasedMessageHandler,
+        index: usize,
+    ) -> RecordOutcome {
+        let record = self.begin_record(active, index);
+        let call = self.call_handler(handler, &active.batch, index);
+        let result = run_until_cancelled(active, &record.context, call).await;
+        self.finish_record(active, record, result).await
+    }
+
+    async fn call_handler(
+        &self,
+        handler: &ErasedMessageHandler,
+        batch: &Arc<SqsBatch>,
+        index: usize,
+    ) -> Result<(), RecordFailure> {
+        let result = handler
+            .start(batch, index, self.config.envelope)
+            .map_err(RecordFailure::from_invalid_body)?;
+        // The conversion runs the classifiers and formats the handler's error, which may panic: it
+        // must happen inside `catch_unwind`.
+        result
+            .await
+            .map_err(|failure| self.record_failure(&failure))
+    }
+
+    fn record_failure(&self, failure: &Failure) -> RecordFailure {
+        RecordFailure::new(failure, &self.failure_policy.classifiers)
+    }
+
+    /// Starts the span and the timer of a record.
+    fn begin_record(&self, active: &ActiveBatch<'_>, index: usize) -> StartedRecord {
         let context = self.start_record(active, index);
         active.guard.start_record(index, &context);
-        let metrics = &active.metrics;
-        let timer = metrics.start_record(&active.context.queues, &record);
-        let outcome = match self.run_handler(active, index, &context).await {
-            Ok(()) => {
-                metrics.finish_record(&timer, None);
-                RecordOutcome::Done
-            }
+        let record = active.batch.record(index);
+        StartedRecord {
+            index,
+            context,
+            timer: active.metrics.start_record(&active.context.queues, &record),
+        }
+    }
+
+    /// Reports the result of a record, sends a permanent failure to the dead-letter queue, and ends
+    /// the record's span unless the send is deferred.
+    async fn finish_record(
+        &self,
+        active: &ActiveBatch<'_>,
+        started: StartedRecord,
+        result: Result<(), RecordFailure>,
+    ) -> RecordOutcome {
+        let StartedRecord {
+            index,
+            context,
+            timer,
+        } = started;
+        let error_type = result.as_ref().err().map(|failure| failure.error_type);
+        active.metrics.finish_record(&timer, error_type);
+        let outcome = match result {
+            Ok(()) => RecordOutcome::Done,
             Err(failure) => {
-                metrics.finish_record(&timer, Some(failure.error_type));
                 {
                     let _active = context.clone().attach();
-                    failure.report(&context, &record);
+                    failure.report(&context, &active.batch.record(index));
                 }
                 self.send_or_defer(active, index, &context, failure).await
             }
@@ -272,45 +352,6 @@ impl BatchProcessor {
         let is_done = outcome == RecordOutcome::Done;
         active.guard.end_record(index, is_done);
         outcome
-    }
-
-    /// Runs the handler until it returns or is cancelled. A panic of the handler, or of a value
-    /// that it drops, becomes the failure of this record alone.
-    async fn run_handler(
-        &self,
-        active: &ActiveBatch<'_>,
-        index: usize,
-        context: &Context,
-    ) -> Result<(), RecordFailure> {
-        let call = AssertUnwindSafe(self.call_handler(&active.batch, index)).catch_unwind();
-        let call = Box::pin(call.with_context(context.clone()));
-        match select(call, pin!(active.cancellation.cancelled())).await {
-            Either::Left((Ok(result), _)) => result,
-            Either::Left((Err(panic), _)) => Err(RecordFailure::from_panic(panic)),
-            Either::Right((reason, call)) => {
-                active.metrics.record_stop(reason.error_type());
-                // The future is dropped here and not at the end of the scope, because a destructor
-                // of the handler may panic and belongs to the record's span.
-                let _active = context.clone().attach();
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
-                    return Err(RecordFailure::from_panic(panic));
-                }
-                Err(RecordFailure::from_cancellation(reason))
-            }
-        }
-    }
-
-    async fn call_handler(&self, batch: &Arc<SqsBatch>, index: usize) -> Result<(), RecordFailure> {
-        let handler = self
-            .handler
-            .start(batch, index, self.config.envelope)
-            .map_err(RecordFailure::from_invalid_body)?;
-        // The conversion runs the classifiers and formats the handler's error, which may panic: it
-        // must happen inside `catch_unwind`.
-        let classifiers = &self.failure_policy.classifiers;
-        handler
-            .await
-            .map_err(|failure| RecordFailure::new(&failure, classifiers))
     }
 
     /// Emits a span with `reason` for each of the `skipped` records.
@@ -413,6 +454,31 @@ impl BatchProcessor {
         deferred
             .send(active, queue, concurrency, batch_succeeded)
             .await
+    }
+}
+
+/// Runs a handler in `context` until it returns or is cancelled. A panic of the handler, or of a
+/// value that it drops, becomes a failure.
+async fn run_until_cancelled(
+    active: &ActiveBatch<'_>,
+    context: &Context,
+    handler: impl Future<Output = Result<(), RecordFailure>> + Send,
+) -> Result<(), RecordFailure> {
+    let call = AssertUnwindSafe(handler).catch_unwind();
+    let call = Box::pin(call.with_context(context.clone()));
+    match select(call, pin!(active.cancellation.cancelled())).await {
+        Either::Left((Ok(result), _)) => result,
+        Either::Left((Err(panic), _)) => Err(RecordFailure::from_panic(panic)),
+        Either::Right((reason, call)) => {
+            active.metrics.record_stop(reason.error_type());
+            // The future is dropped here and not at the end of the scope, because a destructor of
+            // the handler may panic and belongs to the span in `context`.
+            let _active = context.clone().attach();
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
+                return Err(RecordFailure::from_panic(panic));
+            }
+            Err(RecordFailure::from_cancellation(reason))
+        }
     }
 }
 

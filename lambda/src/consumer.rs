@@ -17,7 +17,10 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::failure::{Class, Classifiers};
-use crate::handler::{Handler, HandlerLayers, MessageBody, MessageHandler};
+use crate::handler::{
+    BatchHandler, ErasedBatchHandler, ErasedHandler, ErasedMessageHandler, Handler, HandlerLayers,
+    MessageBody,
+};
 use crate::service::ConsumerService;
 
 mod start;
@@ -412,15 +415,53 @@ impl<S, L> ConsumerBuilder<S, L> {
     }
 
     /// Returns the handler with its state and layers, and the other settings.
-    pub(crate) fn into_parts<H, T, Args>(self, handler: H) -> (MessageHandler, Settings)
+    pub(crate) fn into_parts<H, T, Args>(self, handler: H) -> (ErasedHandler, Settings)
     where
         H: Handler<S, Args, Body = T>,
         S: Send + Sync + 'static,
         T: MessageBody,
         L: HandlerLayers<T>,
     {
-        let handler = MessageHandler::new(handler, self.state, self.layers);
-        (handler, self.settings)
+        let handler = ErasedMessageHandler::new(handler, self.state, self.layers);
+        (ErasedHandler::Message(handler), self.settings)
+    }
+}
+
+/// Consumers of whole batches, which have no layers.
+impl<S> ConsumerBuilder<S> {
+    /// Initialises telemetry and handles batches until Lambda ends the process, like
+    /// [`run`](Self::run), with a handler that gets all messages of a batch at once: for a store
+    /// that writes many rows in one request.
+    ///
+    /// The handler runs inside the batch span. Each message still has its own span, from the start
+    /// of the handler to its end, and its own result: it fails if the handler calls
+    /// [`Messages::fail`](crate::Messages::fail) for it. The handler's result applies to the
+    /// messages that it has not settled: they are done if it returns `Ok`, and fail if it returns
+    /// an error, panics or is cancelled. On a FIFO queue, the messages of a group that follow a
+    /// failed one fail too, even if the handler has handled them, because their order would be lost
+    /// otherwise. [`concurrency`](Self::concurrency) applies to sends to the dead-letter queue
+    /// only.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    pub fn run_batch<H, Args>(self, handler: H) -> Run
+    where
+        H: BatchHandler<S, Args>,
+        S: Send + Sync + 'static,
+    {
+        let (handler, settings) = self.into_batch_parts(handler);
+        Run(Box::pin(start::run(handler, settings)))
+    }
+
+    /// Returns the handler with its state, and the other settings.
+    pub(crate) fn into_batch_parts<H, Args>(self, handler: H) -> (ErasedHandler, Settings)
+    where
+        H: BatchHandler<S, Args>,
+        S: Send + Sync + 'static,
+    {
+        let handler = ErasedBatchHandler::new(handler, self.state);
+        (ErasedHandler::Batch(handler), self.settings)
     }
 }
 

@@ -6,18 +6,22 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::envelope::Envelope;
-use crate::event::SqsBatch;
 use crate::failure::Failure;
-use crate::message::{BodyError, Message};
+use crate::message::Message;
 
+mod batch_handler;
+mod erased;
 mod layers;
+mod messages;
 
+pub use batch_handler::{BatchHandler, BatchHandlerFn};
+pub(crate) use erased::{DecodedBatch, ErasedBatchHandler, ErasedHandler, ErasedMessageHandler};
 pub use layers::{HandlerLayers, HandlerService};
+pub use messages::Messages;
+pub(crate) use messages::Settlements;
 
 /// An asynchronous function that handles one [`Message`].
 ///
@@ -174,40 +178,5 @@ pub trait HandlerResult {
 impl<E: Into<Failure>> HandlerResult for Result<(), E> {
     fn into_result(self) -> Result<(), Failure> {
         self.map_err(Into::into)
-    }
-}
-
-/// A handler with its state and layers.
-pub(crate) type MessageFn<T> = Arc<dyn Fn(Message<T>) -> BoxedHandlerFuture + Send + Sync>;
-
-/// Starts the handler for the record at a position of a batch.
-type RecordFn =
-    dyn Fn(&Arc<SqsBatch>, usize, Envelope) -> Result<BoxedHandlerFuture, BodyError> + Send + Sync;
-
-/// A handler of any body type, with its state and layers.
-pub(crate) struct MessageHandler(Box<RecordFn>);
-
-impl MessageHandler {
-    pub(crate) fn new<H, T, S, L, Args>(handler: H, state: S, layers: L) -> Self
-    where
-        H: Handler<S, Args, Body = T>,
-        S: Send + Sync + 'static,
-        T: MessageBody,
-        L: HandlerLayers<T>,
-    {
-        let handler = layers.wrap(Arc::new(move |message| handler.handle(message, &state)));
-        Self(Box::new(move |batch, index, envelope| {
-            Message::decode(batch, index, envelope).map(|message| handler(message))
-        }))
-    }
-
-    /// Decodes the record's body and starts the handler.
-    pub(crate) fn start(
-        &self,
-        batch: &Arc<SqsBatch>,
-        index: usize,
-        envelope: Envelope,
-    ) -> Result<BoxedHandlerFuture, BodyError> {
-        (self.0)(batch, index, envelope)
     }
 }

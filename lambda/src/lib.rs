@@ -57,6 +57,9 @@
 //! The same code runs on Lambda Managed Instances, which send several invocations at the same time.
 //! On tokio's multi-thread runtime, each invocation flushes its own spans.
 //!
+//! A handler of whole batches ([`ConsumerBuilder::run_batch`]) gets all messages at once, for a
+//! store that writes many rows in one request.
+//!
 //! The module [`testing`] tests handlers without Lambda and without a network.
 //!
 //! # Failures
@@ -305,7 +308,8 @@ pub use event::MessageAttribute;
 pub use failure::{Class, Failure, FailureKind, HandlerError, ResultExt};
 pub use flush::{FlushLayer, FlushService};
 pub use handler::{
-    Handler, HandlerFn, HandlerFuture, HandlerLayers, HandlerResult, HandlerService, MessageBody,
+    BatchHandler, BatchHandlerFn, Handler, HandlerFn, HandlerFuture, HandlerLayers, HandlerResult,
+    HandlerService, MessageBody, Messages,
 };
 pub use invocation::InvocationError;
 pub use message::{Message, Raw};

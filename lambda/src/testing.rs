@@ -49,7 +49,7 @@ use crate::batch::{BatchProcessor, FailurePolicy};
 use crate::config::ConsumerConfig;
 use crate::consumer::{Consumer, ConsumerBuilder, Settings};
 use crate::flush::Flusher;
-use crate::handler::{Handler, HandlerLayers, MessageBody, MessageHandler};
+use crate::handler::{BatchHandler, ErasedHandler, Handler, HandlerLayers, MessageBody};
 use crate::invocation::InvocationHandler;
 use crate::shutdown::Shutdown;
 
@@ -199,11 +199,36 @@ impl Batch {
         L: HandlerLayers<T>,
     {
         let (handler, settings) = consumer.into_parts(handler);
-        Box::pin(async move {
-            let run = TestRun::start();
-            let telemetry = Telemetry::captured(run.provider().clone());
-            self.run_captured(run, telemetry, handler, settings).await
-        })
+        Box::pin(self.run_erased(handler, settings))
+    }
+
+    /// Runs the batch through a handler of whole batches with the default options.
+    pub fn run_batch<H, Args>(self, handler: H) -> BoxFuture<'static, Outcome>
+    where
+        H: BatchHandler<(), Args>,
+    {
+        self.run_batch_with(Consumer::builder(), handler)
+    }
+
+    /// Runs the batch through a handler of whole batches with the options, the state and the
+    /// classifiers of `consumer`. Options that are not set have their defaults.
+    pub fn run_batch_with<H, S, Args>(
+        self,
+        consumer: ConsumerBuilder<S>,
+        handler: H,
+    ) -> BoxFuture<'static, Outcome>
+    where
+        H: BatchHandler<S, Args>,
+        S: Send + Sync + 'static,
+    {
+        let (handler, settings) = consumer.into_batch_parts(handler);
+        Box::pin(self.run_erased(handler, settings))
+    }
+
+    async fn run_erased(self, handler: ErasedHandler, settings: Settings) -> Outcome {
+        let run = TestRun::start();
+        let telemetry = Telemetry::captured(run.provider().clone());
+        self.run_captured(run, telemetry, handler, settings).await
     }
 
     /// Runs the batch like [`run_with`](Self::run_with) and records metrics with `meters`.
@@ -230,7 +255,7 @@ impl Batch {
         self,
         run: TestRun,
         telemetry: Telemetry,
-        handler: MessageHandler,
+        handler: ErasedHandler,
         settings: Settings,
     ) -> Outcome {
         let response = self.invoke(handler, settings, telemetry).await;
@@ -244,7 +269,7 @@ impl Batch {
     /// Handles the event with defaults in place of the environment.
     async fn invoke(
         &self,
-        handler: MessageHandler,
+        handler: ErasedHandler,
         settings: Settings,
         telemetry: Telemetry,
     ) -> Result<SqsBatchResponse, String> {

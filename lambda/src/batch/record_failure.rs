@@ -22,6 +22,7 @@ const INVALID_BODY: &str = "invalid_body";
 const MAX_DESCRIPTION: usize = 4096;
 
 /// The failure of a record. Contains no values of the user's types, whose code could panic.
+#[derive(Debug, Clone)]
 pub(super) struct RecordFailure {
     pub(super) error_type: &'static str,
     pub(super) description: String,

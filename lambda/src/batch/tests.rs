@@ -87,7 +87,7 @@ async fn process_with<Args>(
         .with_simple_exporter(exporter.clone())
         .build();
     let processor = BatchProcessor {
-        handler: MessageHandler::new(handler, (), Identity::new()),
+        handler: ErasedHandler::Message(ErasedMessageHandler::new(handler, (), Identity::new())),
         spans: InvocationSpans {
             tracer: provider.tracer("test"),
             shape: config.trace_shape,
@@ -420,6 +420,7 @@ async fn a_message_that_one_more_failure_moves_has_the_attribute() {
 
 /// FIFO message groups.
 mod groups;
+mod whole;
 
 /// Batches that are drained or cancelled.
 mod cancelled;

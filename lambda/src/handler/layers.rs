@@ -10,7 +10,8 @@ use futures_util::future::MapErr;
 use tower::layer::util::{Identity, Stack};
 use tower::{BoxError, Layer, Service};
 
-use super::{BoxedHandlerFuture, MessageFn};
+use super::BoxedHandlerFuture;
+use super::erased::MessageFn;
 use crate::failure::Failure;
 use crate::message::Message;
 
