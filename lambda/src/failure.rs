@@ -6,6 +6,8 @@ use std::fmt;
 
 use tower::BoxError;
 
+use crate::message::BodyError;
+
 mod chain;
 mod class;
 mod classifiers;
@@ -17,6 +19,8 @@ pub use handler_error::{HandlerError, ResultExt};
 
 /// `error.type` of an error whose type is not known (semantic conventions, `error.type`).
 const OTHER: &str = "_OTHER";
+/// `error.type` of messages whose body cannot be decoded.
+const INVALID_BODY: &str = "invalid_body";
 
 /// Error of a handler.
 ///
@@ -114,6 +118,11 @@ impl Failure {
     #[must_use]
     pub fn into_error(self) -> HandlerError {
         HandlerError::new(self)
+    }
+
+    /// Creates the failure of a message whose body cannot be decoded.
+    pub(crate) fn from_invalid_body(error: BodyError) -> Self {
+        Self::permanent(INVALID_BODY, error)
     }
 
     /// Returns the class of the failure in a consumer with these classifiers.

@@ -16,12 +16,14 @@ mod batch_handler;
 mod erased;
 mod layers;
 mod messages;
+mod router;
 
 pub use batch_handler::{BatchHandler, BatchHandlerFn};
 pub(crate) use erased::{DecodedBatch, ErasedBatchHandler, ErasedHandler, ErasedMessageHandler};
 pub use layers::{HandlerLayers, HandlerService};
 pub use messages::Messages;
 pub(crate) use messages::Settlements;
+pub use router::{Router, RouterArgs};
 
 /// An asynchronous function that handles one [`Message`].
 ///

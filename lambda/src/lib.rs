@@ -60,6 +60,9 @@
 //! A handler of whole batches ([`ConsumerBuilder::run_batch`]) gets all messages at once, for a
 //! store that writes many rows in one request.
 //!
+//! A queue with several types of messages has a [`Router`], which passes each message to the
+//! handler of its type.
+//!
 //! The module [`testing`] tests handlers without Lambda and without a network.
 //!
 //! # Failures
@@ -183,8 +186,9 @@
 //! | `baton.sqs.message_group_id` | record | on FIFO queues |
 //! | `baton.sqs.next_failure_dead_letters` | record | `true` when the redrive policy moves the message after one more failure |
 //! | `baton.sqs.dead_letter_queue` | record | the queue that the message was moved to |
+//! | `baton.message.type` | record | the type of the message, if a [`Router`] handles it |
 //! | `baton.context.invalid` | record | parts of the message's context that were ignored, with the reasons |
-//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, if the invocation fails; record: the handler's own, `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's error code, `connect` (no connection was established), `io` (the connection broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
+//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, if the invocation fails; record: the handler's own, `invalid_body`, `missing_message_type`, `unknown_message_type`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's error code, `connect` (no connection was established), `io` (the connection broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
 //! | `aws.sqs.queue.url` | send | |
 //! | `server.address` | send | |
 //! | `server.port` | send | |
@@ -309,7 +313,7 @@ pub use failure::{Class, Failure, FailureKind, HandlerError, ResultExt};
 pub use flush::{FlushLayer, FlushService};
 pub use handler::{
     BatchHandler, BatchHandlerFn, Handler, HandlerFn, HandlerFuture, HandlerLayers, HandlerResult,
-    HandlerService, MessageBody, Messages,
+    HandlerService, MessageBody, Messages, Router, RouterArgs,
 };
 pub use invocation::InvocationError;
 pub use message::{Message, Raw};

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::envelope::{Envelope, EventBridgeMetadata, MissingEnvelope, SnsMetadata};
 use crate::event::{MessageAttribute, SqsBatch, SqsRecord};
+use crate::failure::Failure;
+use crate::handler::MessageBody;
 
 /// One SQS message with its decoded body.
 ///
@@ -119,6 +121,42 @@ impl<T> Message<T> {
 
     fn record(&self) -> SqsRecord<'_> {
         self.batch.record(self.index)
+    }
+}
+
+impl Message<Raw> {
+    /// Decodes the body as for a handler of `Message<T>`, for handlers that choose the type
+    /// themselves.
+    ///
+    /// ```
+    /// use baton_lambda::{Failure, Message, Raw};
+    ///
+    /// async fn handle(message: Message<Raw>) -> Result<(), Failure> {
+    ///     if message.attribute("version").as_deref() == Some("2") {
+    ///         let message: Message<(String, u32)> = message.decode_as()?;
+    ///         println!("{} of {}", message.body.1, message.body.0);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # use baton_lambda::testing::{Batch, Record};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let record = Record::json(("tea", 2)).attribute("version", "2");
+    /// # assert!(Batch::standard("orders").record(record).run(handle).await.failed().is_empty());
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns a permanent failure with the `error.type` `invalid_body`, which states the position
+    /// but no values.
+    pub fn decode_as<T: MessageBody>(self) -> Result<Message<T>, Failure> {
+        let body = decode_body(Cow::Owned(self.body.0)).map_err(Failure::from_invalid_body)?;
+        Ok(Message {
+            body,
+            batch: self.batch,
+            index: self.index,
+        })
     }
 }
 

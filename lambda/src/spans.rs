@@ -41,13 +41,16 @@ const MESSAGE_GROUP_ID: &str = "baton.sqs.message_group_id";
 const NEXT_FAILURE_DEAD_LETTERS: &str = "baton.sqs.next_failure_dead_letters";
 /// Queue that a permanently failed message was moved to.
 const DEAD_LETTER_QUEUE: &str = "baton.sqs.dead_letter_queue";
+/// Type of a message that a router has handled.
+pub(crate) const MESSAGE_TYPE: &str = "baton.message.type";
 /// Parts of a message's trace context that were ignored, with the reasons.
 const CONTEXT_INVALID: &str = "baton.context.invalid";
 
 /// Maximum number of attributes of a batch span, including `error.type`.
 const MAX_BATCH_ATTRIBUTES: usize = 12;
-/// Maximum number of attributes of a record span, including `error.type` and the dead-letter queue.
-const MAX_ATTRIBUTES: usize = 11;
+/// Maximum number of attributes of a record span, including `error.type`, the message type and the
+/// dead-letter queue.
+const MAX_ATTRIBUTES: usize = 12;
 
 /// Starts the spans of invocations.
 #[derive(Debug)]

@@ -95,7 +95,7 @@ const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// assert_eq!(batch.run(handle).await.failed(), ["message-1", "message-3"]);
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     queue: String,
     records: Vec<(String, Record)>,

@@ -13,9 +13,8 @@ use crate::failure::{Classifiers, Failure, FailureKind};
 use crate::message::BodyError;
 use crate::spans;
 
-/// `error.type` of failures that the handler did not return.
+/// `error.type` of panics.
 const PANIC: &str = "panic";
-const INVALID_BODY: &str = "invalid_body";
 
 /// Maximum length of a description in bytes. The description is copied to the span status, a log
 /// line and a message attribute.
@@ -65,10 +64,7 @@ impl RecordFailure {
     }
 
     pub(super) fn from_invalid_body(error: BodyError) -> Self {
-        Self::new(
-            &Failure::permanent(INVALID_BODY, error),
-            &Classifiers::default(),
-        )
+        Self::new(&Failure::from_invalid_body(error), &Classifiers::default())
     }
 
     /// Logs the failure and records it on the span of `context`.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
 use crate::dead_letter::tests::queue;
 use crate::testing::{Batch, FinishedSpan, Outcome, Record};
-use crate::{Consumer, Failure, Message, PartialResponse};
+use crate::{Consumer, Failure, Message, PartialResponse, Router};
 
 const DOCUMENTATION: &str = include_str!("../lib.rs");
 /// First line of the table of attributes.
@@ -73,6 +73,10 @@ async fn the_documented_attributes_match_the_emitted_ones() {
     let failing = Consumer::builder().partial_response(PartialResponse::Off);
     let batch = Batch::standard("orders").record(Record::raw("refuse"));
     collect(&mut emitted, &batch.run_with(failing, handle).await);
+    let router = Router::by_attribute("type").otherwise(handle);
+    let record = Record::raw("").attribute("type", "order");
+    let batch = Batch::standard("orders").record(record);
+    collect(&mut emitted, &batch.run(router).await);
     for behaviour in [Behaviour::Accept, Behaviour::Deny] {
         let endpoint = Endpoint::start(behaviour).await;
         let consumer = Consumer::builder()

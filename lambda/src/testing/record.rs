@@ -25,9 +25,10 @@ const GROUP: &str = "group-1";
 /// let batch = Batch::standard("orders").record(redelivered);
 /// # assert_eq!(batch.event().unwrap()["Records"][0]["messageId"], "m-1");
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Record {
-    body: Result<String, serde_json::Error>,
+    /// The body, or the text of the error that its serialization caused.
+    body: Result<String, String>,
     id: Option<String>,
     group: Option<String>,
     receive_count: u32,
@@ -48,7 +49,8 @@ impl Record {
     /// Creates a message with the JSON of `body` as its body. A body that cannot be serialized
     /// fails the run of the batch.
     pub fn json(body: impl Serialize) -> Self {
-        Self::new(serde_json::to_string(&body))
+        let body = serde_json::to_string(&body);
+        Self::new(body.map_err(|error| error.to_string()))
     }
 
     /// Creates a message with the text `body` as its body, for handlers of `Message<String>` and
@@ -57,7 +59,7 @@ impl Record {
         Self::new(Ok(body.into()))
     }
 
-    fn new(body: Result<String, serde_json::Error>) -> Self {
+    fn new(body: Result<String, String>) -> Self {
         Self {
             body,
             id: None,
@@ -138,7 +140,7 @@ impl Record {
         let body = self.body.as_ref();
         let body = body.map_err(|error| InvalidRecord::Body {
             id: id.clone(),
-            error: error.to_string(),
+            error: error.clone(),
         })?;
         Ok(json!({
             "messageId": id,
