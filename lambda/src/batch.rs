@@ -15,18 +15,20 @@ use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::task::coop::consume_budget;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use self::deferred::{DeferredDeadLetters, send_dead_letter};
 use self::groups::{RecordGroup, group_records};
-use self::record_failure::RecordFailure;
+use self::record_failure::{RecordFailure, panic_text};
 use self::whole::WholeBatch;
 use crate::config::{ConsumerConfig, PartialResponse, TraceShape};
+use crate::consumer::LogFields;
 use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{SqsBatch, SqsRecord};
 use crate::failure::{Classifiers, Failure, FailureKind};
 use crate::handler::{ErasedHandler, ErasedMessageHandler};
+use crate::message::Message;
 use crate::metrics::{BatchMetrics, Metrics, RecordTimer};
 use crate::panic_abort::{BatchGuard, PanicHook};
 use crate::queue::BatchQueues;
@@ -52,6 +54,7 @@ pub(crate) struct BatchProcessor {
     /// process.
     link_only_logged: Once,
     failure_policy: FailurePolicy,
+    log_fields: Option<Arc<LogFields>>,
     panic_hook: PanicHook,
 }
 
@@ -154,9 +157,16 @@ impl BatchProcessor {
                 dead_letters: dead_letters.map(|queue| queue.with_meter(&meter)),
                 ..failure_policy
             },
+            log_fields: None,
             panic_hook: PanicHook::default(),
             config,
         }
+    }
+
+    /// Adds the fields that the function returns to the log lines of each message.
+    pub(crate) fn with_log_fields(mut self, log_fields: Option<Arc<LogFields>>) -> Self {
+        self.log_fields = log_fields;
+        self
     }
 
     /// Registers batches with `hook`, which responds for them if a panic ends the process.
@@ -372,6 +382,11 @@ impl BatchProcessor {
         let context = self
             .spans
             .start_record(&active.span, &active.context, &record, index);
+        if let Some(log_fields) = &self.log_fields {
+            let _active = context.clone().attach();
+            let message = Message::without_body(&active.batch, index);
+            set_log_fields(&message, log_fields.as_ref());
+        }
         if producer.is_link_only() {
             self.log_link_only(&context, id.as_deref());
         }
@@ -454,6 +469,23 @@ impl BatchProcessor {
         deferred
             .send(active, queue, concurrency, batch_succeeded)
             .await
+    }
+}
+
+/// Sets the log fields of a message. The function is the user's and may panic.
+fn set_log_fields(message: &Message<()>, log_fields: &LogFields) {
+    match catch_unwind(AssertUnwindSafe(|| log_fields(message))) {
+        Ok(fields) => {
+            for field in fields {
+                message.log_field(field.key, field.value);
+            }
+        }
+        Err(panic) => {
+            warn!(
+                error.message = panic_text(panic),
+                "log fields not added: the function given to log_fields panicked"
+            );
+        }
     }
 }
 

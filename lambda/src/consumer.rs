@@ -5,11 +5,13 @@ use std::fmt;
 use std::future::Future;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use baton_telemetry::Telemetry;
 use futures_util::future::BoxFuture;
+use opentelemetry::KeyValue;
 use tower::layer::util::{Identity, Stack};
 
 use crate::config::{AllFailed, FlushPoint, Options, PartialResponse, TraceShape};
@@ -21,6 +23,7 @@ use crate::handler::{
     BatchHandler, ErasedBatchHandler, ErasedHandler, ErasedMessageHandler, Handler, HandlerLayers,
     MessageBody,
 };
+use crate::message::Message;
 use crate::service::ConsumerService;
 
 mod start;
@@ -237,6 +240,34 @@ impl<S, L> ConsumerBuilder<S, L> {
         C: Into<Option<Class>>,
     {
         self.settings.classifiers.add(classify);
+        self
+    }
+
+    /// Adds fields to all log lines and log records of each message, including the runtime's own.
+    /// The function gets the message without its body, before the body is decoded.
+    /// [`Message::log_field`](crate::Message::log_field) adds fields later.
+    ///
+    /// If the function panics, a warning is logged, and the message is handled without the fields.
+    ///
+    /// ```
+    /// use baton_lambda::Consumer;
+    /// use baton_lambda::opentelemetry::KeyValue;
+    ///
+    /// let consumer = Consumer::builder().log_fields(|message| {
+    ///     let tenant = message.attribute("tenant");
+    ///     tenant.map(|tenant| KeyValue::new("tenant", tenant.into_owned()))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn log_fields<I>(
+        mut self,
+        log_fields: impl Fn(&Message<()>) -> I + Send + Sync + 'static,
+    ) -> Self
+    where
+        I: IntoIterator<Item = KeyValue>,
+    {
+        let log_fields = move |message: &Message<()>| log_fields(message).into_iter().collect();
+        self.settings.log_fields = Some(Arc::new(log_fields));
         self
     }
 
@@ -465,11 +496,25 @@ impl<S> ConsumerBuilder<S> {
     }
 }
 
+/// Returns the log fields of a message.
+pub(crate) type LogFields = dyn Fn(&Message<()>) -> Vec<KeyValue> + Send + Sync;
+
 /// Settings of a consumer that do not depend on the type of its handler.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
     pub(crate) telemetry: Option<Telemetry>,
     pub(crate) dead_letters: Option<DeadLetterQueue>,
     pub(crate) classifiers: Classifiers,
+    pub(crate) log_fields: Option<Arc<LogFields>>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("options", &self.options)
+            .field("classifiers", &self.classifiers)
+            .finish_non_exhaustive()
+    }
 }

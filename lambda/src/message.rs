@@ -7,6 +7,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use baton_telemetry::MessageFields;
+use opentelemetry::{Key, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -51,6 +53,7 @@ pub struct Message<T> {
     pub body: T,
     batch: Arc<SqsBatch>,
     index: usize,
+    log_fields: MessageFields,
 }
 
 impl<T> Message<T> {
@@ -119,6 +122,37 @@ impl<T> Message<T> {
         EventBridgeMetadata::read(&self.record().envelope_body()?)
     }
 
+    /// Adds a field to all further log lines and log records of this message: those of the handler,
+    /// those of the layers around it, and the runtime's own, such as `message failed`. A field with
+    /// the same key is replaced.
+    ///
+    /// ```
+    /// use baton_lambda::{Failure, Message};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     id: String,
+    /// }
+    ///
+    /// async fn handle(message: Message<Order>) -> Result<(), Failure> {
+    ///     message.log_field("order_id", message.body.id.clone());
+    ///     tracing::info!("order received"); // … "order_id":"7" …
+    ///     Err(Failure::retry("busy", "the store is busy")) // logged with the same field
+    /// }
+    /// # use baton_lambda::testing::Batch;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let batch = Batch::standard("orders").message(serde_json::json!({"id": "7"}));
+    /// # assert_eq!(batch.run(handle).await.failed().len(), 1);
+    /// # }
+    /// ```
+    ///
+    /// [`ConsumerBuilder::log_fields`](crate::ConsumerBuilder::log_fields) adds fields before the
+    /// body is decoded, so that the line about an invalid body has them too.
+    pub fn log_field(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        self.log_fields.set(key, value);
+    }
+
     fn record(&self) -> SqsRecord<'_> {
         self.batch.record(self.index)
     }
@@ -156,7 +190,20 @@ impl Message<Raw> {
             body,
             batch: self.batch,
             index: self.index,
+            log_fields: self.log_fields,
         })
+    }
+}
+
+impl Message<()> {
+    /// Returns the metadata of a message in the active context.
+    pub(crate) fn without_body(batch: &Arc<SqsBatch>, index: usize) -> Self {
+        Self {
+            body: (),
+            batch: Arc::clone(batch),
+            index,
+            log_fields: MessageFields::current(),
+        }
     }
 }
 
@@ -265,10 +312,17 @@ impl<T: DeserializeOwned + 'static> Message<T> {
             Envelope::None => body,
             _ => Cow::Owned(envelope.unwrap(&body)?.into_owned()),
         };
+        let Message {
+            batch,
+            index,
+            log_fields,
+            ..
+        } = Message::without_body(batch, index);
         Ok(Self {
             body: decode_body(text)?,
-            batch: Arc::clone(batch),
+            batch,
             index,
+            log_fields,
         })
     }
 }

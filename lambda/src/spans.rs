@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use baton_telemetry::with_message_id;
+use baton_telemetry::{MessageFields, with_message};
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
@@ -120,7 +120,7 @@ impl InvocationSpans {
 
     /// Starts a record span: a child of the producer's span with a link to the batch span, or a
     /// child of the batch span with a link to the producer's span. Lines logged in the returned
-    /// context carry the message id.
+    /// context carry the message id, and the fields that are set later.
     pub(crate) fn start_record(
         &self,
         batch_span: &Context,
@@ -150,11 +150,8 @@ impl InvocationSpans {
             .with_attributes(self.record_attributes(batch, record, index, start))
             .with_links(links);
         let span = self.tracer.build_with_context(builder, &parent);
-        let context = match &batch.ids[index] {
-            Some(id) => with_message_id(&parent, Arc::clone(id)),
-            None => parent,
-        };
-        context.with_span(span)
+        let id = batch.ids[index].clone();
+        with_message(&parent, id, MessageFields::default()).with_span(span)
     }
 
     fn record_attributes(

@@ -282,7 +282,8 @@ impl Batch {
             classifiers: settings.classifiers,
             dead_letters: settings.dead_letters,
         };
-        let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy);
+        let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
+            .with_log_fields(settings.log_fields);
         let flusher = Flusher {
             telemetry,
             config,

@@ -120,6 +120,7 @@
 //! |---|---|
 //! | `timestamp`, `level`, `target`, `message` | those of the event |
 //! | the field's name | each field of the event |
+//! | the field's name | each of the message's [`MessageFields`] |
 //! | the field's name | each field of the `tracing` spans around the event (`#[instrument]`, `info_span!`), the innermost span first, with the last value that [`Span::record`](tracing::Span::record) set |
 //! | `trace_id`, `span_id` | those of the active OpenTelemetry span |
 //! | `requestId`, `messageId` | those of the invocation and the message, from [`with_request_id`] and [`with_message_id`] |
@@ -127,8 +128,9 @@
 //! Span fields are at the top level like event fields, so that one query, such as `filter order_id
 //! = 7` in CloudWatch Logs Insights, finds a value wherever it was set. A key that is already taken
 //! gets a prefix, repeatedly if necessary, so that no field hides another. The other keys of the
-//! table have priority, then the event's fields (prefix as in `field.level`), then span fields,
-//! innermost first (prefix as in `span.order_id`). String values of spans are cut after 4 KiB,
+//! table have priority, then the event's fields (prefix as in `field.level`), then the message's
+//! fields (prefix as in `message.order_id`), then span fields, innermost first (prefix as in
+//! `span.order_id`). String values of spans are cut after 4 KiB,
 //! because every line repeats them. Spans of libraries (the AWS SDK, hyper, `lambda_runtime` …) add
 //! no fields.
 //!
@@ -210,7 +212,10 @@ pub use export::{
 };
 #[cfg(feature = "tracing")]
 pub use logs::tracing_layer;
-pub use logs::{LogLayer, log_layer, message_id, request_id, with_message_id, with_request_id};
+pub use logs::{
+    LogLayer, MessageFields, log_layer, message_id, request_id, with_message, with_message_id,
+    with_request_id,
+};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
     InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext,

@@ -16,6 +16,7 @@ mod fields;
 mod filter;
 mod layer;
 mod lines;
+mod message_fields;
 mod own_subscriber;
 mod program_spans;
 mod records;
@@ -27,8 +28,9 @@ mod tracing_layer;
 mod visitor;
 
 pub(crate) use correlation::Correlation;
-pub use correlation::{message_id, request_id, with_message_id, with_request_id};
+pub use correlation::{message_id, request_id, with_message, with_message_id, with_request_id};
 pub use layer::{LogLayer, log_layer};
+pub use message_fields::MessageFields;
 #[cfg(feature = "tracing")]
 pub(crate) use own_subscriber::FilterCheck;
 pub(crate) use own_subscriber::SubscriberWarnings;

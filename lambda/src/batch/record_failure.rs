@@ -39,18 +39,9 @@ impl RecordFailure {
     }
 
     pub(super) fn from_panic(panic: Box<dyn Any + Send>) -> Self {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let text = text.unwrap_or("the payload is not a string");
-        let description = truncate(format!("the handler panicked: {text}"));
-        // Dropping the payload runs the user's code, which may panic again. The payload of that
-        // second panic is leaked, because dropping it could panic once more.
-        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-            mem::forget(another);
-        }
         Self {
             error_type: PANIC,
-            description,
+            description: truncate(format!("the handler panicked: {}", panic_text(panic))),
             kind: FailureKind::Retryable,
         }
     }
@@ -79,6 +70,19 @@ impl RecordFailure {
         );
         spans::set_failure(context, self.error_type, self.description.clone());
     }
+}
+
+/// Returns the text of a panic.
+pub(super) fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("the payload is not a string").to_owned();
+    // Dropping the payload runs the user's code, which may panic again. The payload of that second
+    // panic is leaked, because dropping it could panic once more.
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(another);
+    }
+    text
 }
 
 fn truncate(mut text: String) -> String {

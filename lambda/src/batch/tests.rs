@@ -98,6 +98,7 @@ async fn process_with<Args>(
         extractor: ContextExtractor::new(Propagator::default(), |_| true),
         link_only_logged: Once::new(),
         failure_policy: FailurePolicy::default(),
+        log_fields: None,
         panic_hook: PanicHook::default(),
     };
     let payload = serde_json::to_vec(&json!({"Records": records})).unwrap();

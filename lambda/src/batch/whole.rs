@@ -75,7 +75,10 @@ impl<'a> WholeBatch<'a> {
             }
             let record = processor.begin_record(active, index);
             // The code that decodes a body is the user's and may panic.
-            let decode = || decoded.decode(&active.batch, index, processor.config.envelope);
+            let decode = || {
+                let _active = record.context.clone().attach();
+                decoded.decode(&active.batch, index, processor.config.envelope)
+            };
             let result = match catch_unwind(AssertUnwindSafe(decode)) {
                 Ok(result) => result.map_err(RecordFailure::from_invalid_body),
                 Err(panic) => Err(RecordFailure::from_panic(panic)),

@@ -97,6 +97,7 @@ async fn set_up(
         dead_letters,
     };
     let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
+        .with_log_fields(settings.log_fields)
         .with_panic_hook(hook);
     let flusher = Arc::new(Flusher {
         telemetry,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 
+use super::message_fields::MessageFields;
+
 /// Returns a copy of the context with the invocation's `id`.
 ///
 /// Lines logged in it, or in a context derived from it, carry the id as `requestId`, log records as
@@ -32,8 +34,16 @@ pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
 /// ```
 #[must_use]
 pub fn with_message_id(context: &Context, id: Arc<str>) -> Context {
+    with_message(context, Some(id), MessageFields::default())
+}
+
+/// Returns a copy of the context with the message's `id`, as [`with_message_id`] does, and with
+/// `fields` for the lines logged in it.
+#[must_use]
+pub fn with_message(context: &Context, id: Option<Arc<str>>, fields: MessageFields) -> Context {
     let correlation = Correlation {
-        message_id: Some(id),
+        message_id: id,
+        message_fields: Some(fields),
         ..Correlation::from_context(context)
     };
     context.with_value(correlation)
@@ -53,22 +63,18 @@ pub fn message_id(context: &Context) -> Option<&str> {
     correlation.message_id.as_deref()
 }
 
-/// The ids of the invocation and the message, in one value, because each value of a context costs
-/// an allocation for every message.
+/// The ids of the invocation and the message, and the message's fields, in one value, because each
+/// value of a context costs an allocation for every message.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Correlation {
     pub(crate) request_id: Option<Arc<str>>,
     pub(crate) message_id: Option<Arc<str>>,
+    pub(crate) message_fields: Option<MessageFields>,
 }
 
 impl Correlation {
     pub(crate) fn from_context(context: &Context) -> Self {
         context.get().cloned().unwrap_or_default()
-    }
-
-    /// Returns the request id and the message id in the active context.
-    pub(crate) fn current() -> Self {
-        Context::map_current(Self::from_context)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

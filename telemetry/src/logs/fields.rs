@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tracing::Event;
 use tracing::field::Field;
 
-use super::span_fields::{SpanFields, SpanScope};
+use super::span_fields::SpanScope;
 use super::visitor::LogValueVisitor;
 use crate::logs::Correlation;
 use crate::otlp::encode::LogValue;
@@ -14,6 +14,8 @@ use crate::otlp::encode::LogValue;
 pub(super) const MESSAGE: &str = "message";
 /// Prefix for an event's field whose name is already taken.
 const EVENT_PREFIX: &str = "field.";
+/// Prefix for a message's field whose name is already taken.
+const MESSAGE_PREFIX: &str = "message.";
 /// Prefix for a span's field whose name is already taken.
 const SPAN_PREFIX: &str = "span.";
 
@@ -23,7 +25,8 @@ pub(super) trait FieldWriter {
     /// one.
     fn is_reserved(key: &str) -> bool;
 
-    /// Returns `true` if the writer reserves this key, so that a span's field must use another one.
+    /// Returns `true` if the writer reserves this key, so that a field of a message or a span needs
+    /// another one.
     fn is_reserved_from_spans(key: &str) -> bool {
         key == MESSAGE || Self::is_reserved(key)
     }
@@ -32,11 +35,18 @@ pub(super) trait FieldWriter {
     fn put(&mut self, key: &str, value: LogValue<'_>);
 }
 
-/// Writes all fields of an event, then those of the spans around it, from the innermost outwards.
+/// Writes all fields of an event, then those of its message, then those of the spans around it,
+/// from the innermost outwards.
 ///
 /// A key that is already taken gets a prefix, repeatedly if necessary. The event's fields have
-/// priority over those of spans, and inner spans over outer ones.
-pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, writer: &mut W) {
+/// priority over those of the message, those of the message over those of spans, and inner spans
+/// over outer ones.
+pub(super) fn write<W: FieldWriter>(
+    event: &Event<'_>,
+    spans: &dyn SpanScope,
+    correlation: &Correlation,
+    writer: &mut W,
+) {
     let mut renamed = Vec::new();
     let all = event.metadata().fields();
     visit_event(event, |field, value| {
@@ -52,39 +62,43 @@ pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, wr
         renamed.push(key);
     });
     let mut used = None;
-    spans.for_each(event, &mut |fields| {
+    let message_fields = correlation.message_fields.as_ref();
+    if let Some(fields) = message_fields.filter(|fields| !fields.is_empty()) {
         let used = used.get_or_insert_with(|| UsedKeys::new(event, &mut renamed));
-        used.write(fields, writer);
+        fields.for_each(|name, value| used.write(name, MESSAGE_PREFIX, value, writer));
+    }
+    spans.for_each(event, &mut |fields| {
+        if !fields.may_contain(correlation) {
+            return;
+        }
+        let used = used.get_or_insert_with(|| UsedKeys::new(event, &mut renamed));
+        for (name, value) in fields.iter() {
+            used.write(name, SPAN_PREFIX, value, writer);
+        }
     });
 }
 
-/// Keys of a line or record that includes span fields.
-struct UsedKeys {
-    keys: Vec<Cow<'static, str>>,
-    /// Ids of the event's invocation and message.
-    correlation: Correlation,
-}
+/// Keys of a line or record that includes fields of a message or of spans.
+struct UsedKeys(Vec<Cow<'static, str>>);
 
 impl UsedKeys {
     fn new(event: &Event<'_>, renamed: &mut Vec<Cow<'static, str>>) -> Self {
         let mut keys = std::mem::take(renamed);
         visit_event(event, |field, _| keys.push(field.name().into()));
-        Self {
-            keys,
-            correlation: Correlation::current(),
-        }
+        Self(keys)
     }
 
-    fn write<W: FieldWriter>(&mut self, fields: &SpanFields, writer: &mut W) {
-        if !fields.may_contain(&self.correlation) {
-            return;
-        }
-        for (name, value) in fields.iter() {
-            let is_taken = |key: &str| W::is_reserved_from_spans(key) || has(&self.keys, key);
-            let key = unique_key(name, SPAN_PREFIX, is_taken);
-            writer.put(&key, value);
-            self.keys.push(key);
-        }
+    fn write<W: FieldWriter>(
+        &mut self,
+        name: &str,
+        prefix: &str,
+        value: LogValue<'_>,
+        writer: &mut W,
+    ) {
+        let is_taken = |key: &str| W::is_reserved_from_spans(key) || has(&self.0, key);
+        let key = unique_key(name, prefix, is_taken);
+        writer.put(&key, value);
+        self.0.push(key.into_owned().into());
     }
 }
 
@@ -93,11 +107,7 @@ fn has(keys: &[Cow<'static, str>], key: &str) -> bool {
 }
 
 /// Returns the name with as many prefixes as it needs to be unique.
-fn unique_key(
-    name: &'static str,
-    prefix: &str,
-    is_taken: impl Fn(&str) -> bool,
-) -> Cow<'static, str> {
+fn unique_key<'a>(name: &'a str, prefix: &str, is_taken: impl Fn(&str) -> bool) -> Cow<'a, str> {
     let mut key = Cow::Borrowed(name);
     while is_taken(&key) {
         key = [prefix, &key].concat().into();

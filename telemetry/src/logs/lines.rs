@@ -70,8 +70,8 @@ trait LineFormat: FieldWriter {
 fn compose(form: &mut impl LineFormat, event: &Event<'_>, spans: &dyn SpanScope, now: SystemTime) {
     let metadata = event.metadata();
     form.head(now, metadata.level().as_str(), metadata.target());
-    fields::write(event, spans, form);
     let ContextIds { span, correlation } = event_ids(event, spans);
+    fields::write(event, spans, &correlation, form);
     if span.is_valid() {
         form.span(span.trace_id(), span.span_id());
     }

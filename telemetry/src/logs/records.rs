@@ -81,7 +81,8 @@ fn encode(
             has_message_id: false,
             dropped: 0,
         };
-        fields::write(event, spans, &mut writer);
+        let ContextIds { span, correlation } = event_ids(event, spans);
+        fields::write(event, spans, &correlation, &mut writer);
         let RecordWriter {
             record,
             has_invocation_id,
@@ -90,7 +91,6 @@ fn encode(
             ..
         } = writer;
         record.dropped_attributes(dropped);
-        let ContextIds { span, correlation } = event_ids(event, spans);
         if span.is_valid() {
             record.span(&span);
         }

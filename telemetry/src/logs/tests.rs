@@ -11,6 +11,7 @@ use super::*;
 use crate::config::LogFormat;
 
 mod ids;
+mod message_fields;
 mod records;
 mod span_fields;
 
