@@ -19,7 +19,8 @@ use tracing::{debug, info, warn};
 
 use self::deferred::{DeferredDeadLetters, send_dead_letter};
 use self::groups::{RecordGroup, group_records};
-use self::record_failure::{RecordFailure, panic_text};
+pub(crate) use self::record_failure::RecordFailure;
+use self::record_failure::panic_text;
 use self::whole::WholeBatch;
 use crate::config::{ConsumerConfig, PartialResponse, TraceShape};
 use crate::consumer::LogFields;
@@ -32,7 +33,7 @@ use crate::message::Message;
 use crate::metrics::{BatchMetrics, Metrics, RecordTimer};
 use crate::panic_abort::{BatchGuard, PanicHook};
 use crate::queue::BatchQueues;
-use crate::spans::{self, BatchContext, InvocationInfo, InvocationSpans};
+use crate::spans::{BatchContext, InvocationInfo, InvocationSpans};
 use crate::trace_context::ContextExtractor;
 
 mod deferred;
@@ -59,12 +60,25 @@ pub(crate) struct BatchProcessor {
 }
 
 /// Treatment of failures.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct FailurePolicy {
     /// Functions that give failures their class.
     pub(crate) classifiers: Classifiers,
     /// Destination of permanent failures. Without it, they are reported like other failures.
     pub(crate) dead_letters: Option<DeadLetterQueue>,
+    /// Function that is called with each failure and the position of its record, for
+    /// [`testing`](crate::testing).
+    pub(crate) observer: Option<Box<FailureObserver>>,
+}
+
+pub(crate) type FailureObserver = dyn Fn(usize, &RecordFailure) + Send + Sync;
+
+impl FailurePolicy {
+    fn observe(&self, index: usize, failure: &RecordFailure) {
+        if let Some(observer) = &self.observer {
+            observer(index, failure);
+        }
+    }
 }
 
 /// A batch whose records have been handled or skipped.
@@ -349,6 +363,7 @@ impl BatchProcessor {
         let outcome = match result {
             Ok(()) => RecordOutcome::Done,
             Err(failure) => {
+                self.failure_policy.observe(index, &failure);
                 {
                     let _active = context.clone().attach();
                     failure.report(&context, &active.batch.record(index));
@@ -371,7 +386,9 @@ impl BatchProcessor {
         }
         for index in skipped {
             let context = self.start_record(active, *index);
-            spans::set_failure(&context, reason.error_type, reason.description.to_owned());
+            let failure = RecordFailure::from_skip(reason);
+            self.failure_policy.observe(*index, &failure);
+            failure.set_on(&context);
             context.span().end();
         }
     }

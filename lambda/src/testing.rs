@@ -27,13 +27,76 @@
 //!
 //! Spans that the handler creates with `opentelemetry::global::tracer` are captured if they are
 //! descendants of a record span and have ended when the batch is done. For that purpose, the first
-//! run in a process installs a tracer provider and the propagator of W3C context and baggage as
-//! OpenTelemetry's globals. The process must not install others afterwards. If an expected span is
-//! missing, the handler may use [another version of `opentelemetry`](crate#versions). With the
-//! feature `tracing`, spans of `#[instrument]` and of the span macros are captured too, unless the
-//! process has installed its own `tracing` subscriber without `tracing_layer`.
+//! run in a process installs a tracer provider, a meter provider, and the propagator of W3C context
+//! and baggage as OpenTelemetry's globals. The process must not install others afterwards. If an
+//! expected span is missing, the handler may use [another version of
+//! `opentelemetry`](crate#versions). The first run also installs a `tracing` subscriber that
+//! captures the log lines, unless the process has one already, and with the feature `tracing` the
+//! spans of `#[instrument]` and of the span macros.
+//!
+//! # The consumer as it is deployed
+//!
+//! Options, layers, classifiers and log fields are part of what a test should check. Let `main` and
+//! the tests use the same function:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use baton_lambda::testing::Batch;
+//! use baton_lambda::{Class, Consumer, ConsumerBuilder, Failure, HandlerLayers, Message};
+//! use tower::timeout::TimeoutLayer;
+//! use tower::timeout::error::Elapsed;
+//!
+//! struct Store;
+//!
+//! fn consumer(store: Arc<Store>) -> ConsumerBuilder<Arc<Store>, impl HandlerLayers<u32>> {
+//!     Consumer::builder()
+//!         .state(store)
+//!         .layer(TimeoutLayer::new(Duration::from_secs(5)))
+//!         .classify(|_: &Elapsed| Class::retry("timeout"))
+//! }
+//!
+//! async fn handle(message: Message<u32>, _: Arc<Store>) -> Result<(), Failure> {
+//!     tokio::time::sleep(Duration::from_secs(message.body.into())).await;
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let batch = Batch::standard("orders").message(1).message(10);
+//! let outcome = batch.run_with(consumer(Arc::new(Store)), handle).await;
+//! assert_eq!(outcome.failure("message-2").unwrap().error_type, "timeout");
+//! # }
+//! ```
+//!
+//! # Time
+//!
+//! With `#[tokio::test(start_paused = true)]`, a test near the deadline takes no time: the clock
+//! jumps to the next timer whenever all tasks wait.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use baton_lambda::testing::Batch;
+//! use baton_lambda::{Failure, Message};
+//!
+//! async fn handle(message: Message<u64>) -> Result<(), Failure> {
+//!     tokio::time::sleep(Duration::from_secs(message.body)).await;
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! // The function has 30 seconds, and handlers are cancelled 1.1 seconds before the end.
+//! let batch = Batch::standard("orders").message(5).message(60);
+//! let outcome = batch.timeout(Duration::from_secs(30)).run(handle).await;
+//! assert_eq!(outcome.failed(), ["message-2"]);
+//! assert_eq!(outcome.failure("message-2").unwrap().error_type, "deadline_exceeded");
+//! # }
+//! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
@@ -44,22 +107,33 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::capture::TestRun;
+#[cfg(feature = "dead-letter-queue")]
+use self::dead_letters::CapturedDeadLetters;
 use self::record::RecordPosition;
-use crate::batch::{BatchProcessor, FailurePolicy};
+use crate::batch::{BatchProcessor, FailureObserver, FailurePolicy, RecordFailure};
 use crate::config::ConsumerConfig;
 use crate::consumer::{Consumer, ConsumerBuilder, Settings};
+#[cfg(feature = "dead-letter-queue")]
+use crate::dead_letter::InvalidDeadLetterQueue;
 use crate::flush::Flusher;
 use crate::handler::{BatchHandler, ErasedHandler, Handler, HandlerLayers, MessageBody};
 use crate::invocation::InvocationHandler;
 use crate::shutdown::Shutdown;
 
 mod capture;
+#[cfg(feature = "dead-letter-queue")]
+mod dead_letters;
+mod measurements;
 mod outcome;
 mod record;
 mod span;
 
+pub use capture::log_layer;
+#[cfg(feature = "dead-letter-queue")]
+pub use dead_letters::DeadLetter;
+pub use measurements::Measurement;
 pub use opentelemetry::trace::SpanKind;
-pub use outcome::Outcome;
+pub use outcome::{MessageFailure, Outcome};
 pub use record::{InvalidRecord, Record};
 pub use span::{FinishedSpan, SpanEvent, SpanLink};
 
@@ -100,6 +174,8 @@ pub struct Batch {
     queue: String,
     records: Vec<(String, Record)>,
     timeout: Duration,
+    #[cfg(feature = "dead-letter-queue")]
+    dead_letter_queue: Option<String>,
 }
 
 impl Batch {
@@ -110,6 +186,8 @@ impl Batch {
             queue: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"),
             records: Vec::new(),
             timeout: TIMEOUT,
+            #[cfg(feature = "dead-letter-queue")]
+            dead_letter_queue: None,
         }
     }
 
@@ -153,6 +231,16 @@ impl Batch {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sends permanent failures to a dead-letter queue with this name, in place of that of the
+    /// consumer. Nothing leaves the process: [`Outcome::dead_letters`] returns the messages.
+    /// Requires the feature `dead-letter-queue`.
+    #[cfg(feature = "dead-letter-queue")]
+    #[must_use]
+    pub fn dead_letter_queue(mut self, name: &str) -> Self {
+        self.dead_letter_queue = Some(name.to_owned());
         self
     }
 
@@ -227,7 +315,7 @@ impl Batch {
 
     async fn run_erased(self, handler: ErasedHandler, settings: Settings) -> Outcome {
         let run = TestRun::start();
-        let telemetry = Telemetry::captured(run.provider().clone());
+        let telemetry = Telemetry::captured_with_meters(run.provider().clone(), run.meters());
         self.run_captured(run, telemetry, handler, settings).await
     }
 
@@ -258,12 +346,30 @@ impl Batch {
         handler: ErasedHandler,
         settings: Settings,
     ) -> Outcome {
-        let response = self.invoke(handler, settings, telemetry).await;
         let records = self.records.iter().zip(1..);
         let ids: Vec<String> = records
             .map(|((_, record), number)| record.message_id(number))
             .collect();
-        Outcome::new(&ids, response, run.take())
+        let failures = Arc::new(Mutex::new(Vec::new()));
+        #[cfg(feature = "dead-letter-queue")]
+        let dead_letters = CapturedDeadLetters::default();
+        #[cfg(feature = "dead-letter-queue")]
+        let settings = match self.capture_dead_letters(settings, &dead_letters) {
+            Ok(settings) => settings,
+            Err(error) => return Outcome::new(&ids, Err(error.to_string()), run.take()),
+        };
+        let observed = Arc::clone(&failures);
+        let observer = move |index, failure: &RecordFailure| {
+            lock(&observed).push((index, failure.clone()));
+        };
+        let response = self
+            .invoke(handler, settings, telemetry, Box::new(observer))
+            .await;
+        let failures = std::mem::take(&mut *lock(&failures));
+        let outcome = Outcome::new(&ids, response, run.take()).with_failures(&ids, failures);
+        #[cfg(feature = "dead-letter-queue")]
+        let outcome = outcome.with_dead_letters(dead_letters.take());
+        outcome
     }
 
     /// Handles the event with defaults in place of the environment.
@@ -272,6 +378,7 @@ impl Batch {
         handler: ErasedHandler,
         settings: Settings,
         telemetry: Telemetry,
+        observer: Box<FailureObserver>,
     ) -> Result<SqsBatchResponse, String> {
         let event = self.event().map_err(|error| error.to_string())?;
         let payload = serde_json::to_vec(&event);
@@ -281,6 +388,7 @@ impl Batch {
         let failure_policy = FailurePolicy {
             classifiers: settings.classifiers,
             dead_letters: settings.dead_letters,
+            observer: Some(observer),
         };
         let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
             .with_log_fields(settings.log_fields);
@@ -295,6 +403,19 @@ impl Batch {
         response.map_err(|error| error.to_string())
     }
 
+    /// Replaces the consumer's dead-letter queue if the batch has one.
+    #[cfg(feature = "dead-letter-queue")]
+    fn capture_dead_letters(
+        &self,
+        mut settings: Settings,
+        captured: &CapturedDeadLetters,
+    ) -> Result<Settings, InvalidDeadLetterQueue> {
+        if let Some(name) = &self.dead_letter_queue {
+            settings.dead_letters = Some(captured.queue(name)?);
+        }
+        Ok(settings)
+    }
+
     fn lambda_context(&self) -> LambdaContext {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let deadline = now.unwrap_or_default().saturating_add(self.timeout);
@@ -304,6 +425,10 @@ impl Batch {
         context.deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         context
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

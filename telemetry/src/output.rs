@@ -1,17 +1,34 @@
 //! Stdout, for lines other than the log: spilled spans, metrics in CloudWatch's embedded format,
 //! and the console exporter.
 
+use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
 #[cfg(test)]
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// The destination of these lines.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) enum Output {
     #[default]
     Stdout,
+    /// A function that gets the lines, for tests of functions.
+    Function(Arc<LineFn>),
     #[cfg(test)]
     Captured(Arc<Mutex<Vec<u8>>>),
+}
+
+type LineFn = dyn Fn(&[u8]) + Send + Sync;
+
+impl fmt::Debug for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Stdout => "Stdout",
+            Self::Function(_) => "Function",
+            #[cfg(test)]
+            Self::Captured(_) => "Captured",
+        })
+    }
 }
 
 impl Output {
@@ -25,6 +42,12 @@ impl Output {
                 let mut stdout = io::stdout().lock();
                 write(&mut stdout)?;
                 stdout.flush()
+            }
+            Self::Function(function) => {
+                let mut lines = Vec::new();
+                write(&mut lines)?;
+                function(&lines);
+                Ok(())
             }
             #[cfg(test)]
             Self::Captured(lines) => {

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use opentelemetry::Context;
 use tracing::warn;
 
+use super::SkipReason;
 use crate::deadline::StopReason;
 use crate::event::SqsRecord;
 use crate::failure::{Classifiers, Failure, FailureKind};
@@ -22,10 +23,10 @@ const MAX_DESCRIPTION: usize = 4096;
 
 /// The failure of a record. Contains no values of the user's types, whose code could panic.
 #[derive(Debug, Clone)]
-pub(super) struct RecordFailure {
-    pub(super) error_type: &'static str,
-    pub(super) description: String,
-    pub(super) kind: FailureKind,
+pub(crate) struct RecordFailure {
+    pub(crate) error_type: &'static str,
+    pub(crate) description: String,
+    pub(crate) kind: FailureKind,
 }
 
 impl RecordFailure {
@@ -54,6 +55,14 @@ impl RecordFailure {
         }
     }
 
+    pub(super) fn from_skip(reason: SkipReason) -> Self {
+        Self {
+            error_type: reason.error_type,
+            description: reason.description.to_owned(),
+            kind: FailureKind::Retryable,
+        }
+    }
+
     pub(super) fn from_invalid_body(error: BodyError) -> Self {
         Self::new(&Failure::from_invalid_body(error), &Classifiers::default())
     }
@@ -68,6 +77,11 @@ impl RecordFailure {
             retryable = self.kind == FailureKind::Retryable,
             "message failed"
         );
+        self.set_on(context);
+    }
+
+    /// Records the failure on the span of `context`.
+    pub(super) fn set_on(&self, context: &Context) {
         spans::set_failure(context, self.error_type, self.description.clone());
     }
 }

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::failure::Failure;
 use crate::handler::{DecodedBatch, ErasedBatchHandler, Settlements};
-use crate::spans;
 
 /// Result of a record in the handler of its batch.
 type RecordResult = Result<(), RecordFailure>;
@@ -174,18 +173,17 @@ impl<'a> WholeBatch<'a> {
 
     /// Ends the span of a record that is returned because an earlier one of its group failed.
     fn finish_blocked(&self, record: &StartedRecord, result: RecordResult) {
-        let (error_type, description) = match result {
-            Ok(()) => (
-                GROUP_BLOCKED.error_type,
-                GROUP_BLOCKED.description.to_owned(),
-            ),
-            Err(failure) => (failure.error_type, failure.description),
+        let failure = match result {
+            Ok(()) => RecordFailure::from_skip(GROUP_BLOCKED),
+            Err(failure) => failure,
         };
         let active = self.active;
-        active
-            .metrics
-            .finish_record(&record.timer, Some(error_type));
-        spans::set_failure(&record.context, error_type, description);
+        let error_type = Some(failure.error_type);
+        active.metrics.finish_record(&record.timer, error_type);
+        self.processor
+            .failure_policy
+            .observe(record.index, &failure);
+        failure.set_on(&record.context);
         record.context.span().end();
         active.guard.end_record(record.index, false);
     }

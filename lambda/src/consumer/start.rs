@@ -95,6 +95,7 @@ async fn set_up(
     let failure_policy = FailurePolicy {
         classifiers: settings.classifiers,
         dead_letters,
+        observer: None,
     };
     let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
         .with_log_fields(settings.log_fields)

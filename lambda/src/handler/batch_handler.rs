@@ -8,9 +8,10 @@ use super::{BoxedHandlerFuture, HandlerFuture, HandlerResult, MessageBody};
 /// An asynchronous function that handles a whole batch.
 ///
 /// Implemented for all functions of the form `async fn(Arc<Messages<T>>) -> Result<(), E>` and
-/// `async fn(Arc<Messages<T>>, S) -> Result<(), E>` whose error converts into a [`Failure`]. `S` is
-/// the state given to the [builder](crate::ConsumerBuilder::state). `Args` distinguishes the two
-/// forms and is inferred. Programs do not implement the trait themselves.
+/// `async fn(Arc<Messages<T>>, S) -> Result<(), E>` whose error converts into a
+/// [`Failure`](crate::Failure). `S` is the state given to the
+/// [builder](crate::ConsumerBuilder::state). `Args` distinguishes the two forms and is inferred.
+/// Programs do not implement the trait themselves.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of batches",
     label = "expected `async fn(Arc<Messages<T>>) -> Result<(), E>`, or `async fn(Arc<Messages<T>>, S)` with the state given to the builder",

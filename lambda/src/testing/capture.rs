@@ -1,14 +1,16 @@
-//! Capture of finished spans, separated by test run.
+//! Capture of finished spans, log lines and measurements, separated by test run.
 //!
-//! Each run has its own tracer provider for the runtime's spans. A handler's spans come from
-//! OpenTelemetry's global provider, which all runs of the process share, so a span belongs to the
-//! run of its parent. The trace id cannot identify the run, because concurrent tests may use the
-//! same `traceparent`.
+//! Each run has its own providers for the runtime's spans and metrics. Those of a handler come from
+//! OpenTelemetry's global providers, and its log lines from the `tracing` subscriber, which all
+//! runs of the process share. A span belongs to the run of its parent, a log line or a measurement
+//! to that of the active span. The trace id cannot identify the run, because concurrent tests may
+//! use the same `traceparent`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
+use baton_telemetry::LogLayer;
 use opentelemetry::trace::{Span as _, SpanContext, SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::Resource;
@@ -16,6 +18,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, Span, SpanData, SpanLimits, SpanProcessor,
 };
+
+use super::measurements::{CapturingMeters, Measurement};
 
 static RUNS: LazyLock<Mutex<RunRegistry>> = LazyLock::new(Mutex::default);
 static INSTALL: Once = Once::new();
@@ -46,12 +50,20 @@ pub(super) struct CapturedSpan {
     pub(super) order: u64,
 }
 
+/// Everything that has been captured in a run.
+#[derive(Debug, Default)]
+pub(super) struct Captured {
+    pub(super) spans: Vec<CapturedSpan>,
+    pub(super) log: Vec<serde_json::Value>,
+    pub(super) measurements: Vec<Measurement>,
+}
+
 #[derive(Debug, Default)]
 struct RunRegistry {
     next_run: RunId,
     next_order: u64,
     started: HashMap<SpanKey, OpenSpan>,
-    ended: HashMap<RunId, Vec<CapturedSpan>>,
+    runs: HashMap<RunId, Captured>,
 }
 
 impl RunRegistry {
@@ -72,13 +84,20 @@ impl RunRegistry {
         else {
             return;
         };
-        if let Some(ended) = self.ended.get_mut(run) {
-            ended.push(CapturedSpan {
+        if let Some(captured) = self.runs.get_mut(run) {
+            captured.spans.push(CapturedSpan {
                 span,
                 source: *source,
                 order: *order,
             });
         }
+    }
+
+    /// Returns what has been captured in the run of the active span.
+    fn active_run(&mut self) -> Option<&mut Captured> {
+        let active = Context::map_current(|context| span_key(context.span().span_context()));
+        let run = self.started.get(&active)?.run;
+        self.runs.get_mut(&run)
     }
 }
 
@@ -97,14 +116,18 @@ impl TestRun {
     pub(super) fn start() -> Self {
         INSTALL.call_once(|| {
             global::set_tracer_provider(provider(HandlerSpanProcessor));
+            global::set_meter_provider(CapturingMeters::new(|measurement| {
+                if let Some(captured) = RunRegistry::lock().active_run() {
+                    captured.measurements.push(measurement);
+                }
+            }));
             global::set_text_map_propagator(baton_telemetry::Propagator::default());
-            #[cfg(feature = "tracing")]
-            install_tracing_layer();
+            install_subscriber();
         });
         let mut runs = RunRegistry::lock();
         let number = runs.next_run;
         runs.next_run += 1;
-        runs.ended.insert(number, Vec::new());
+        runs.runs.insert(number, Captured::default());
         Self {
             number,
             provider: provider(RuntimeSpanProcessor(number)),
@@ -115,28 +138,63 @@ impl TestRun {
         &self.provider
     }
 
-    /// Takes the spans that have ended so far.
-    pub(super) fn take(&self) -> Vec<CapturedSpan> {
+    /// Returns a provider of meters for the runtime's own metrics.
+    pub(super) fn meters(&self) -> CapturingMeters {
+        let number = self.number;
+        CapturingMeters::new(move |measurement| {
+            if let Some(captured) = RunRegistry::lock().runs.get_mut(&number) {
+                captured.measurements.push(measurement);
+            }
+        })
+    }
+
+    /// Takes everything that has been captured so far.
+    pub(super) fn take(&self) -> Captured {
         let mut runs = RunRegistry::lock();
-        let ended = runs.ended.get_mut(&self.number);
-        ended.map(std::mem::take).unwrap_or_default()
+        let captured = runs.runs.get_mut(&self.number);
+        captured.map(std::mem::take).unwrap_or_default()
     }
 }
 
 impl Drop for TestRun {
     fn drop(&mut self) {
         let mut runs = RunRegistry::lock();
-        runs.ended.remove(&self.number);
+        runs.runs.remove(&self.number);
         runs.started.retain(|_, span| span.run != self.number);
     }
 }
 
-/// Captures the spans of the `tracing` macros too. If the process has already installed a
-/// subscriber, that one stays.
-#[cfg(feature = "tracing")]
-fn install_tracing_layer() {
-    use tracing_subscriber::layer::SubscriberExt as _;
-    let subscriber = tracing_subscriber::registry().with(baton_telemetry::tracing_layer());
+/// Returns a layer that captures the log lines of all runs, down to level DEBUG. It is for tests of
+/// programs with their own `tracing` subscriber; any other process gets the layer automatically.
+///
+/// ```
+/// use baton_lambda::testing;
+/// use baton_lambda::tracing_subscriber::layer::SubscriberExt as _;
+///
+/// let subscriber = baton_lambda::tracing_subscriber::registry().with(testing::log_layer());
+/// # let _guard = baton_lambda::tracing::subscriber::set_default(subscriber);
+/// ```
+#[must_use]
+pub fn log_layer() -> LogLayer {
+    LogLayer::captured(|line| {
+        if let Ok(line) = serde_json::from_slice(line)
+            && let Some(captured) = RunRegistry::lock().active_run()
+        {
+            captured.log.push(line);
+        }
+    })
+}
+
+/// Captures log lines and, with the feature `tracing`, the spans of the `tracing` macros. If the
+/// process has already installed a subscriber, that one stays.
+fn install_subscriber() {
+    use baton_telemetry::tracing_subscriber::filter::LevelFilter;
+    use baton_telemetry::tracing_subscriber::layer::SubscriberExt as _;
+    let subscriber = baton_telemetry::tracing_subscriber::registry()
+        .with(LevelFilter::DEBUG)
+        .with(log_layer());
+    #[cfg(feature = "tracing")]
+    let subscriber = subscriber.with(baton_telemetry::tracing_layer());
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
@@ -217,13 +275,13 @@ mod tests {
         let unfinished = run.provider().tracer("test").start("unfinished");
         let context = Context::new().with_span(unfinished);
         drop(ended);
-        assert!(RunRegistry::lock().ended[&number].len() == 1);
+        assert!(RunRegistry::lock().runs[&number].spans.len() == 1);
         drop(run);
         // Neither the span itself nor a span started inside it is captured any more.
         drop(global::tracer("handler").start_with_context("late", &context));
         context.span().end();
         let runs = RunRegistry::lock();
-        assert!(!runs.ended.contains_key(&number));
+        assert!(!runs.runs.contains_key(&number));
         assert!(runs.started.values().all(|span| span.run != number));
     }
 }

@@ -1,15 +1,33 @@
 //! Result of a test run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_semantic_conventions::attribute as key;
 
-use super::capture::{CapturedSpan, SpanSource};
+use super::capture::{Captured, CapturedSpan, SpanSource};
+#[cfg(feature = "dead-letter-queue")]
+use super::dead_letters::DeadLetter;
+use super::measurements::Measurement;
 use super::span::FinishedSpan;
+use crate::batch::RecordFailure;
+use crate::failure::FailureKind;
 
-/// Response of one invocation, and the spans that ended in it.
+/// Failure of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageFailure {
+    /// The kind of the failure. A message that was not handled, for example because an earlier one
+    /// of its group failed, is retryable.
+    pub kind: FailureKind,
+    /// The `error.type`.
+    pub error_type: String,
+    /// The text of the error and its causes.
+    pub description: String,
+}
+
+/// Response of one invocation, and the spans, log lines and measurements that it created.
 ///
 /// ```
 /// use baton_lambda::testing::Batch;
@@ -36,7 +54,12 @@ use super::span::FinishedSpan;
 pub struct Outcome {
     response: Result<SqsBatchResponse, String>,
     failed: Vec<String>,
+    failures: BTreeMap<String, MessageFailure>,
     spans: Vec<FinishedSpan>,
+    log: Vec<serde_json::Value>,
+    measurements: Vec<Measurement>,
+    #[cfg(feature = "dead-letter-queue")]
+    dead_letters: Vec<DeadLetter>,
     /// Position in `spans` of each record's span.
     record_positions: HashMap<String, usize>,
     batch_position: Option<usize>,
@@ -57,6 +80,40 @@ impl Outcome {
     /// Returns the text of the error if the invocation failed. SQS then redelivers all messages.
     pub fn response(&self) -> Result<&SqsBatchResponse, &str> {
         self.response.as_ref().map_err(String::as_str)
+    }
+
+    /// Returns the failure of the message with this id, or `None` if it was handled. A message that
+    /// was sent to the dead-letter queue has a failure too.
+    #[must_use]
+    pub fn failure(&self, message_id: &str) -> Option<&MessageFailure> {
+        self.failures.get(message_id)
+    }
+
+    /// Returns the log lines of the batch and its messages as JSON objects, with the keys that they
+    /// have on Lambda: those of the handler and the runtime, down to level DEBUG. Lines of a task
+    /// without the message's context are missing, and so are all lines if the process has its own
+    /// `tracing` subscriber without the [layer](super::log_layer).
+    #[must_use]
+    pub fn log(&self) -> &[serde_json::Value] {
+        &self.log
+    }
+
+    /// Returns the values that were recorded with this instrument, in their order: those of the
+    /// runtime's metrics, and those that the handler recorded with a meter of
+    /// `opentelemetry::global::meter` in the context of its message. Observable instruments are not
+    /// captured.
+    pub fn measurements(&self, name: &str) -> impl Iterator<Item = &Measurement> {
+        let named = move |measurement: &&Measurement| measurement.name == name;
+        self.measurements.iter().filter(named)
+    }
+
+    /// Returns the messages that were sent to the [dead-letter
+    /// queue](super::Batch::dead_letter_queue), in their order. Requires the feature
+    /// `dead-letter-queue`.
+    #[cfg(feature = "dead-letter-queue")]
+    #[must_use]
+    pub fn dead_letters(&self) -> &[DeadLetter] {
+        &self.dead_letters
     }
 
     /// Returns all spans of this run that have ended: the record spans in the order of the batch,
@@ -101,7 +158,7 @@ impl Outcome {
     pub(super) fn new(
         ids: &[String],
         response: Result<SqsBatchResponse, String>,
-        captured: Vec<CapturedSpan>,
+        captured: Captured,
     ) -> Self {
         let mut outcome = Self {
             failed: match &response {
@@ -109,12 +166,41 @@ impl Outcome {
                 Err(_) => ids.to_vec(),
             },
             response,
-            spans: Vec::with_capacity(captured.len()),
+            failures: BTreeMap::new(),
+            spans: Vec::with_capacity(captured.spans.len()),
+            log: captured.log,
+            measurements: captured.measurements,
+            #[cfg(feature = "dead-letter-queue")]
+            dead_letters: Vec::new(),
             record_positions: HashMap::new(),
             batch_position: None,
         };
-        outcome.sort_spans(ids, captured);
+        outcome.sort_spans(ids, captured.spans);
         outcome
+    }
+
+    /// Adds failures by the positions of their records in `ids`.
+    pub(super) fn with_failures(
+        mut self,
+        ids: &[String],
+        failures: impl IntoIterator<Item = (usize, RecordFailure)>,
+    ) -> Self {
+        let failures = failures.into_iter().map(|(index, failure)| {
+            let failure = MessageFailure {
+                kind: failure.kind,
+                error_type: failure.error_type.to_owned(),
+                description: failure.description,
+            };
+            (ids[index].clone(), failure)
+        });
+        self.failures.extend(failures);
+        self
+    }
+
+    #[cfg(feature = "dead-letter-queue")]
+    pub(super) fn with_dead_letters(mut self, dead_letters: Vec<DeadLetter>) -> Self {
+        self.dead_letters = dead_letters;
+        self
     }
 
     /// Sorts the spans as [`spans`](Self::spans) returns them.

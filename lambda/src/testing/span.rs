@@ -80,14 +80,14 @@ impl FinishedSpan {
             trace_id: span.span_context.trace_id().to_string(),
             span_id: span.span_context.span_id().to_string(),
             parent_span_id: (parent != SpanId::INVALID).then(|| parent.to_string()),
-            attributes: object(&span.attributes),
+            attributes: attributes_to_json(&span.attributes),
             links: links
                 .map(|link| SpanLink::new(&link.span_context, &link.attributes))
                 .collect(),
             events: events
                 .map(|event| SpanEvent {
                     name: event.name.clone().into_owned(),
-                    attributes: object(&event.attributes),
+                    attributes: attributes_to_json(&event.attributes),
                 })
                 .collect(),
             error: match span.status {
@@ -104,12 +104,13 @@ impl SpanLink {
         Self {
             trace_id: target.trace_id().to_string(),
             span_id: target.span_id().to_string(),
-            attributes: object(attributes),
+            attributes: attributes_to_json(attributes),
         }
     }
 }
 
-fn object(attributes: &[KeyValue]) -> serde_json::Value {
+/// Returns attributes as a JSON object.
+pub(super) fn attributes_to_json(attributes: &[KeyValue]) -> serde_json::Value {
     let entries = attributes
         .iter()
         .map(|attribute| (attribute.key.to_string(), json(&attribute.value)));

@@ -6,7 +6,7 @@ use opentelemetry::global;
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer as _};
 
 use super::*;
-use crate::{Failure, Message, PartialResponse};
+use crate::{Failure, FailureKind, Message, PartialResponse};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PRODUCER_SPAN: &str = "00f067aa0ba902b7";
@@ -252,4 +252,163 @@ async fn spans_of_the_tracing_macros_are_captured() {
     assert!(store.is_child_of(outcome.record_span("message-1").unwrap()));
     assert_eq!(store.attributes, json!({"attempt": 1}));
     assert!(outcome.span("inside").unwrap().is_child_of(store));
+}
+
+/// Records a metric, logs a line and sets a log field, then fails.
+async fn busy(message: Message<String>) -> Result<(), Failure> {
+    message.log_field("order_id", message.body.clone());
+    tracing::info!(step = 1, "order received");
+    let meter = global::meter("handler");
+    let counter = meter.u64_counter("orders.received").with_unit("{order}");
+    counter
+        .build()
+        .add(2, &[opentelemetry::KeyValue::new("tenant", "blue")]);
+    tokio::task::yield_now().await;
+    match message.body.as_str() {
+        "fail" => Err(Failure::permanent("refused", "not wanted")),
+        _ => Err(Failure::retry("busy", "not now")),
+    }
+}
+
+#[tokio::test]
+async fn failures_have_their_kind() {
+    let batch = Batch::fifo("orders")
+        .record(Record::raw("fail").group("a"))
+        .record(Record::raw("a").group("a"))
+        .record(Record::raw("b").group("b"));
+    let outcome = batch.run(busy).await;
+    let failure = outcome.failure("message-1").unwrap();
+    assert_eq!(failure.kind, FailureKind::Permanent);
+    assert_eq!(failure.error_type, "refused");
+    assert_eq!(failure.description, "not wanted");
+    let blocked = outcome.failure("message-2").unwrap();
+    assert_eq!(blocked.error_type, "message_group_blocked");
+    assert_eq!(blocked.kind, FailureKind::Retryable);
+    assert_eq!(outcome.failure("message-4"), None);
+}
+
+#[tokio::test]
+async fn log_lines_are_captured_with_the_fields_of_their_message() {
+    let one = NonZeroUsize::MIN;
+    let consumer = Consumer::builder().concurrency(one).log_fields(|message| {
+        let tenant = message.attribute("tenant");
+        tenant.map(|tenant| opentelemetry::KeyValue::new("tenant", tenant.into_owned()))
+    });
+    let batch = Batch::standard("orders")
+        .record(Record::raw("first").attribute("tenant", "blue"))
+        .record(Record::raw("second"));
+    // A second run at the same time, to which none of the lines belong.
+    let other = Batch::standard("orders").raw_message("other");
+    let (outcome, other) = tokio::join!(batch.run_with(consumer, busy), other.run(busy));
+    let lines = |outcome: &Outcome, message: &str| {
+        let lines = outcome.log().iter();
+        let with_text = lines.filter(|line| line["message"] == message);
+        with_text.cloned().collect::<Vec<_>>()
+    };
+    let received = lines(&outcome, "order received");
+    assert_eq!(received.len(), 2, "{received:#?}");
+    assert_eq!(received[0]["step"], 1);
+    assert_eq!(received[0]["order_id"], "first");
+    assert_eq!(received[0]["messageId"], "message-1");
+    assert_eq!(received[0]["tenant"], "blue");
+    assert!(received[1]["tenant"].is_null());
+    let failed = lines(&outcome, "message failed");
+    assert_eq!(failed[0]["order_id"], "first");
+    assert_eq!(failed[0]["tenant"], "blue");
+    assert_eq!(failed[1]["order_id"], "second");
+    assert_eq!(lines(&other, "message failed")[0]["order_id"], "other");
+}
+
+#[tokio::test]
+async fn the_line_about_an_invalid_body_has_the_fields_of_the_builder() {
+    async fn handle(_: Message<u8>) -> Result<(), Failure> {
+        Ok(())
+    }
+    let consumer = Consumer::builder().log_fields(|message| {
+        [opentelemetry::KeyValue::new(
+            "id",
+            message.id().into_owned(),
+        )]
+    });
+    let batch = Batch::standard("orders").message("x");
+    let outcome = batch.run_with(consumer, handle).await;
+    let failed = outcome
+        .log()
+        .iter()
+        .find(|line| line["message"] == "message failed");
+    assert_eq!(failed.unwrap()["id"], "message-1");
+}
+
+#[tokio::test]
+async fn log_fields_that_panic_do_not_fail_the_message() {
+    async fn handle(_: Message<u8>) -> Result<(), Failure> {
+        Ok(())
+    }
+    let consumer = Consumer::builder().log_fields(|_| -> Vec<opentelemetry::KeyValue> {
+        panic!("on purpose");
+    });
+    let outcome = Batch::standard("orders")
+        .message(1)
+        .run_with(consumer, handle)
+        .await;
+    assert!(outcome.failed().is_empty());
+    let text = "log fields not added: the function given to log_fields panicked";
+    let warning = outcome.log().iter().find(|line| line["message"] == text);
+    assert_eq!(warning.unwrap()["error.message"], "on purpose");
+}
+
+#[tokio::test]
+async fn measurements_of_the_runtime_and_of_handlers_are_captured() {
+    let batch = Batch::standard("orders").raw_message("a").raw_message("b");
+    let other = Batch::standard("orders").raw_message("other");
+    let (outcome, _) = tokio::join!(batch.run(busy), other.run(busy));
+    let received: Vec<_> = outcome.measurements("orders.received").collect();
+    assert_eq!(received.len(), 2);
+    assert_eq!(
+        (received[0].value, received[0].unit.as_str()),
+        (2.0, "{order}")
+    );
+    assert_eq!(received[0].attributes["tenant"], "blue");
+    let durations: Vec<_> = outcome.measurements("messaging.process.duration").collect();
+    assert_eq!(durations.len(), 2);
+    assert_eq!(durations[0].attributes["error.type"], "busy");
+    let consumed: Vec<_> = outcome
+        .measurements("messaging.client.consumed.messages")
+        .collect();
+    assert_eq!((consumed.len(), consumed[0].value), (1, 2.0));
+}
+
+#[cfg(feature = "dead-letter-queue")]
+#[tokio::test(start_paused = true)]
+async fn messages_to_the_dead_letter_queue_are_captured() {
+    let batch = Batch::fifo("orders")
+        .dead_letter_queue("orders-dead.fifo")
+        .record(Record::raw("fail").group("a").attribute("tenant", "blue"))
+        .record(Record::raw("b").group("b"));
+    let outcome = batch.clone().run(busy).await;
+    assert_eq!(outcome.failed(), ["message-2"]);
+    let letters = outcome.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        (letters[0].body.as_str(), letters[0].group.as_deref()),
+        ("fail", Some("a"))
+    );
+    assert_eq!(letters[0].attributes["tenant"], "blue");
+    assert_eq!(letters[0].attributes["baton.error.type"], "refused");
+    assert_eq!(outcome.failure("message-1").unwrap().error_type, "refused");
+    let span = outcome.record_span("message-1").unwrap();
+    assert_eq!(
+        span.attributes["baton.sqs.dead_letter_queue"],
+        "orders-dead.fifo"
+    );
+    assert!(
+        outcome
+            .span("send orders-dead.fifo")
+            .unwrap()
+            .is_child_of(span)
+    );
+    let invalid = batch.dead_letter_queue("no name").run(busy).await;
+    assert_eq!(invalid.failed(), ["message-1", "message-2"]);
+    let error = invalid.response().unwrap_err();
+    assert!(error.starts_with("not a queue URL"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! The layer that writes log lines and creates log records.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use tracing::span::{Attributes, Id, Record};
@@ -91,6 +91,13 @@ impl LogLayer {
             lines: None,
             ..self
         }
+    }
+
+    /// Creates a layer for tests, which gives each line, as JSON with a line break, to `function`.
+    /// It creates no log records and does not read the environment.
+    #[must_use]
+    pub fn captured(function: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        Self::new(LogFormat::Json, Output::Function(Arc::new(function)), None)
     }
 
     pub(crate) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
