@@ -42,3 +42,24 @@ async fn handle(message: Message<Order>, prices: Arc<Prices>) -> Result<(), Fail
     tracing::info!(total, "order priced");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use baton_lambda::testing::Batch;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_article_without_a_price_fails() {
+        let prices = Prices(HashMap::from([("pen", 2)]));
+        let consumer = Consumer::builder().state(Arc::new(prices));
+        let batch = Batch::standard("orders")
+            .message(json!({"article": "pen", "quantity": 3}))
+            .message(json!({"article": "ink", "quantity": 1}));
+        let outcome = batch.run_with(consumer, handle).await;
+        assert_eq!(outcome.failed(), ["message-2"]);
+        let failure = outcome.failure("message-2").unwrap();
+        assert_eq!(failure.description, "the article has no price");
+    }
+}

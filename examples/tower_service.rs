@@ -34,3 +34,21 @@ async fn handle(message: Message<Order>) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use baton_lambda::testing::Batch;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_empty_order_fails() {
+        let batch = Batch::standard("orders").message(json!({"quantity": 0}));
+        let outcome = batch.run(handle).await;
+        assert_eq!(
+            outcome.failure("message-1").unwrap().error_type,
+            "empty_order"
+        );
+    }
+}

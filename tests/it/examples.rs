@@ -248,6 +248,54 @@ fn with_sqs(function: Function, sqs: &RecordingServer) -> Function {
 }
 
 #[tokio::test]
+async fn errors_have_the_classes_of_the_consumer() {
+    let bodies = [
+        json!({"email": "ada@example.com", "credit": "1"}),
+        json!({"email": "dan@example.com", "credit": "much"}),
+        json!({"email": "dan@example.com", "credit": "1"}),
+    ];
+    let outcome = invoke("errors", &traced_records(&bodies)).await;
+    assert_eq!(outcome.failed(), [id(0), id(1)]);
+    for (number, error_type) in [(0, "customer_exists"), (1, "invalid_credit")] {
+        let span = outcome.record_span(number);
+        assert_eq!(attribute(span, "error.type"), Some(&error_type.into()));
+    }
+    let failed = outcome.log.iter();
+    let failed = failed.filter(|line| line["message"] == "message failed");
+    assert!(failed.clone().count() == 2 && failed.clone().all(|line| line["retryable"] == false));
+}
+
+#[tokio::test]
+async fn router_passes_messages_to_the_handlers_of_their_types() {
+    let record = |number, name: &str| {
+        let record = Record::new(number).traced(number);
+        record
+            .body(json!({"id": "1"}))
+            .message_attribute("type", name)
+    };
+    let records = [record(0, "order.cancelled"), record(1, "order.paid")];
+    let outcome = invoke("router", &records).await;
+    assert_eq!(outcome.failed(), [id(1)]);
+    let message_type = |number| attribute(outcome.record_span(number), "baton.message.type");
+    assert_eq!(message_type(0), Some(&"order.cancelled".into()));
+    assert_eq!(message_type(1), Some(&"order.paid".into()));
+}
+
+#[tokio::test]
+async fn whole_batch_fails_the_rows_that_are_not_written() {
+    let bodies = [
+        json!({"sensor": "a", "value": 1.5}),
+        json!({"sensor": "b", "value": -1.0}),
+    ];
+    let outcome = invoke("whole_batch", &traced_records(&bodies)).await;
+    assert_eq!(outcome.failed(), [id(1)]);
+    assert_eq!(outcome.spans.len(), 3);
+    let failed = attribute(outcome.record_span(1), "error.type");
+    assert_eq!(failed, Some(&"throttled".into()));
+    assert_eq!(attribute(outcome.record_span(0), "error.type"), None);
+}
+
+#[tokio::test]
 async fn aws_sdk_propagates_the_trace_to_the_next_queue() {
     let sqs = RecordingServer::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
     let mut records = traced_records(&[json!({"id": "1"}), json!({"id": "2"})]);
