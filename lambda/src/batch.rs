@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Once};
 
 use baton_telemetry::Telemetry;
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
@@ -28,7 +28,7 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{SqsBatch, SqsRecord};
 use crate::failure::{Classifiers, Failure, FailureKind};
-use crate::handler::{ErasedHandler, ErasedMessageHandler};
+use crate::handler::{ErasedBatchHandler, ErasedMessageHandler};
 use crate::message::Message;
 use crate::metrics::{BatchMetrics, Metrics, RecordTimer};
 use crate::panic_abort::{BatchGuard, PanicHook};
@@ -46,7 +46,7 @@ const SCOPE: &str = "baton.lambda";
 
 /// Handles batches. One per process, shared by all invocations.
 pub(crate) struct BatchProcessor {
-    handler: ErasedHandler,
+    handler: BoxedRecordHandler,
     pub(crate) config: ConsumerConfig,
     spans: InvocationSpans,
     pub(crate) metrics: Metrics,
@@ -57,6 +57,39 @@ pub(crate) struct BatchProcessor {
     failure_policy: FailurePolicy,
     log_fields: Option<Arc<LogFields>>,
     panic_hook: PanicHook,
+}
+
+/// A handler of messages or of batches, with its way to process records. A trait object, because a
+/// function with a handler of messages would otherwise contain the code for batches too.
+pub(crate) trait RecordHandler: Send + Sync {
+    /// Handles the records of a batch. Returns those that failed.
+    fn process<'a>(
+        &'a self,
+        processor: &'a BatchProcessor,
+        active: &'a ActiveBatch<'a>,
+    ) -> BoxFuture<'a, Vec<usize>>;
+}
+
+pub(crate) type BoxedRecordHandler = Box<dyn RecordHandler>;
+
+impl RecordHandler for ErasedMessageHandler {
+    fn process<'a>(
+        &'a self,
+        processor: &'a BatchProcessor,
+        active: &'a ActiveBatch<'a>,
+    ) -> BoxFuture<'a, Vec<usize>> {
+        Box::pin(processor.process_messages(active, self))
+    }
+}
+
+impl RecordHandler for ErasedBatchHandler {
+    fn process<'a>(
+        &'a self,
+        processor: &'a BatchProcessor,
+        active: &'a ActiveBatch<'a>,
+    ) -> BoxFuture<'a, Vec<usize>> {
+        Box::pin(async { WholeBatch::new(processor, active).process(self).await })
+    }
 }
 
 /// Treatment of failures.
@@ -93,7 +126,7 @@ pub(crate) struct ProcessedBatch {
 }
 
 /// A batch whose records are being handled.
-struct ActiveBatch<'a> {
+pub(crate) struct ActiveBatch<'a> {
     batch: Arc<SqsBatch>,
     context: BatchContext,
     /// Context that holds the batch span.
@@ -147,7 +180,7 @@ const GROUP_BLOCKED: SkipReason = SkipReason {
 impl BatchProcessor {
     /// Creates a processor that emits its spans and metrics through `telemetry`.
     pub(crate) fn new(
-        handler: ErasedHandler,
+        handler: BoxedRecordHandler,
         config: ConsumerConfig,
         telemetry: &Telemetry,
         failure_policy: FailurePolicy,
@@ -214,13 +247,7 @@ impl BatchProcessor {
             span,
             cancellation,
         };
-        let mut failed = match &self.handler {
-            ErasedHandler::Message(handler) => self.process_messages(&active, handler).await,
-            // Boxed, so that the future of a batch of single messages does not become larger.
-            ErasedHandler::Batch(handler) => {
-                Box::pin(WholeBatch::new(self, &active).process(handler)).await
-            }
-        };
+        let mut failed = self.handler.process(self, &active).await;
         failed.extend(self.send_deferred(&active, failed.is_empty()).await);
         failed.sort_unstable();
         active.metrics.end();

@@ -14,14 +14,14 @@ use futures_util::future::BoxFuture;
 use opentelemetry::KeyValue;
 use tower::layer::util::{Identity, Stack};
 
+use crate::batch::BoxedRecordHandler;
 use crate::config::{AllFailed, FlushPoint, Options, PartialResponse, TraceShape};
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::failure::{Class, Classifiers};
 use crate::handler::{
-    BatchHandler, ErasedBatchHandler, ErasedHandler, ErasedMessageHandler, Handler, HandlerLayers,
-    MessageBody,
+    BatchHandler, ErasedBatchHandler, ErasedMessageHandler, Handler, HandlerLayers, MessageBody,
 };
 use crate::message::Message;
 use crate::service::ConsumerService;
@@ -446,7 +446,7 @@ impl<S, L> ConsumerBuilder<S, L> {
     }
 
     /// Returns the handler with its state and layers, and the other settings.
-    pub(crate) fn into_parts<H, T, Args>(self, handler: H) -> (ErasedHandler, Settings)
+    pub(crate) fn into_parts<H, T, Args>(self, handler: H) -> (BoxedRecordHandler, Settings)
     where
         H: Handler<S, Args, Body = T>,
         S: Send + Sync + 'static,
@@ -454,7 +454,7 @@ impl<S, L> ConsumerBuilder<S, L> {
         L: HandlerLayers<T>,
     {
         let handler = ErasedMessageHandler::new(handler, self.state, self.layers);
-        (ErasedHandler::Message(handler), self.settings)
+        (Box::new(handler), self.settings)
     }
 }
 
@@ -486,13 +486,13 @@ impl<S> ConsumerBuilder<S> {
     }
 
     /// Returns the handler with its state, and the other settings.
-    pub(crate) fn into_batch_parts<H, Args>(self, handler: H) -> (ErasedHandler, Settings)
+    pub(crate) fn into_batch_parts<H, Args>(self, handler: H) -> (BoxedRecordHandler, Settings)
     where
         H: BatchHandler<S, Args>,
         S: Send + Sync + 'static,
     {
         let handler = ErasedBatchHandler::new(handler, self.state);
-        (ErasedHandler::Batch(handler), self.settings)
+        (Box::new(handler), self.settings)
     }
 }
 

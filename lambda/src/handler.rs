@@ -19,7 +19,7 @@ mod messages;
 mod router;
 
 pub use batch_handler::{BatchHandler, BatchHandlerFn};
-pub(crate) use erased::{DecodedBatch, ErasedBatchHandler, ErasedHandler, ErasedMessageHandler};
+pub(crate) use erased::{DecodedBatch, ErasedBatchHandler, ErasedMessageHandler};
 pub use layers::{HandlerLayers, HandlerService};
 pub use messages::Messages;
 pub(crate) use messages::Settlements;

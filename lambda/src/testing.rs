@@ -110,13 +110,15 @@ use self::capture::TestRun;
 #[cfg(feature = "dead-letter-queue")]
 use self::dead_letters::CapturedDeadLetters;
 use self::record::RecordPosition;
-use crate::batch::{BatchProcessor, FailureObserver, FailurePolicy, RecordFailure};
+use crate::batch::{
+    BatchProcessor, BoxedRecordHandler, FailureObserver, FailurePolicy, RecordFailure,
+};
 use crate::config::ConsumerConfig;
 use crate::consumer::{Consumer, ConsumerBuilder, Settings};
 #[cfg(feature = "dead-letter-queue")]
 use crate::dead_letter::InvalidDeadLetterQueue;
 use crate::flush::Flusher;
-use crate::handler::{BatchHandler, ErasedHandler, Handler, HandlerLayers, MessageBody};
+use crate::handler::{BatchHandler, Handler, HandlerLayers, MessageBody};
 use crate::invocation::InvocationHandler;
 use crate::shutdown::Shutdown;
 
@@ -313,7 +315,7 @@ impl Batch {
         Box::pin(self.run_erased(handler, settings))
     }
 
-    async fn run_erased(self, handler: ErasedHandler, settings: Settings) -> Outcome {
+    async fn run_erased(self, handler: BoxedRecordHandler, settings: Settings) -> Outcome {
         let run = TestRun::start();
         let telemetry = Telemetry::captured_with_meters(run.provider().clone(), run.meters());
         self.run_captured(run, telemetry, handler, settings).await
@@ -343,7 +345,7 @@ impl Batch {
         self,
         run: TestRun,
         telemetry: Telemetry,
-        handler: ErasedHandler,
+        handler: BoxedRecordHandler,
         settings: Settings,
     ) -> Outcome {
         let records = self.records.iter().zip(1..);
@@ -375,7 +377,7 @@ impl Batch {
     /// Handles the event with defaults in place of the environment.
     async fn invoke(
         &self,
-        handler: ErasedHandler,
+        handler: BoxedRecordHandler,
         settings: Settings,
         telemetry: Telemetry,
         observer: Box<FailureObserver>,

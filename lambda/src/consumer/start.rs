@@ -9,7 +9,7 @@ use lambda_runtime::{LambdaEvent, Runtime};
 use tracing::{info, warn};
 
 use super::Settings;
-use crate::batch::{BatchProcessor, FailurePolicy};
+use crate::batch::{BatchProcessor, BoxedRecordHandler, FailurePolicy};
 use crate::config::{
     ConsumerConfig, Environment, Keyword, check_runtime_variables, runtime_api_address,
 };
@@ -17,7 +17,6 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::error::Error;
 use crate::event_loop;
 use crate::flush::Flusher;
-use crate::handler::ErasedHandler;
 use crate::invocation::InvocationHandler;
 use crate::panic_abort::PanicHook;
 use crate::payload::{self, PayloadLayer};
@@ -28,7 +27,7 @@ use crate::shutdown::{self, Shutdown};
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// Handles messages until Lambda ends the process.
-pub(super) async fn run(handler: ErasedHandler, settings: Settings) -> Result<(), Error> {
+pub(super) async fn run(handler: BoxedRecordHandler, settings: Settings) -> Result<(), Error> {
     check_runtime_variables()?;
     let (invocation_handler, flusher, max_concurrency) = set_up(handler, settings).await?;
     let invocation_handler = Arc::new(invocation_handler);
@@ -60,7 +59,7 @@ pub(super) async fn run(handler: ErasedHandler, settings: Settings) -> Result<()
 }
 
 pub(super) async fn service(
-    handler: ErasedHandler,
+    handler: BoxedRecordHandler,
     settings: Settings,
 ) -> Result<ConsumerService, Error> {
     let (invocation_handler, _, _) = set_up(handler, settings).await?;
@@ -70,7 +69,7 @@ pub(super) async fn service(
 /// Returns the handler of invocations, its flusher, and how many invocations it handles at the same
 /// time.
 async fn set_up(
-    handler: ErasedHandler,
+    handler: BoxedRecordHandler,
     settings: Settings,
 ) -> Result<(InvocationHandler, Arc<Flusher>, NonZeroUsize), Error> {
     let environment = Environment::read().map_err(Error::Config)?;

@@ -9,12 +9,6 @@ use crate::envelope::Envelope;
 use crate::event::SqsBatch;
 use crate::message::{BodyError, Message};
 
-/// A handler of messages or of batches.
-pub(crate) enum ErasedHandler {
-    Message(ErasedMessageHandler),
-    Batch(ErasedBatchHandler),
-}
-
 /// A handler with its state and layers.
 pub(crate) type MessageFn<T> = Arc<dyn Fn(Message<T>) -> BoxedHandlerFuture + Send + Sync>;
 

@@ -65,7 +65,10 @@ pub(super) fn write<W: FieldWriter>(
     let message_fields = correlation.message_fields.as_ref();
     if let Some(fields) = message_fields.filter(|fields| !fields.is_empty()) {
         let used = used.get_or_insert_with(|| UsedKeys::new(event, &mut renamed));
-        fields.for_each(|name, value| used.write(name, MESSAGE_PREFIX, value, writer));
+        fields.for_each(|name, value| {
+            let key = used.add(name, MESSAGE_PREFIX, W::is_reserved_from_spans);
+            writer.put(key, value);
+        });
     }
     spans.for_each(event, &mut |fields| {
         if !fields.may_contain(correlation) {
@@ -73,7 +76,8 @@ pub(super) fn write<W: FieldWriter>(
         }
         let used = used.get_or_insert_with(|| UsedKeys::new(event, &mut renamed));
         for (name, value) in fields.iter() {
-            used.write(name, SPAN_PREFIX, value, writer);
+            let key = used.add(name, SPAN_PREFIX, W::is_reserved_from_spans);
+            writer.put(key, value);
         }
     });
 }
@@ -88,17 +92,14 @@ impl UsedKeys {
         Self(keys)
     }
 
-    fn write<W: FieldWriter>(
-        &mut self,
-        name: &str,
-        prefix: &str,
-        value: LogValue<'_>,
-        writer: &mut W,
-    ) {
-        let is_taken = |key: &str| W::is_reserved_from_spans(key) || has(&self.0, key);
-        let key = unique_key(name, prefix, is_taken);
-        writer.put(&key, value);
-        self.0.push(key.into_owned().into());
+    /// Adds a key for a field, and returns it. `is_reserved` returns true for keys that the writer
+    /// reserves.
+    fn add(&mut self, name: &str, prefix: &str, is_reserved: fn(&str) -> bool) -> &str {
+        let is_taken = |key: &str| is_reserved(key) || has(&self.0, key);
+        let key = unique_key(name, prefix, is_taken).into_owned();
+        let position = self.0.len();
+        self.0.push(key.into());
+        &self.0[position]
     }
 }
 
