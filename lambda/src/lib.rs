@@ -246,6 +246,8 @@
 //! fields(order.id = order.id))]`. At debug level, the log has a line per message with the origin
 //! of its context, and a line per flush with its result.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod batch;
 mod config;
 mod consumer;

@@ -64,6 +64,7 @@
 //! same `error.type`. An [invalid](InvalidMessage) message was not sent, so it is in neither.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod added_attributes;
 mod call;

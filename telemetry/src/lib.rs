@@ -188,6 +188,7 @@
 //! | `baton.telemetry.metric_points` | counter | `{point}` | dropped data points: `baton.telemetry.outcome` is `dropped` |
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buffer;
 mod config;
