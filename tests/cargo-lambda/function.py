@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 
+import readme
+
 # The line of the handler before which the panic is inserted.
 HANDLED = '    tracing::info!(order = message.body.id, "handled");\n'
 PANIC = '    assert_ne!(message.body.id, "panic", "an order that panics");\n'
@@ -14,23 +16,13 @@ QUICK = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "0", "CARGO_PROFILE_RELEASE_LTO": "o
 BUILD_SECONDS = 600
 
 
-def from_readme(root):
-    """Returns the function and its manifest from the README."""
-    readme = (root / "README.md").read_text()
-    section = readme.split("## In your own function", 1)[1]
-    blocks = re.findall(r"```(rust|toml)\n(.*?)```", section, re.DOTALL)
-    rust = next(text for language, text in blocks if language == "rust")
-    toml = next(text for language, text in blocks if language == "toml")
-    return rust, toml
-
-
 class Package:
     """A package outside the checkout."""
 
     def __init__(self, root, work):
         self.folder = work / "orders"
         self.target = work / "target"
-        self.source, self.manifest = from_readme(root)
+        self.source, _, self.manifest = readme.function(root)
         self.library = root / "lambda"
         self.lock = root / "Cargo.lock"
 
@@ -55,10 +47,6 @@ class Package:
         return done.returncode, done.stdout + done.stderr, self.target / "lambda/orders/bootstrap"
 
     def _manifest(self, with_profile, features):
-        manifest = self.manifest.replace('"../baton/lambda"', f'"{self.library}"')
-        if not with_profile:
-            manifest = PROFILE.sub("\n", manifest)
-        if features:
-            names = ", ".join(f'"{feature}"' for feature in features)
-            manifest = manifest.replace(f'"{self.library}" }}', f'"{self.library}", features = [{names}] }}')
-        return f'[package]\nname = "orders"\nversion = "0.1.0"\nedition = "2024"\n\n[workspace]\n\n{manifest}'
+        manifest = self.manifest if with_profile else PROFILE.sub("\n", self.manifest)
+        names = ", ".join(f'"{feature}"' for feature in features)
+        return readme.package("orders", manifest, f'{{ path = "{self.library}", features = [{names}] }}')
