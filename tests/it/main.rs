@@ -72,5 +72,8 @@ mod shutdown;
 // The examples, each as a process.
 mod examples;
 
+// A function that was moved from `lambda_runtime`, before and after.
+mod from_lambda_runtime;
+
 // Rules of style for the sources of the workspace.
 mod tidy;

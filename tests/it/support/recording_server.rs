@@ -41,6 +41,15 @@ pub(crate) struct RecordingServer {
 
 impl RecordingServer {
     pub(crate) async fn start(status: StatusCode, body: Value) -> Self {
+        Self::start_with(status, body, None).await
+    }
+
+    /// Starts a server that never responds to requests whose body contains `text`.
+    pub(crate) async fn start_hanging_on(text: &'static str) -> Self {
+        Self::start_with(StatusCode::OK, Value::Null, Some(text)).await
+    }
+
+    async fn start_with(status: StatusCode, body: Value, hangs_on: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::default();
@@ -49,7 +58,8 @@ impl RecordingServer {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(serve(stream, Arc::clone(&kept), status, body.clone()));
+                let kept = Arc::clone(&kept);
+                connections.spawn(serve(stream, kept, status, body.clone(), hangs_on));
             }
         });
         Self {
@@ -76,15 +86,20 @@ async fn serve(
     received: Arc<Mutex<Vec<ReceivedRequest>>>,
     status: StatusCode,
     response_body: Value,
+    hangs_on: Option<&str>,
 ) {
     let service = service_fn(|request: Request<Incoming>| async {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
+        let hangs = hangs_on.is_some_and(|text| String::from_utf8_lossy(&body).contains(text));
         received.lock().unwrap().push(ReceivedRequest {
             path: parts.uri.path().to_owned(),
             headers: parts.headers,
             body,
         });
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         let mut response = Response::new(Full::new(Bytes::from(response_body.to_string())));
         *response.status_mut() = status;
         Ok::<_, hyper::Error>(response)
