@@ -1,0 +1,12 @@
+//! The Rust blocks of the guide in `docs/`, as doc tests.
+
+#![cfg(doctest)]
+
+#[doc = include_str!("../docs/from-lambda-runtime.md")]
+mod from_lambda_runtime {}
+
+#[doc = include_str!("../docs/errors-and-retries.md")]
+mod errors_and_retries {}
+
+#[doc = include_str!("../docs/other-producers.md")]
+mod other_producers {}
