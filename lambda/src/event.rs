@@ -5,7 +5,9 @@
 //! record's fields. A field is decoded when it is read.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use lambda_runtime::Context as LambdaContext;
 use serde::de::IgnoredAny;
 
 use self::attributes::{MessageAttributes, SQS_NAMES};
@@ -34,17 +36,30 @@ pub(crate) use invalid::InvalidEvent;
 pub(crate) struct SqsBatch {
     payload: String,
     records: Vec<SqsRecordFields>,
+    lambda: Arc<LambdaContext>,
 }
 
 impl SqsBatch {
-    /// Reads all records of a payload. One invalid record fails the whole event, because a record
-    /// that is not reported as failed is deleted from the queue.
-    pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, InvalidEvent> {
+    /// Reads all records of a payload, which came with the context `lambda`. One invalid record
+    /// fails the whole event, because a record that is not reported as failed is deleted from the
+    /// queue.
+    pub(crate) fn parse(
+        payload: Vec<u8>,
+        lambda: Arc<LambdaContext>,
+    ) -> Result<Self, InvalidEvent> {
         let payload = String::from_utf8(payload).map_err(|error| InvalidEvent::NotUtf8 {
             at: error.utf8_error().valid_up_to(),
         })?;
         let records = read_event(&payload)?;
-        Ok(Self { payload, records })
+        Ok(Self {
+            payload,
+            records,
+            lambda,
+        })
+    }
+
+    pub(crate) fn lambda_context(&self) -> &LambdaContext {
+        &self.lambda
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -27,7 +27,7 @@ use crate::trace_context::ContextExtractor;
 pub fn exercise(json: &str) -> bool {
     let is_json = serde_json::from_str::<IgnoredAny>(json).is_ok();
     let peer = read_as_peer(json).filter(|_| !has_lists(json));
-    let batch = match SqsBatch::parse(json.as_bytes().to_vec()) {
+    let batch = match SqsBatch::parse(json.as_bytes().to_vec(), Arc::default()) {
         Ok(batch) => Arc::new(batch),
         Err(error) => {
             // Only the first error is reported, and JSON that is not an event can also have a

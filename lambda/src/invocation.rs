@@ -44,22 +44,24 @@ impl InvocationHandler {
         self: Arc<Self>,
         event: LambdaEvent<Vec<u8>>,
     ) -> Result<SqsBatchResponse, InvocationError> {
+        let LambdaEvent { payload, context } = event;
+        let context = Arc::new(context);
         let config = &self.processor.config;
-        let deadlines = Deadlines::from_lambda(&event.context, config);
+        let deadlines = Deadlines::from_lambda(&context, config);
         let info = InvocationInfo {
-            context: &event.context,
+            context: &context,
             is_cold_start: self.is_cold.swap(false, Ordering::Relaxed),
         };
         let metrics = &self.processor.metrics;
         let began = metrics.start_invocation(info.is_cold_start);
         let group = self.flusher.flush_group_before_response();
-        let root = flush::root_context(group.as_ref(), &event.context.request_id);
+        let root = flush::root_context(group.as_ref(), &context.request_id);
         let scope = FlushScope {
-            request_id: &event.context.request_id,
+            request_id: &context.request_id,
             root: &root,
             deadlines: &deadlines,
         };
-        let batch = match SqsBatch::parse(event.payload) {
+        let batch = match SqsBatch::parse(payload, Arc::clone(&context)) {
             Ok(batch) => batch,
             Err(invalid) => {
                 metrics.finish_invocation(began, false);

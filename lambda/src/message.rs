@@ -122,6 +122,37 @@ impl<T> Message<T> {
         EventBridgeMetadata::read(&self.record().envelope_body()?)
     }
 
+    /// Returns the context of the invocation: its request id, its deadline, and the function's ARN
+    /// and configuration.
+    ///
+    /// Handlers are cancelled shortly before the deadline, see
+    /// [`ConsumerBuilder::cancel_before_deadline`](crate::ConsumerBuilder::cancel_before_deadline).
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// use baton_lambda::{Failure, Message};
+    ///
+    /// async fn handle(message: Message<String>) -> Result<(), Failure> {
+    ///     let left = message.lambda_context().deadline().duration_since(SystemTime::now())?;
+    ///     if left < Duration::from_secs(20) {
+    ///         return Err(Failure::retry("no_time", "the import takes up to 20 seconds"));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # use baton_lambda::testing::Batch;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let batch = |limit| Batch::standard("orders").raw_message("").timeout(limit);
+    /// # assert!(batch(Duration::from_secs(60)).run(handle).await.failed().is_empty());
+    /// # assert_eq!(batch(Duration::from_secs(15)).run(handle).await.failed().len(), 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn lambda_context(&self) -> &lambda_runtime::Context {
+        self.batch.lambda_context()
+    }
+
     /// Adds a field to all further log lines and log records of this message: those of the handler,
     /// those of the layers around it, and the runtime's own, such as `message failed`. A field with
     /// the same key is replaced.
@@ -366,7 +397,11 @@ mod tests {
             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
         }]});
         let payload = serde_json::to_vec(&event).unwrap();
-        Message::decode(&Arc::new(SqsBatch::parse(payload).unwrap()), 0, envelope)
+        Message::decode(
+            &Arc::new(SqsBatch::parse(payload, Arc::default()).unwrap()),
+            0,
+            envelope,
+        )
     }
 
     #[test]

@@ -110,7 +110,7 @@ async fn process_with<Args>(
         context: &context,
         is_cold_start: true,
     };
-    let batch = SqsBatch::parse(payload).unwrap();
+    let batch = SqsBatch::parse(payload, Arc::default()).unwrap();
     let processed = processor
         .process(batch, invocation, Context::new(), cancellation)
         .await;

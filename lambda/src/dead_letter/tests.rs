@@ -47,7 +47,7 @@ fn batch_with(attributes: Value, system: Value) -> SqsBatch {
         "eventSource": "aws:sqs",
         "eventSourceARN": ARN,
     }]});
-    SqsBatch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
+    SqsBatch::parse(serde_json::to_vec(&event).unwrap(), Arc::default()).unwrap()
 }
 
 fn text(value: &str) -> Value {

@@ -1,7 +1,7 @@
 use super::*;
 
 fn parse(json: &str) -> Result<SqsBatch, InvalidEvent> {
-    SqsBatch::parse(json.as_bytes().to_vec())
+    SqsBatch::parse(json.as_bytes().to_vec(), Arc::default())
 }
 
 fn record(fields: &str) -> String {
@@ -328,7 +328,7 @@ fn the_error_of_invalid_json_has_the_position() {
 
 #[test]
 fn the_error_of_invalid_utf8_has_the_position() {
-    let error = SqsBatch::parse(b"{\"Records\":\xff}".to_vec()).unwrap_err();
+    let error = SqsBatch::parse(b"{\"Records\":\xff}".to_vec(), Arc::default()).unwrap_err();
     let expected = "the event is not UTF-8: invalid byte at 11";
     assert_eq!(error.to_string(), expected);
 }

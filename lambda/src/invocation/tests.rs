@@ -10,7 +10,7 @@ fn batch(ids: &[Value]) -> SqsBatch {
         .map(|id| json!({"messageId": id, "eventSource": "aws:sqs"}))
         .collect();
     let event = json!({ "Records": records });
-    SqsBatch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
+    SqsBatch::parse(serde_json::to_vec(&event).unwrap(), Arc::default()).unwrap()
 }
 
 fn response_with(

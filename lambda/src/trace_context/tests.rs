@@ -30,7 +30,11 @@ fn extract(
         "attributes": {"AWSTraceHeader": header},
         "messageAttributes": attributes,
     }]});
-    let batch = SqsBatch::parse(serde_json::to_vec(&event).unwrap()).unwrap();
+    let batch = SqsBatch::parse(
+        serde_json::to_vec(&event).unwrap(),
+        std::sync::Arc::default(),
+    )
+    .unwrap();
     ContextExtractor::new(propagator, |_| true).extract(&batch.record(0))
 }
 
@@ -263,7 +267,7 @@ fn a_binary_attribute_of_sns_is_not_a_string() {
 #[test]
 fn an_event_with_a_binary_traceparent_from_sns_starts_a_trace() {
     let event = include_bytes!("tests/sns-binary-traceparent.json");
-    let batch = SqsBatch::parse(event.to_vec()).unwrap();
+    let batch = SqsBatch::parse(event.to_vec(), std::sync::Arc::default()).unwrap();
     let extractor = ContextExtractor::new(Propagator::default(), |_| true);
     let producer = extractor.extract(&batch.record(0));
     assert_eq!(found(&producer), None);

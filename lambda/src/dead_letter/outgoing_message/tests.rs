@@ -20,7 +20,11 @@ fn batch(body: &str, attributes: Json, system: Json) -> SqsBatch {
         "eventSource": "aws:sqs",
         "eventSourceARN": ARN,
     }]});
-    SqsBatch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
+    SqsBatch::parse(
+        serde_json::to_vec(&event).unwrap(),
+        std::sync::Arc::default(),
+    )
+    .unwrap()
 }
 
 fn strings(count: usize) -> Json {
