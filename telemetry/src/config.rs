@@ -61,6 +61,8 @@ pub(crate) const HEADERS_SECRET: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 /// The parsed configuration.
 #[derive(Debug)]
 pub(crate) struct TelemetryConfig {
+    /// `OTEL_SDK_DISABLED`.
+    pub(crate) is_disabled: bool,
     pub(crate) traces: ExporterConfig,
     pub(crate) metrics: ExporterConfig,
     pub(crate) logs: ExporterConfig,
@@ -141,6 +143,7 @@ impl TelemetryConfig {
             }
         };
         let config = Self {
+            is_disabled,
             traces: export(Signal::Traces),
             metrics: export(Signal::Metrics),
             logs: export(Signal::Logs),
@@ -172,10 +175,14 @@ impl TelemetryConfig {
         (config, reader.into_problems())
     }
 
-    /// Creates the buffer for log records, or returns `None` if they are not sent to a collector.
+    /// Creates the buffer for log records, or returns `None` if they are not exported.
     pub(crate) fn log_buffer(&self) -> Option<Buffer> {
-        let otlp = self.logs.otlp();
-        otlp.map(|_| Buffer::new(self.log_bounds))
+        let is_exported = match self.logs {
+            ExporterConfig::None | ExporterConfig::Console => false,
+            ExporterConfig::Otlp(_) | ExporterConfig::OtlpAndConsole(_) => true,
+            ExporterConfig::Sdk(_) => true,
+        };
+        is_exported.then(|| Buffer::new(self.log_bounds))
     }
 }
 

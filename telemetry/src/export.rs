@@ -28,12 +28,15 @@ pub(crate) mod headers;
 mod losses;
 #[cfg(feature = "replay")]
 pub mod replay;
+pub(crate) mod sdk_exporter;
 pub mod spill;
 
 pub(crate) use collector_messages::CollectorMessages;
 pub(crate) use failure_log::FailureLog;
 pub use headers::{HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, parse_headers};
 pub(crate) use losses::{LossReporter, Losses};
+pub use sdk_exporter::InvalidExporter;
+pub(crate) use sdk_exporter::SdkExporter;
 
 /// Maximum length of a request. Collectors accept 4 MiB by default, including the protocol's
 /// headers.
@@ -109,6 +112,11 @@ impl Exporter {
             export_all_lock: Mutex::new(()),
             shutdowns: watch::Sender::default(),
         }
+    }
+
+    /// Shuts down an exporter of the program.
+    pub(crate) fn shutdown(&self) {
+        self.destination.shutdown();
     }
 
     /// Returns the deadline of a request that is sent now.

@@ -208,8 +208,8 @@ pub use error_chain::ErrorChain;
 #[cfg(feature = "replay")]
 pub use export::replay;
 pub use export::{
-    ExportCounts, HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, parse_headers,
-    spill,
+    ExportCounts, HeaderSource, HeadersFuture, InvalidExporter, InvalidHeaders, OpenHeaderSource,
+    parse_headers, spill,
 };
 #[cfg(feature = "tracing")]
 pub use logs::tracing_layer;

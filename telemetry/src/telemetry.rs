@@ -20,11 +20,12 @@ use self::background::{BackgroundExport, Intervals};
 use self::logs::LogExport;
 use self::meters::AnyMeterProvider;
 use self::pipeline::ExportPipeline;
+use self::program::PreparedParts;
 use crate::buffer::{Buffer, Counts, FlushGroup, Group, Selection, SpanBuffer};
 use crate::config::TelemetryConfig;
-use crate::export::collector::Destination;
-use crate::export::headers::{self, FetchedHeaders, OpenHeaderSource};
-use crate::export::{ExportCounts, Exporter, LossReporter};
+use crate::export::collector::{BREAKER_PAUSE, Destination};
+use crate::export::headers::{self, FetchedHeaders};
+use crate::export::{ExportCounts, Exporter, InvalidExporter, LossReporter};
 #[cfg(feature = "tracing")]
 use crate::logs::{FilterCheck, SubscriberWarnings};
 use crate::metrics::Metrics;
@@ -38,6 +39,7 @@ mod builder;
 mod logs;
 mod meters;
 mod pipeline;
+mod program;
 mod start;
 
 pub use builder::TelemetryBuilder;
@@ -97,6 +99,8 @@ struct TelemetryInner {
     pipeline: Arc<ExportPipeline>,
     intervals: Intervals,
     background: Mutex<Option<BackgroundExport>>,
+    /// The first exporter or processor that was refused.
+    invalid: Option<Box<InvalidExporter>>,
 }
 
 impl Telemetry {
@@ -118,8 +122,23 @@ impl Telemetry {
         TelemetryBuilder::new(service)
     }
 
-    async fn set_up(service: ServiceInfo, open: Option<OpenHeaderSource>) -> Self {
-        let (config, problems) = TelemetryConfig::from_env();
+    /// Returns the exporter or span processor of the program that was refused at start, because it
+    /// would block or panic in a flush. [`TelemetryBuilder::try_init`] returns it as an error.
+    #[must_use]
+    pub fn invalid_exporter(&self) -> Option<&InvalidExporter> {
+        self.inner.invalid.as_deref()
+    }
+
+    async fn set_up(builder: TelemetryBuilder) -> Self {
+        let TelemetryBuilder {
+            service,
+            open_header_source,
+            mut parts,
+        } = builder;
+        let (mut config, problems) = TelemetryConfig::from_env();
+        if let Some(parts) = &mut parts {
+            parts.apply_to(&mut config);
+        }
         let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
@@ -128,14 +147,19 @@ impl Telemetry {
                 "invalid configuration: {problem}"
             );
         }
-        let fetched_headers = headers::open(&config, open);
+        let fetched_headers = headers::open(&config, open_header_source);
         let (resource, ()) = tokio::join!(
             resource::detect(&config, service),
             headers::fetch_first(fetched_headers.as_deref())
         );
         start::log(&config, &resource);
+        let prepared = parts.map(|parts| {
+            parts.log_invalid();
+            parts.prepare(&resource)
+        });
         let telemetry = Self::new(
             &config,
+            prepared.unwrap_or_default(),
             resource,
             log_buffer,
             fetched_headers.as_ref(),
@@ -151,6 +175,7 @@ impl Telemetry {
 
     fn new(
         config: &TelemetryConfig,
+        prepared: PreparedParts,
         resource: Resource,
         log_buffer: Option<Buffer>,
         fetched_headers: Option<&Arc<FetchedHeaders>>,
@@ -160,7 +185,9 @@ impl Telemetry {
         let destination = |signal, exporter| {
             Destination::new(signal, exporter, fetched_headers, BREAKER_PAUSE, &output)
         };
-        let exporter = destination(Signal::Traces, &config.traces).map(|destination| {
+        let traces = prepared.traces;
+        let traces = traces.or_else(|| destination(Signal::Traces, &config.traces));
+        let exporter = traces.map(|destination| {
             let spill = config
                 .spill
                 .then(|| (output.clone(), config.spill_line_bytes));
@@ -171,7 +198,10 @@ impl Telemetry {
             let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
             Metrics::new(destination, &resource, temporality, max_bytes)
         });
-        let logs = log_buffer.zip(destination(Signal::Logs, &config.logs));
+        let logs = prepared.logs;
+        let logs = logs.or_else(|| destination(Signal::Logs, &config.logs));
+
+        let logs = log_buffer.zip(logs);
         let logs = logs.map(|(buffer, destination)| LogExport::new(buffer, destination, &resource));
         let loss_reporter = LossReporter::new(service_name(&resource), output.clone());
         #[cfg(feature = "tracing")]
@@ -202,6 +232,7 @@ impl Telemetry {
             }),
             intervals: Intervals::new(config),
             background: Mutex::default(),
+            invalid: prepared.invalid,
         };
         Self {
             inner: Arc::new(inner),
@@ -244,6 +275,7 @@ impl Telemetry {
             sampler: config.sampler.sampler,
             pipeline: Arc::new(pipeline),
             background: Mutex::default(),
+            invalid: None,
         };
         Self {
             inner: Arc::new(inner),
@@ -413,8 +445,6 @@ fn lock<T>(task: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
 
 /// Time limit of [`Telemetry::spill_pending`]: a full pipe must not keep a failed process alive.
 const SPILL_BEFORE_ABORT: Duration = Duration::from_secs(1);
-/// First pause of an open circuit breaker.
-const BREAKER_PAUSE: Duration = Duration::from_secs(10);
 
 impl From<Counts> for FlushReport {
     fn from(counts: Counts) -> Self {

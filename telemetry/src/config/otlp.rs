@@ -36,12 +36,14 @@ pub(crate) enum ExporterConfig {
     Otlp(OtlpConfig),
     /// Both: each record is sent to the collector and to stdout.
     OtlpAndConsole(OtlpConfig),
+    /// An exporter that the program provides, with the name of its type. Not from the environment.
+    Sdk(&'static str),
 }
 
 impl ExporterConfig {
     pub(crate) fn otlp(&self) -> Option<&OtlpConfig> {
         match self {
-            Self::None | Self::Console => None,
+            Self::None | Self::Console | Self::Sdk(_) => None,
             Self::Otlp(otlp) | Self::OtlpAndConsole(otlp) => Some(otlp),
         }
     }

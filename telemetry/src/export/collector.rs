@@ -1,6 +1,9 @@
-//! Destinations of an export: a collector behind a circuit breaker, or stdout.
+//! Destinations of an export: a collector behind a circuit breaker, stdout, or an exporter of the
+//! program.
 
+use std::error::Error;
 use std::sync::Arc;
+
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
@@ -9,12 +12,19 @@ use tokio::time::{Instant, sleep};
 
 use super::breaker::{Breaker, BreakerPermit, Cost, Health, slow_after};
 use super::headers::{FetchedHeaders, TransportHeaders};
+use super::sdk_exporter::SdkExporter;
 use crate::config::{Endpoint, ExporterConfig, OtlpConfig};
 use crate::otlp::protobuf::InvalidProtobuf;
 use crate::otlp::{PartialSuccess, Signal, json};
 use crate::output::Output;
 use crate::transport::client::{BufList, RequestError};
 use crate::transport::{Transport, TransportError};
+
+/// First pause of an open circuit breaker.
+pub(crate) const BREAKER_PAUSE: Duration = Duration::from_secs(10);
+/// Time limit of an export that no flush waits for, by an exporter of the program: the default of
+/// `OTEL_EXPORTER_OTLP_TIMEOUT`, which `opentelemetry-otlp` has too.
+const SDK_EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The reason why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +35,8 @@ pub(crate) enum DestinationError {
     Transport(#[from] TransportError),
     #[error("cannot write to stdout")]
     Console(#[from] io::Error),
+    #[error(transparent)]
+    Sdk(Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     InvalidProtobuf(#[from] InvalidProtobuf),
 }
@@ -41,10 +53,12 @@ impl DestinationError {
 pub(crate) enum Destination {
     Collector(Box<Collector>),
     Console(Console),
+    /// An exporter that the program provides.
+    Sdk(Box<dyn SdkExporter>),
 }
 
 impl Destination {
-    /// Returns `None` for a signal that is not exported. `first_pause` is how long the circuit
+    /// Returns `None` for a signal that is not exported, or by the program's exporter. `first_pause` is how long the circuit
     /// breaker stays open the first time.
     pub(crate) fn new(
         signal: Signal,
@@ -67,7 +81,7 @@ impl Destination {
             }))
         };
         match exporter {
-            ExporterConfig::None => None,
+            ExporterConfig::None | ExporterConfig::Sdk(_) => None,
             ExporterConfig::Console => Some(Self::Console(console())),
             ExporterConfig::Otlp(otlp) => Some(collector(otlp, None)),
             ExporterConfig::OtlpAndConsole(otlp) => Some(collector(otlp, Some(console()))),
@@ -79,7 +93,7 @@ impl Destination {
     pub(crate) fn additional_console(&self) -> Option<&Console> {
         match self {
             Self::Collector(collector) => collector.console.as_ref(),
-            Self::Console(_) => None,
+            Self::Console(_) | Self::Sdk(_) => None,
         }
     }
 
@@ -88,6 +102,7 @@ impl Destination {
         match self {
             Self::Collector(collector) => collector.transport.request_deadline(),
             Self::Console(_) => Instant::now(),
+            Self::Sdk(_) => Instant::now() + SDK_EXPORT_TIMEOUT,
         }
     }
 
@@ -96,6 +111,7 @@ impl Destination {
         match self {
             Self::Collector(collector) => collector.breaker.would_permit(SystemTime::now()),
             Self::Console(_) => true,
+            Self::Sdk(exporter) => exporter.accepts_requests(),
         }
     }
 
@@ -109,16 +125,25 @@ impl Destination {
         match self {
             Self::Collector(collector) => collector.send(request, deadline).await,
             Self::Console(console) => console.write(request),
+            Self::Sdk(exporter) => exporter.send(request, deadline).await,
+        }
+    }
+
+    /// Shuts down an exporter of the program. The other destinations have nothing to shut down.
+    pub(crate) fn shutdown(&self) {
+        if let Self::Sdk(exporter) = self {
+            exporter.shutdown();
         }
     }
 }
 
-/// Writes the endpoint without credentials, as [`Endpoint`] does.
+/// Writes the endpoint without credentials, as [`Endpoint`] does, or the type of the exporter.
 impl fmt::Display for Destination {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Collector(collector) => collector.endpoint.fmt(formatter),
             Self::Console(_) => formatter.write_str("stdout"),
+            Self::Sdk(exporter) => formatter.write_str(exporter.name()),
         }
     }
 }

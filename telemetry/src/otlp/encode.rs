@@ -12,71 +12,12 @@ use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::protobuf as wire;
+use super::{field, protobuf as wire};
 
 mod logs;
 pub(crate) mod metrics;
 
 pub(crate) use logs::{LogRecordEncoder, LogValue, log_record};
-
-/// Field numbers of `opentelemetry/proto/{common,resource,trace}/v1`, OTLP 1.9.
-mod field {
-    pub(super) const REQUEST_RESOURCE_SPANS: u32 = 1;
-    pub(super) const RESOURCE_SPANS_RESOURCE: u32 = 1;
-    pub(super) const RESOURCE_SPANS_SCOPE_SPANS: u32 = 2;
-    pub(super) const RESOURCE_SPANS_SCHEMA_URL: u32 = 3;
-    pub(super) const RESOURCE_ATTRIBUTES: u32 = 1;
-    pub(super) const SCOPE_SPANS_SCOPE: u32 = 1;
-    pub(super) const SCOPE_SPANS_SPANS: u32 = 2;
-    pub(super) const SCOPE_SPANS_SCHEMA_URL: u32 = 3;
-    pub(super) const SCOPE_NAME: u32 = 1;
-    pub(super) const SCOPE_VERSION: u32 = 2;
-    pub(super) const SCOPE_ATTRIBUTES: u32 = 3;
-    pub(super) const SPAN_TRACE_ID: u32 = 1;
-    pub(super) const SPAN_SPAN_ID: u32 = 2;
-    pub(super) const SPAN_TRACE_STATE: u32 = 3;
-    pub(super) const SPAN_PARENT_SPAN_ID: u32 = 4;
-    pub(super) const SPAN_NAME: u32 = 5;
-    pub(super) const SPAN_KIND: u32 = 6;
-    pub(super) const SPAN_START: u32 = 7;
-    pub(super) const SPAN_END: u32 = 8;
-    pub(super) const SPAN_ATTRIBUTES: u32 = 9;
-    pub(super) const SPAN_DROPPED_ATTRIBUTES: u32 = 10;
-    pub(super) const SPAN_EVENTS: u32 = 11;
-    pub(super) const SPAN_DROPPED_EVENTS: u32 = 12;
-    pub(super) const SPAN_LINKS: u32 = 13;
-    pub(super) const SPAN_DROPPED_LINKS: u32 = 14;
-    pub(super) const SPAN_STATUS: u32 = 15;
-    pub(super) const SPAN_FLAGS: u32 = 16;
-    pub(super) const EVENT_TIME: u32 = 1;
-    pub(super) const EVENT_NAME: u32 = 2;
-    pub(super) const EVENT_ATTRIBUTES: u32 = 3;
-    pub(super) const EVENT_DROPPED_ATTRIBUTES: u32 = 4;
-    pub(super) const LINK_TRACE_ID: u32 = 1;
-    pub(super) const LINK_SPAN_ID: u32 = 2;
-    pub(super) const LINK_TRACE_STATE: u32 = 3;
-    pub(super) const LINK_ATTRIBUTES: u32 = 4;
-    pub(super) const LINK_DROPPED_ATTRIBUTES: u32 = 5;
-    pub(super) const LINK_FLAGS: u32 = 6;
-    pub(super) const STATUS_MESSAGE: u32 = 2;
-    pub(super) const STATUS_CODE: u32 = 3;
-    pub(super) const KEY: u32 = 1;
-    pub(super) const VALUE: u32 = 2;
-    pub(super) const VALUE_STRING: u32 = 1;
-    pub(super) const VALUE_BOOL: u32 = 2;
-    pub(super) const VALUE_INT: u32 = 3;
-    pub(super) const VALUE_DOUBLE: u32 = 4;
-    pub(super) const VALUE_ARRAY: u32 = 5;
-    pub(super) const ARRAY_VALUES: u32 = 1;
-}
-
-/// `SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the flag below is valid.
-const FLAG_HAS_IS_REMOTE: u32 = 0x100;
-/// `SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`.
-const FLAG_IS_REMOTE: u32 = 0x200;
-/// `Status.StatusCode`.
-const STATUS_OK: u64 = 1;
-const STATUS_ERROR: u64 = 2;
 
 /// Inclusion of the trace state of links. A span with very many links has no room for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,11 +161,11 @@ fn status(out: &mut Vec<u8>, status: &Status) {
         // The message is empty but present, as in `opentelemetry-proto`.
         Status::Unset => wire::bytes_always(out, field::SPAN_STATUS, &[]),
         Status::Ok => wire::nested(out, field::SPAN_STATUS, |out| {
-            wire::unsigned(out, field::STATUS_CODE, STATUS_OK);
+            wire::unsigned(out, field::STATUS_CODE, field::STATUS_OK);
         }),
         Status::Error { description } => wire::nested(out, field::SPAN_STATUS, |out| {
             wire::string(out, field::STATUS_MESSAGE, description);
-            wire::unsigned(out, field::STATUS_CODE, STATUS_ERROR);
+            wire::unsigned(out, field::STATUS_CODE, field::STATUS_ERROR);
         }),
     }
 }
@@ -319,8 +260,8 @@ fn count(out: &mut Vec<u8>, field: u32, count: u32) {
 }
 
 fn flags(context: &SpanContext, is_remote: bool) -> u32 {
-    let remote = if is_remote { FLAG_IS_REMOTE } else { 0 };
-    u32::from(context.trace_flags().to_u8()) | FLAG_HAS_IS_REMOTE | remote
+    let remote = if is_remote { field::FLAG_IS_REMOTE } else { 0 };
+    u32::from(context.trace_flags().to_u8()) | field::FLAG_HAS_IS_REMOTE | remote
 }
 
 fn kind(kind: &SpanKind) -> u64 {

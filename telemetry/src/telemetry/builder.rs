@@ -1,10 +1,20 @@
 //! Options of telemetry that the environment does not have.
 
+use std::fmt;
+
+use opentelemetry_sdk::logs::LogExporter;
+use opentelemetry_sdk::trace::SpanExporter;
+
 use super::Telemetry;
+use super::program::{CollectedParts, ProgramParts};
+use crate::export::InvalidExporter;
 use crate::export::headers::OpenHeaderSource;
+use crate::export::sdk_exporter::{check_debug_form, log_exporter, span_exporter};
 use crate::resource::ServiceInfo;
 
 /// Builder for [`Telemetry`].
+///
+/// Its options take precedence over the environment, which takes precedence over the defaults.
 ///
 /// ```no_run
 /// use baton_telemetry::{HeaderSource, ServiceInfo, Telemetry};
@@ -14,11 +24,12 @@ use crate::resource::ServiceInfo;
 /// let telemetry = Telemetry::builder(service).header_source(open).init().await;
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy)]
 #[must_use]
 pub struct TelemetryBuilder {
-    service: ServiceInfo,
-    open_header_source: Option<OpenHeaderSource>,
+    pub(super) service: ServiceInfo,
+    pub(super) open_header_source: Option<OpenHeaderSource>,
+    /// `None` unless the program provides parts.
+    pub(super) parts: Option<Box<dyn ProgramParts>>,
 }
 
 impl TelemetryBuilder {
@@ -26,6 +37,7 @@ impl TelemetryBuilder {
         Self {
             service,
             open_header_source: None,
+            parts: None,
         }
     }
 
@@ -38,9 +50,91 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Sets the exporter of spans, in place of `OTEL_TRACES_EXPORTER` and
+    /// `OTEL_EXPORTER_OTLP_*`: `opentelemetry_otlp::SpanExporter` or any other.
+    ///
+    /// A flush awaits its `export` on the flushing task until the deadline, with telemetry
+    /// suppressed. Buffer, circuit breaker, spill and counts work as for a collector: spans whose
+    /// export fails or is cut off are spilled, so that a collector may get them twice. An exporter
+    /// that retries by itself should do so only briefly, because its delays are part of the flush.
+    /// Its `shutdown` is called by [`Telemetry::shutdown`].
+    ///
+    /// The exporter must be asynchronous. One of `opentelemetry-otlp` with a blocking HTTP client,
+    /// which is that crate's default, is [refused](InvalidExporter).
+    ///
+    /// ```
+    /// use baton_telemetry::opentelemetry_sdk::error::OTelSdkResult;
+    /// use baton_telemetry::opentelemetry_sdk::trace::{SpanData, SpanExporter};
+    /// use baton_telemetry::{ServiceInfo, Telemetry};
+    ///
+    /// #[derive(Debug)]
+    /// struct Discard;
+    ///
+    /// impl SpanExporter for Discard {
+    ///     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let service = ServiceInfo { name: "orders", version: None };
+    /// let builder = Telemetry::builder(service).span_exporter(Discard);
+    /// ```
+    pub fn span_exporter<E: SpanExporter + 'static>(mut self, exporter: E) -> Self {
+        let parts = self.parts();
+        parts.check(check_debug_form(&exporter));
+        parts.span_exporter = Some(span_exporter(exporter));
+        self
+    }
+
+    /// Sets the exporter of log records, in place of `OTEL_LOGS_EXPORTER` and
+    /// `OTEL_EXPORTER_OTLP_*`. The same holds as for [`span_exporter`](Self::span_exporter), except
+    /// that log records are never spilled, because every line is on stdout anyway.
+    ///
+    /// Records are created by [`log_layer`](crate::log_layer). They lack only their count of
+    /// dropped attributes, for which the SDK's record has no place.
+    pub fn log_exporter<E: LogExporter + 'static>(mut self, exporter: E) -> Self {
+        let parts = self.parts();
+        parts.check(check_debug_form(&exporter));
+        parts.log_exporter = Some(log_exporter(exporter));
+        self
+    }
+
     /// Initialises telemetry as [`Telemetry::init`] does. Waits up to two seconds for the first
     /// fetch of headers.
+    ///
+    /// If an exporter or processor is refused, an error is logged and nothing is exported. A
+    /// consumer of `baton-lambda` that is given such telemetry does not start; other programs use
+    /// [`try_init`](Self::try_init).
     pub async fn init(self) -> Telemetry {
-        Telemetry::set_up(self.service, self.open_header_source).await
+        Telemetry::set_up(self).await
+    }
+
+    /// Initialises telemetry as [`init`](Self::init) does, or returns the part that was refused.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an exporter or span processor would block or panic in a flush. Nothing
+    /// has been initialised then.
+    pub async fn try_init(mut self) -> Result<Telemetry, InvalidExporter> {
+        match self.parts().invalid.take() {
+            Some(invalid) => Err(invalid),
+            None => Ok(Telemetry::set_up(self).await),
+        }
+    }
+
+    fn parts(&mut self) -> &mut CollectedParts {
+        let parts = self
+            .parts
+            .get_or_insert_with(|| Box::<CollectedParts>::default());
+        parts.collected()
+    }
+}
+
+impl fmt::Debug for TelemetryBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TelemetryBuilder")
+            .field("service", &self.service)
+            .finish_non_exhaustive()
     }
 }

@@ -28,6 +28,11 @@ impl LogExport {
         }
     }
 
+    /// Shuts down an exporter of the program.
+    pub(super) fn shutdown(&self) {
+        self.exporter.shutdown();
+    }
+
     /// Counts all pending records as dropped.
     pub(super) fn discard_pending(&self) {
         self.buffer.take(Selection::All).discard_all();

@@ -96,6 +96,7 @@ impl ExportPipeline {
                 exporter.spill_all(buffer, export_deadline, deadline).await;
             }
             self.discard_pending();
+            self.shut_down_exporters();
             self.report(sent, false)
         })
     }
@@ -126,6 +127,16 @@ impl ExportPipeline {
         }
         if let Some(logs) = logs {
             logs.discard_pending();
+        }
+    }
+
+    /// Shuts down the exporters that the program provides.
+    fn shut_down_exporters(&self) {
+        if let Some(exporter) = &self.exporter {
+            exporter.shutdown();
+        }
+        if let Some(logs) = &self.logs {
+            logs.shutdown();
         }
     }
 

@@ -142,6 +142,7 @@ fn tls(otlp: &OtlpConfig) -> Option<&'static str> {
 fn describe_exporter(config: &ExporterConfig, own_connection: Option<&ConnectionConfig>) -> String {
     match (config, own_connection) {
         (ExporterConfig::None, _) => "none".to_owned(),
+        (ExporterConfig::Sdk(exporter), _) => format!("program {exporter}"),
         (ExporterConfig::Console, _) => "console".to_owned(),
         (ExporterConfig::Otlp(_), None) => "otlp".to_owned(),
         (ExporterConfig::Otlp(_), Some(connection)) => format!("otlp {connection}"),

@@ -18,6 +18,7 @@ mod fetched_headers;
 mod groups;
 mod logs;
 mod metrics;
+mod program;
 mod rejected;
 mod responses;
 mod shutdown;
@@ -40,9 +41,32 @@ async fn telemetry_with_output(
     more: &[(&'static str, &'static str)],
     output: Output,
 ) -> Telemetry {
-    let config = config(collector, more);
-    let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::new(&config, resource, config.log_buffer(), None, output)
+    let builder = Telemetry::builder(SERVICE);
+    built(builder, config(collector, more), output).await
+}
+
+/// Initialises telemetry as [`Telemetry::set_up`] does, without globals.
+async fn built(
+    builder: TelemetryBuilder,
+    mut config: TelemetryConfig,
+    output: Output,
+) -> Telemetry {
+    let mut parts = builder.parts;
+    if let Some(parts) = &mut parts {
+        parts.apply_to(&mut config);
+    }
+
+    let resource = resource::detect(&config, builder.service).await;
+    let log_buffer = config.log_buffer();
+    let prepared = parts.map(|parts| parts.prepare(&resource));
+    Telemetry::new(
+        &config,
+        prepared.unwrap_or_default(),
+        resource,
+        log_buffer,
+        None,
+        output,
+    )
 }
 
 fn config(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> TelemetryConfig {

@@ -26,6 +26,7 @@ fn exporter_names(config: &TelemetryConfig, signal: Signal) -> &'static str {
         ExporterConfig::Console => "console",
         ExporterConfig::Otlp(_) => "otlp",
         ExporterConfig::OtlpAndConsole(_) => "otlp,console",
+        ExporterConfig::Sdk(exporter) => exporter,
     }
 }
 

@@ -5,25 +5,8 @@ use std::fmt::{self, Write as _};
 use opentelemetry::trace::SpanContext;
 use tracing::Level;
 
+use super::field::log;
 use super::{field, short_text, wire};
-
-/// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. The fields of `ScopeLogs`,
-/// `ResourceLogs` and the request have the numbers of their counterparts for spans.
-mod log {
-    pub(super) const SCOPE_LOGS_RECORDS: u32 = super::field::SCOPE_SPANS_SPANS;
-    pub(super) const TIME: u32 = 1;
-    pub(super) const SEVERITY_NUMBER: u32 = 2;
-    pub(super) const SEVERITY_TEXT: u32 = 3;
-    pub(super) const BODY: u32 = 5;
-    pub(super) const ATTRIBUTES: u32 = 6;
-    pub(super) const DROPPED_ATTRIBUTES: u32 = 7;
-    pub(super) const FLAGS: u32 = 8;
-    pub(super) const TRACE_ID: u32 = 9;
-    pub(super) const SPAN_ID: u32 = 10;
-    pub(super) const OBSERVED_TIME: u32 = 11;
-    pub(super) const EVENT_NAME: u32 = 12;
-    pub(super) const VALUE_BYTES: u32 = 7;
-}
 
 /// Maximum length of a text: four times what a backend shows, and more than CloudWatch accepts for
 /// a whole line.

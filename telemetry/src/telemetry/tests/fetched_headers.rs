@@ -20,6 +20,7 @@ async fn telemetry_with_source(
     let resource = resource::detect(&config, SERVICE).await;
     Telemetry::new(
         &config,
+        PreparedParts::default(),
         resource,
         config.log_buffer(),
         Some(&headers),

@@ -1,0 +1,242 @@
+//! Exporters with the SDK's interface that a program provides, as destinations of requests.
+//!
+//! The flush awaits the program's `export` on its own task until its deadline. The buffers, the
+//! circuit breaker, the spill and the counts are the same as for a collector, because the records
+//! are decoded only for the call. All code that calls an exporter is generic, so that a program
+//! without one does not contain it.
+
+use std::any::type_name;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::time::SystemTime;
+
+use bytes::Buf as _;
+use opentelemetry::InstrumentationScope;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord};
+use opentelemetry_sdk::trace::SpanExporter;
+use tokio::time::Instant;
+
+use self::guarded::{ExportGuard, Guarded};
+use super::breaker::{Breaker, Cost, Health, slow_after};
+use super::collector::{BREAKER_PAUSE, DestinationError};
+use crate::otlp::PartialSuccess;
+use crate::otlp::decode::{self, LogDecoder};
+use crate::transport::client::BufList;
+
+mod guarded;
+mod invalid;
+
+pub use invalid::InvalidExporter;
+pub(crate) use invalid::check_debug_form;
+
+/// The future of [`SdkExporter::send`].
+pub(crate) type SendFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<PartialSuccess, DestinationError>> + Send + 'a>>;
+
+type ExportFuture<'a> = Pin<Box<dyn Future<Output = OTelSdkResult> + Send + 'a>>;
+
+/// The reason why an exporter of the program did not accept records. The SDK's errors do not say
+/// whether the same records may be accepted later, so none is permanent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SdkExportError {
+    #[error("timed out waiting for the exporter")]
+    Timeout,
+    /// The text of the SDK's error, which has no cause.
+    #[error("the exporter failed: {0}")]
+    Failed(String),
+    #[error("the exporter panicked: {0}")]
+    Panicked(String),
+}
+
+/// An exporter that the program provides, for any signal whose records are buffered.
+pub(crate) trait SdkExporter: fmt::Debug + Send + Sync {
+    /// Returns the type's name, for the log.
+    fn name(&self) -> &'static str;
+
+    /// Passes the resource to the exporter, which does not get it otherwise.
+    fn set_resource(&mut self, resource: &Resource);
+
+    /// Returns false while the circuit breaker is open.
+    fn accepts_requests(&self) -> bool;
+
+    /// Exports the records of an `Export…ServiceRequest`. Returns at `deadline` at the latest, and
+    /// immediately if the circuit breaker is open.
+    fn send(&self, request: BufList, deadline: Instant) -> SendFuture<'_>;
+
+    /// Shuts the exporter down.
+    fn shutdown(&self);
+}
+
+/// Boxes a span exporter.
+pub(crate) fn span_exporter(exporter: impl SpanExporter + 'static) -> Box<dyn SdkExporter> {
+    Box::new(GuardedExporter::new(Spans(exporter)))
+}
+
+/// Boxes a log exporter.
+pub(crate) fn log_exporter(exporter: impl LogExporter + 'static) -> Box<dyn SdkExporter> {
+    Box::new(GuardedExporter::new(Logs {
+        exporter,
+        decoder: LogDecoder::new(),
+    }))
+}
+
+/// An exporter of one kind of records.
+trait RecordExporter: fmt::Debug + Send + Sync {
+    fn name(&self) -> &'static str;
+    fn set_resource(&mut self, resource: &Resource);
+    fn shutdown(&self) -> OTelSdkResult;
+
+    /// Decodes the records of a request and returns the future that exports them.
+    fn export(&self, request: &[u8]) -> Result<ExportFuture<'_>, DestinationError>;
+}
+
+#[derive(Debug)]
+struct Spans<E>(E);
+
+impl<E: SpanExporter> RecordExporter for Spans<E> {
+    fn name(&self) -> &'static str {
+        type_name::<E>()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.0.set_resource(resource);
+    }
+
+    fn shutdown(&self) -> OTelSdkResult {
+        self.0.shutdown()
+    }
+
+    fn export(&self, request: &[u8]) -> Result<ExportFuture<'_>, DestinationError> {
+        let spans = decode::spans(request)?;
+        // `export` is called in the future and not here, because a guard must be active.
+        Ok(Box::pin(async move { self.0.export(spans).await }))
+    }
+}
+
+#[derive(Debug)]
+struct Logs<E> {
+    exporter: E,
+    decoder: LogDecoder,
+}
+
+impl<E: LogExporter> RecordExporter for Logs<E> {
+    fn name(&self) -> &'static str {
+        type_name::<E>()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+
+    fn shutdown(&self) -> OTelSdkResult {
+        self.exporter.shutdown()
+    }
+
+    fn export(&self, request: &[u8]) -> Result<ExportFuture<'_>, DestinationError> {
+        let records = self.decoder.records(request)?;
+        Ok(Box::pin(async move {
+            let borrowed = records.iter().map(|(record, scope)| (record, scope));
+            let borrowed: Vec<(&SdkLogRecord, &InstrumentationScope)> = borrowed.collect();
+            self.exporter.export(LogBatch::new(&borrowed)).await
+        }))
+    }
+}
+
+/// An exporter behind a circuit breaker and an [`ExportGuard`].
+#[derive(Debug)]
+struct GuardedExporter<R> {
+    records: R,
+    guard: BreakerGuard,
+}
+
+impl<R: RecordExporter> GuardedExporter<R> {
+    fn new(records: R) -> Self {
+        Self {
+            guard: BreakerGuard::new(records.name()),
+            records,
+        }
+    }
+}
+
+impl<R: RecordExporter> SdkExporter for GuardedExporter<R> {
+    fn name(&self) -> &'static str {
+        self.records.name()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.records.set_resource(resource);
+    }
+
+    fn accepts_requests(&self) -> bool {
+        self.guard.accepts_requests()
+    }
+
+    fn send(&self, mut request: BufList, deadline: Instant) -> SendFuture<'_> {
+        Box::pin(async move {
+            let request = request.copy_to_bytes(request.remaining());
+            let export = self.records.export(&request)?;
+            self.guard.run(export, request.len(), deadline).await?;
+            // The SDK's interface does not report records that the backend rejected.
+            Ok(PartialSuccess::default())
+        })
+    }
+
+    fn shutdown(&self) {
+        // The process is about to end. A failure, which the exporter logs, changes nothing.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.records.shutdown()));
+    }
+}
+
+/// Runs the exports of one exporter: with a circuit breaker, until a deadline, with telemetry
+/// suppressed, and without letting a panic through.
+#[derive(Debug)]
+pub(crate) struct BreakerGuard {
+    breaker: Breaker,
+    guard: ExportGuard,
+}
+
+impl BreakerGuard {
+    pub(crate) fn new(exporter: &'static str) -> Self {
+        Self {
+            breaker: Breaker::new(exporter.to_owned(), BREAKER_PAUSE),
+            guard: ExportGuard::new(exporter),
+        }
+    }
+
+    /// Returns false while the circuit breaker is open.
+    pub(crate) fn accepts_requests(&self) -> bool {
+        self.breaker.would_permit(SystemTime::now())
+    }
+
+    /// Awaits an export of about this many bytes. A probe ends when it would count as slow, because
+    /// it must not use up the time of a flush.
+    pub(crate) async fn run(
+        &self,
+        export: ExportFuture<'_>,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<(), DestinationError> {
+        let permit = self.breaker.acquire(SystemTime::now());
+        let permit = permit.ok_or(DestinationError::CircuitOpen)?;
+        let began = Instant::now();
+        let deadline = if permit.is_probe() {
+            deadline.min(began + slow_after(bytes))
+        } else {
+            deadline
+        };
+        let outcome = Guarded::new(&self.guard, export).until(deadline).await;
+        let health = outcome
+            .as_ref()
+            .map_or(Health::Failed, |()| Health::Accepted);
+        let cost = Cost {
+            time: began.elapsed(),
+            limit: deadline.duration_since(began),
+            bytes,
+        };
+        permit.report(health, cost, SystemTime::now());
+        outcome.map_err(|error| DestinationError::Sdk(Box::new(error)))
+    }
+}

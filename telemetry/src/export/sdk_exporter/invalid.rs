@@ -1,0 +1,39 @@
+//! Checks of exporters at start, before they block or panic in a flush.
+
+use std::any::type_name;
+use std::fmt::Debug;
+
+/// Exporter that cannot run on the thread of the runtime.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidExporter {
+    /// The exporter has a blocking HTTP client: the default of `opentelemetry-otlp`.
+    ///
+    /// In a debug build it panics in a flush. In a release build it blocks the thread until the
+    /// collector responds, whatever the deadline.
+    #[error(
+        "{exporter} has a blocking HTTP client, which cannot run inside an invocation: set an \
+         asynchronous one with `with_http_client`, such as `reqwest::Client` or `HyperClient`, or \
+         use gRPC"
+    )]
+    BlockingClient {
+        /// Name of the exporter's type.
+        exporter: &'static str,
+    },
+}
+
+/// `Debug` form of `reqwest::blocking::Client` inside an exporter of `opentelemetry-otlp`. Other
+/// clients have fields or another name.
+const BLOCKING_CLIENT: &str = "data: Some(Client)";
+
+/// Checks an exporter whose `Debug` form shows its client. One that hides it passes: it shows only
+/// in its first flush.
+pub(crate) fn check_debug_form<E: Debug>(exporter: &E) -> Result<(), InvalidExporter> {
+    // The text may contain header values. It is not kept.
+    if format!("{exporter:?}").contains(BLOCKING_CLIENT) {
+        return Err(InvalidExporter::BlockingClient {
+            exporter: type_name::<E>(),
+        });
+    }
+    Ok(())
+}

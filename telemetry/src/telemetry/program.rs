@@ -1,0 +1,104 @@
+//! Parts of the telemetry that the program provides.
+//!
+//! The rest of the crate sees them as a [`ProgramParts`]. A program that provides none therefore
+//! does not contain their code.
+
+use std::fmt;
+
+use opentelemetry_sdk::Resource;
+use tracing::error;
+
+use crate::config::{ExporterConfig, TelemetryConfig};
+use crate::export::collector::Destination;
+use crate::export::{InvalidExporter, SdkExporter};
+
+/// What the program provides in place of, or in addition to, the environment's settings.
+pub(super) trait ProgramParts: fmt::Debug + Send {
+    /// Returns the parts, to add one.
+    fn collected(&mut self) -> &mut CollectedParts;
+
+    /// Replaces the configured exporters by those of the program.
+    fn apply_to(&mut self, config: &mut TelemetryConfig);
+
+    /// Logs the part that was refused, if there is one.
+    fn log_invalid(&self);
+
+    /// Prepares the parts for use, with the final resource.
+    fn prepare(self: Box<Self>, resource: &Resource) -> PreparedParts;
+}
+
+/// Parts that are ready for use.
+#[derive(Debug, Default)]
+pub(super) struct PreparedParts {
+    pub(super) traces: Option<Destination>,
+    pub(super) logs: Option<Destination>,
+    pub(super) invalid: Option<Box<InvalidExporter>>,
+}
+
+/// The parts that a builder collects.
+#[derive(Debug, Default)]
+pub(super) struct CollectedParts {
+    pub(super) span_exporter: Option<Box<dyn SdkExporter>>,
+    pub(super) log_exporter: Option<Box<dyn SdkExporter>>,
+    /// The first part that was refused.
+    pub(super) invalid: Option<InvalidExporter>,
+}
+
+impl CollectedParts {
+    /// Keeps the first reason why a part is refused.
+    pub(super) fn check(&mut self, outcome: Result<(), InvalidExporter>) {
+        if let Err(invalid) = outcome {
+            self.invalid.get_or_insert(invalid);
+        }
+    }
+
+    fn exporters(&mut self) -> [&mut Option<Box<dyn SdkExporter>>; 2] {
+        [&mut self.span_exporter, &mut self.log_exporter]
+    }
+}
+
+impl ProgramParts for CollectedParts {
+    fn collected(&mut self) -> &mut CollectedParts {
+        self
+    }
+
+    /// `OTEL_SDK_DISABLED` also disables the exporters of the program. If a part was refused,
+    /// nothing is exported.
+    fn apply_to(&mut self, config: &mut TelemetryConfig) {
+        let is_refused = self.invalid.is_some();
+        if is_refused {
+            config.metrics = ExporterConfig::None;
+        }
+        let configured = [&mut config.traces, &mut config.logs];
+        for (configured, exporter) in configured.into_iter().zip(self.exporters()) {
+            if is_refused {
+                *configured = ExporterConfig::None;
+            }
+            if config.is_disabled || is_refused {
+                *exporter = None;
+            }
+            if let Some(exporter) = exporter {
+                *configured = ExporterConfig::Sdk(exporter.name());
+            }
+        }
+    }
+
+    fn log_invalid(&self) {
+        if let Some(invalid) = &self.invalid {
+            error!("telemetry is not exported: {invalid}");
+        }
+    }
+
+    fn prepare(self: Box<Self>, resource: &Resource) -> PreparedParts {
+        let destination = |exporter: Option<Box<dyn SdkExporter>>| {
+            let mut exporter = exporter?;
+            exporter.set_resource(resource);
+            Some(Destination::Sdk(exporter))
+        };
+        PreparedParts {
+            traces: destination(self.span_exporter),
+            logs: destination(self.log_exporter),
+            invalid: self.invalid.map(Box::new),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Exporters that the program provides.
+
+use std::future::pending;
+
+use opentelemetry::global;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceState};
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use tracing::warn;
+
+use super::*;
+use crate::logs::{Capture, captured};
+
+/// What an exporter does in one export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Accept,
+    Fail,
+    Hang,
+    Panic,
+    /// Panics when the cancelled future is dropped.
+    PanicOnDrop,
+    Block,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Log {
+    spans: Arc<Mutex<Vec<SpanData>>>,
+    resource: Arc<Mutex<Option<Resource>>>,
+    calls: Arc<Mutex<u32>>,
+    shutdowns: Arc<Mutex<u32>>,
+}
+
+impl Log {
+    fn names(&self) -> Vec<String> {
+        let spans = self.spans.lock().unwrap();
+        spans.iter().map(|span| span.name.to_string()).collect()
+    }
+
+    fn calls(&self) -> u32 {
+        *self.calls.lock().unwrap()
+    }
+}
+
+/// An exporter whose first exports follow a script. Later ones accept.
+#[derive(Debug)]
+struct Scripted {
+    script: Vec<Action>,
+    log: Log,
+}
+
+struct PanicOnDrop(bool);
+
+impl Drop for PanicOnDrop {
+    fn drop(&mut self) {
+        assert!(!self.0, "dropped");
+    }
+}
+
+impl SpanExporter for Scripted {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let call = {
+            let mut calls = self.log.calls.lock().unwrap();
+            *calls += 1;
+            *calls as usize - 1
+        };
+        // The exporter's own span. If it were exported, there would always be another one.
+        assert!(Context::is_current_telemetry_suppressed());
+        global::tracer("exporter").start("own").end();
+        match self.script.get(call).copied().unwrap_or(Action::Accept) {
+            Action::Accept => tokio::task::yield_now().await,
+            Action::Fail => return Err(OTelSdkError::InternalFailure("no".to_owned())),
+            Action::Hang => pending().await,
+            Action::Panic => panic!("no reactor"),
+            Action::PanicOnDrop => {
+                let _guard = PanicOnDrop(true);
+                pending().await
+            }
+            Action::Block => std::thread::sleep(Duration::from_millis(600)),
+        }
+        assert!(Context::is_current_telemetry_suppressed());
+        self.log.spans.lock().unwrap().extend(batch);
+        Ok(())
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        *self.log.resource.lock().unwrap() = Some(resource.clone());
+    }
+
+    fn shutdown(&self) -> OTelSdkResult {
+        *self.log.shutdowns.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+async fn scripted(
+    script: &[Action],
+    more: &[(&'static str, &'static str)],
+) -> (Telemetry, Log, Output) {
+    // Nothing may be sent to the collector that the environment names.
+    let collector = start_collector(&[]).await;
+    let (log, output) = (Log::default(), Output::captured());
+    let exporter = Scripted {
+        script: script.to_vec(),
+        log: log.clone(),
+    };
+    let builder = Telemetry::builder(SERVICE).span_exporter(exporter);
+    let config = config(&collector, more);
+    let telemetry = built(builder, config, output.clone()).await;
+    (telemetry, log, output)
+}
+
+const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
+
+#[tokio::test]
+async fn spans_are_exported_by_the_programs_exporter_with_the_resource() {
+    let (telemetry, log, _) = scripted(&[], &[]).await;
+    end_span(&telemetry, "first");
+    end_span(&telemetry, "second");
+    let report = flush(&telemetry).await;
+    assert_eq!(
+        (report.finished, report.exported, report.pending),
+        (2, 2, 0)
+    );
+    assert_eq!(log.names(), ["first", "second"]);
+    let resource = log.resource.lock().unwrap().clone().unwrap();
+    let name = resource.get(&Key::from_static_str(SERVICE_NAME));
+    assert_eq!(name.unwrap().to_string(), "orders");
+    // Without spans, the exporter is not called.
+    flush(&telemetry).await;
+    assert_eq!(log.calls(), 1);
+}
+
+#[tokio::test]
+async fn what_the_exporter_does_not_accept_is_spilled_within_the_budget() {
+    for action in [
+        Action::Fail,
+        Action::Hang,
+        Action::Panic,
+        Action::PanicOnDrop,
+    ] {
+        let (telemetry, log, output) = scripted(&[action], &[SPILL]).await;
+        end_span(&telemetry, "lost");
+        let began = Instant::now();
+        let report = flush(&telemetry).await;
+        assert!(
+            began.elapsed() < BUDGET + Duration::from_millis(200),
+            "{action:?}"
+        );
+        let counts = (
+            report.finished,
+            report.exported,
+            report.spilled,
+            report.pending,
+        );
+        assert_eq!(counts, (1, 0, 1, 0), "{action:?}");
+        assert!(output.lines()[0].contains("lost"), "{action:?}");
+        end_span(&telemetry, "next");
+        assert_eq!(flush(&telemetry).await.exported, 1, "{action:?}");
+        assert_eq!(log.names(), ["next"]);
+    }
+}
+
+#[tokio::test]
+async fn without_spilling_the_next_flush_exports_the_spans() {
+    let (telemetry, log, _) = scripted(&[Action::Hang, Action::Fail], &[]).await;
+    end_span(&telemetry, "first");
+    assert_eq!(flush(&telemetry).await.pending, 1);
+    end_span(&telemetry, "second");
+    assert_eq!(flush(&telemetry).await.pending, 2);
+    assert_eq!(flush(&telemetry).await.exported, 2);
+    assert_eq!(log.names(), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn an_exporter_that_hangs_is_not_called_while_the_circuit_breaker_is_open() {
+    let (telemetry, log, _) = scripted(&[Action::Hang; 10], &[SPILL]).await;
+    for _ in 0..4 {
+        end_span(&telemetry, "span");
+        flush(&telemetry).await;
+    }
+    assert_eq!(log.calls(), 2);
+    let report = flush(&telemetry).await;
+    assert_eq!((report.finished, report.spilled), (4, 4));
+}
+
+#[test]
+fn a_panic_and_a_blocked_thread_are_logged_once_with_the_remedy() {
+    for (action, message) in [
+        (Action::Panic, "the exporter panicked"),
+        (Action::Block, "the exporter blocks the thread"),
+    ] {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let lines = captured(|| {
+            runtime.block_on(async {
+                let (telemetry, ..) = scripted(&[action; 2], &[SPILL]).await;
+                for _ in 0..2 {
+                    end_span(&telemetry, "span");
+                    flush(&telemetry).await;
+                }
+            });
+        });
+        let is_it = |line: &&serde_json::Value| {
+            line["level"] == "ERROR" && line["message"].as_str().unwrap().starts_with(message)
+        };
+        let found: Vec<_> = lines.iter().filter(is_it).collect();
+        assert_eq!(found.len(), 1, "{lines:?}");
+        assert!(
+            found[0]["remedy"]
+                .as_str()
+                .unwrap()
+                .contains("with_http_client")
+        );
+    }
+}
+
+#[tokio::test]
+async fn shutdown_shuts_the_exporter_down_after_the_last_export() {
+    let (telemetry, log, _) = scripted(&[], &[]).await;
+    end_span(&telemetry, "last");
+    let report = telemetry.shutdown(Instant::now() + BUDGET).await;
+    assert_eq!((report.exported, report.pending), (1, 0));
+    assert_eq!(*log.shutdowns.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_disabled_sdk_does_not_use_the_exporter() {
+    let (telemetry, log, _) = scripted(&[], &[("OTEL_SDK_DISABLED", "true")]).await;
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await, FlushReport::default());
+    assert_eq!(log.calls(), 0);
+}
+
+/// The `Debug` form of `opentelemetry-otlp` with a blocking client.
+#[derive(Debug)]
+struct Blocking {
+    #[expect(dead_code, reason = "read by Debug")]
+    client: Mutex<Option<Client>>,
+}
+
+#[derive(Debug)]
+struct Client {}
+
+impl SpanExporter for Blocking {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_exporter_with_a_blocking_client_is_refused_and_nothing_is_exported() {
+    let builder = || {
+        Telemetry::builder(SERVICE).span_exporter(Blocking {
+            client: Mutex::new(Some(Client {})),
+        })
+    };
+    let error = builder().try_init().await.unwrap_err();
+    assert!(
+        error.to_string().contains("blocking HTTP client"),
+        "{error}"
+    );
+    let collector = start_collector(&[]).await;
+    let config = config(&collector, &[]);
+    let telemetry = built(builder(), config, Output::captured()).await;
+    assert_eq!(telemetry.invalid_exporter(), Some(&error));
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await, FlushReport::default());
+    assert_eq!(collector.request_count(), 0);
+}
+
+/// Keeps the bodies and the trace ids of the records that it is given.
+#[derive(Debug, Clone, Default)]
+struct Records(Arc<Mutex<Vec<RecordSummary>>>);
+
+type RecordSummary = (String, Option<TraceId>);
+
+impl LogExporter for Records {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        tokio::task::yield_now().await;
+        let records = batch.iter().map(|(record, _)| {
+            let trace = record.trace_context().map(|trace| trace.trace_id);
+            (format!("{:?}", record.body()), trace)
+        });
+        self.0.lock().unwrap().extend(records);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn log_records_are_exported_by_the_programs_exporter() {
+    let collector = start_collector(&[]).await;
+    let records = Records::default();
+    let builder = Telemetry::builder(SERVICE).log_exporter(records.clone());
+    // The default of `OTEL_LOGS_EXPORTER` is `none`.
+    let telemetry = built(builder, config(&collector, &[]), Output::captured()).await;
+    let buffer = telemetry.inner.pipeline.logs.as_ref().unwrap();
+    let capture = Capture::with_records(buffer.buffer.clone());
+    let context = SpanContext::new(
+        TraceId::from(7),
+        SpanId::from(8),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let guard = Context::new().with_remote_span_context(context).attach();
+    warn!("stored");
+    drop(guard);
+    flush(&telemetry).await;
+    drop(capture);
+    let records = records.0.lock().unwrap();
+    assert_eq!(records.len(), 1);
+    assert!(records[0].0.contains("stored"), "{records:?}");
+    assert_eq!(records[0].1, Some(TraceId::from(7)));
+}
