@@ -15,12 +15,15 @@ use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceId, TraceState};
 
+mod additional;
 mod baggage;
 mod hex;
 mod traceparent;
 mod tracestate;
 mod xray;
 
+pub use additional::AdditionalPropagators;
+pub(crate) use additional::BoxedPropagator;
 pub use baggage::InvalidBaggage;
 pub use traceparent::InvalidTraceparent;
 pub use tracestate::InvalidTracestate;

@@ -1,6 +1,6 @@
 //! Detection of the OpenTelemetry resource: the process that produces the telemetry.
 
-use opentelemetry::{KeyValue, StringValue, Value};
+use opentelemetry::{Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute as key};
@@ -15,6 +15,9 @@ mod instance;
 const AWS: &str = "aws";
 const AWS_LAMBDA: &str = "aws_lambda";
 const AWS_ECS: &str = "aws_ecs";
+
+/// Start of `service.name` where it is not known (resource conventions).
+const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// Deprecated attribute, whose constant must not be used.
 const DEPRECATED_DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
@@ -45,8 +48,8 @@ pub struct ServiceInfo {
     pub version: Option<&'static str>,
 }
 
-/// Merges the known attributes. In ascending priority: the program, the platform,
-/// `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
+/// Merges the known attributes. In ascending priority: [`ServiceInfo`], the platform, detectors of the
+/// program, `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
 pub(crate) async fn detect(config: &TelemetryConfig, service: ServiceInfo) -> Resource {
     let mut attributes: Vec<KeyValue> = TelemetryResourceDetector
         .detect()
@@ -63,11 +66,39 @@ pub(crate) async fn detect(config: &TelemetryConfig, service: ServiceInfo) -> Re
         Platform::Kubernetes(pod) => kubernetes_attributes(&mut attributes, pod),
         Platform::Other => {}
     }
+    attributes.extend(config.detected_attributes.iter().cloned());
     configured_attributes(&mut attributes, config);
     // Of two attributes with the same key, the builder keeps the later one.
     Resource::builder_empty()
         .with_schema_url(attributes, SCHEMA_URL)
         .build()
+}
+
+/// Returns the attributes of a resource that the program provides. The SDK's default name of a
+/// service, which `Resource::builder` adds, must not replace the function's name.
+pub(crate) fn provided_attributes(resource: &Resource) -> impl Iterator<Item = KeyValue> {
+    let is_provided = |(key, value): &(&Key, &Value)| {
+        key.as_str() != key::SERVICE_NAME || !value.as_str().starts_with(UNKNOWN_SERVICE)
+    };
+    let attributes = resource.iter().filter(is_provided);
+    attributes.map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
+}
+
+/// Merges a resource that the program provides into the detected one. Its attributes take
+/// precedence. Without a common schema, the result has none, as the specification requires.
+pub(crate) fn merge(detected: &Resource, provided: &Resource) -> Resource {
+    let attributes = detected.iter();
+    let attributes = attributes.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let attributes = attributes.chain(provided_attributes(provided));
+    let builder = Resource::builder_empty();
+    let schema_url = match (detected.schema_url(), provided.schema_url()) {
+        (Some(detected), Some(provided)) if detected != provided => None,
+        (detected, provided) => detected.or(provided),
+    };
+    match schema_url {
+        Some(url) => builder.with_schema_url(attributes, url.to_owned()).build(),
+        None => builder.with_attributes(attributes).build(),
+    }
 }
 
 /// Adds the attributes that the environment sets explicitly, and the instance id.
@@ -90,7 +121,8 @@ fn configured_attributes(attributes: &mut Vec<KeyValue>, config: &TelemetryConfi
         (CX_SUBSYSTEM_NAME, config.coralogix.subsystem.clone()),
     ];
     put_optional(attributes, optional);
-    if !is_configured(key::SERVICE_INSTANCE_ID) {
+    let is_known = |attribute: &KeyValue| attribute.key.as_str() == key::SERVICE_INSTANCE_ID;
+    if !attributes.iter().any(is_known) {
         let id = instance::id(attributes);
         put(attributes, key::SERVICE_INSTANCE_ID, id);
     }

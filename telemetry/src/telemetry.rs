@@ -9,7 +9,7 @@ use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
+    SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample, SpanLimits,
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
@@ -31,7 +31,7 @@ use crate::logs::{FilterCheck, SubscriberWarnings};
 use crate::metrics::Metrics;
 use crate::otlp::Signal;
 use crate::output::Output;
-use crate::propagation::Propagator;
+use crate::propagation::{AdditionalPropagators, Propagator};
 use crate::resource::{self, ServiceInfo};
 
 mod background;
@@ -95,7 +95,8 @@ struct TelemetryInner {
     provider: SdkTracerProvider,
     meters: AnyMeterProvider,
     propagator: Propagator,
-    sampler: Sampler,
+    additional_propagators: Option<AdditionalPropagators>,
+    sampler: Box<dyn ShouldSample>,
     pipeline: Arc<ExportPipeline>,
     intervals: Intervals,
     background: Mutex<Option<BackgroundExport>>,
@@ -152,6 +153,10 @@ impl Telemetry {
             resource::detect(&config, service),
             headers::fetch_first(fetched_headers.as_deref())
         );
+        let resource = match &parts {
+            Some(parts) => parts.merge_resource(resource),
+            None => resource,
+        };
         start::log(&config, &resource);
         let prepared = parts.map(|parts| {
             parts.log_invalid();
@@ -165,7 +170,10 @@ impl Telemetry {
             fetched_headers.as_ref(),
             Output::default(),
         );
-        global::set_text_map_propagator(config.propagator);
+        match &telemetry.inner.additional_propagators {
+            Some(additional) => additional.set_global(config.propagator),
+            None => global::set_text_map_propagator(config.propagator),
+        }
         global::set_tracer_provider(telemetry.inner.provider.clone());
         if let Some(metrics) = &telemetry.inner.pipeline.metrics {
             global::set_meter_provider(metrics.meters().clone());
@@ -210,6 +218,9 @@ impl Telemetry {
             .with_span_limits(span_limits(config))
             .with_resource(resource)
             .with_sampler(config.sampler.sampler.clone());
+        for configure in prepared.configure_provider {
+            provider = configure(provider);
+        }
         // Even if this process exports nothing, it must not change the sampling decision in the
         // contexts that it propagates.
         if exporter.is_some() {
@@ -232,6 +243,7 @@ impl Telemetry {
             }),
             intervals: Intervals::new(config),
             background: Mutex::default(),
+            additional_propagators: prepared.propagators,
             invalid: prepared.invalid,
         };
         Self {
@@ -275,6 +287,7 @@ impl Telemetry {
             sampler: config.sampler.sampler,
             pipeline: Arc::new(pipeline),
             background: Mutex::default(),
+            additional_propagators: None,
             invalid: None,
         };
         Self {
@@ -303,8 +316,16 @@ impl Telemetry {
         self.inner.propagator
     }
 
-    /// Returns `true` if the sampler of `OTEL_TRACES_SAMPLER` would sample a consumer span that
-    /// starts a trace with this id.
+    /// Returns the propagators that the program provides, which are asked where
+    /// [`propagator`](Self::propagator) finds no trace context. The global propagator includes
+    /// both.
+    #[must_use]
+    pub fn additional_propagators(&self) -> Option<AdditionalPropagators> {
+        self.inner.additional_propagators.clone()
+    }
+
+    /// Returns `true` if the sampler of `OTEL_TRACES_SAMPLER`, or that of the program, would sample
+    /// a consumer span that starts a trace with this id.
     ///
     /// For a parent without a sampling decision, see
     /// [`XrayContext::into_parent`](crate::XrayContext::into_parent).

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use opentelemetry_sdk::trace::Sampler;
+use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 
 use super::reader::VariableReader;
 
 /// A sampler and its standard name.
 #[derive(Debug, Clone)]
 pub(crate) struct SamplerChoice {
-    /// The value of `OTEL_TRACES_SAMPLER`.
+    /// The value of `OTEL_TRACES_SAMPLER`, or `program` for a sampler that the program provides.
     pub(crate) name: &'static str,
     /// The value of `OTEL_TRACES_SAMPLER_ARG` if the sampler has an argument.
     ratio: Option<f64>,
-    pub(crate) sampler: Sampler,
+    pub(crate) sampler: Box<dyn ShouldSample>,
 }
 
 /// Name and argument, as in `always_on` or `traceidratio(0.25)`.
@@ -61,7 +61,18 @@ pub(super) fn read(reader: &mut VariableReader<'_>) -> SamplerChoice {
     SamplerChoice {
         name,
         ratio,
-        sampler,
+        sampler: Box::new(sampler),
+    }
+}
+
+impl SamplerChoice {
+    /// Returns the choice of a sampler that the program provides.
+    pub(crate) fn program(sampler: Box<dyn ShouldSample>) -> Self {
+        Self {
+            name: "program",
+            ratio: None,
+            sampler,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ mod guarded;
 mod invalid;
 
 pub use invalid::InvalidExporter;
-pub(crate) use invalid::check_debug_form;
+pub(crate) use invalid::{check_debug_form, check_processor};
 
 /// The future of [`SdkExporter::send`].
 pub(crate) type SendFuture<'a> =

@@ -2,15 +2,18 @@
 
 use std::fmt;
 
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
-use opentelemetry_sdk::trace::SpanExporter;
+use opentelemetry_sdk::resource::ResourceDetector;
+use opentelemetry_sdk::trace::{IdGenerator, ShouldSample, SpanExporter, SpanProcessor};
 
 use super::Telemetry;
 use super::program::{CollectedParts, ProgramParts};
 use crate::export::InvalidExporter;
 use crate::export::headers::OpenHeaderSource;
-use crate::export::sdk_exporter::{check_debug_form, log_exporter, span_exporter};
-use crate::resource::ServiceInfo;
+use crate::export::sdk_exporter::{check_debug_form, check_processor, log_exporter, span_exporter};
+use crate::resource::{ServiceInfo, provided_attributes};
 
 /// Builder for [`Telemetry`].
 ///
@@ -96,6 +99,92 @@ impl TelemetryBuilder {
         let parts = self.parts();
         parts.check(check_debug_form(&exporter));
         parts.log_exporter = Some(log_exporter(exporter));
+        self
+    }
+
+    /// Sets the sampler, in place of `OTEL_TRACES_SAMPLER`. It also decides in
+    /// [`Telemetry::samples_root`].
+    pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
+        self.parts().sampler = Some(sampler.into());
+        self
+    }
+
+    /// Adds a span processor, for example one that adds attributes when a span starts. Processors
+    /// are called in the order in which they are added, before the buffer of spans.
+    ///
+    /// Flushes do not call `force_flush`, which has no deadline, and nothing calls `shutdown`. A
+    /// processor that exports by itself is [refused](InvalidExporter) if it is one of the SDK's.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use baton_telemetry::opentelemetry::trace::Span as _;
+    /// use baton_telemetry::opentelemetry::{Context, KeyValue};
+    /// use baton_telemetry::opentelemetry_sdk::error::OTelSdkResult;
+    /// use baton_telemetry::opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+    /// use baton_telemetry::{ServiceInfo, Telemetry};
+    ///
+    /// #[derive(Debug)]
+    /// struct Team;
+    ///
+    /// impl SpanProcessor for Team {
+    ///     fn on_start(&self, span: &mut Span, _: &Context) {
+    ///         span.set_attribute(KeyValue::new("team", "orders"));
+    ///     }
+    ///     fn on_end(&self, _: SpanData) {}
+    ///     fn force_flush(&self) -> OTelSdkResult {
+    ///         Ok(())
+    ///     }
+    ///     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let service = ServiceInfo { name: "orders", version: None };
+    /// let builder = Telemetry::builder(service).span_processor(Team);
+    /// ```
+    pub fn span_processor<P: SpanProcessor + 'static>(mut self, processor: P) -> Self {
+        let parts = self.parts();
+        parts.check(check_processor::<P>());
+        parts.configure(|provider| provider.with_span_processor(processor));
+        self
+    }
+
+    /// Sets the generator of trace ids and span ids. The default is random.
+    pub fn id_generator<G: IdGenerator + 'static>(mut self, generator: G) -> Self {
+        let parts = self.parts();
+        parts.configure(|provider| provider.with_id_generator(generator));
+        self
+    }
+
+    /// Adds the attributes of a resource, which take precedence over all other sources. An earlier
+    /// resource is replaced.
+    ///
+    /// `service.name` is ignored if it begins with `unknown_service`, the SDK's default, because it
+    /// would replace the name of the function.
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.parts().resource = Some(resource);
+        self
+    }
+
+    /// Runs a resource detector. Its attributes take precedence over those of the platform, and
+    /// `OTEL_RESOURCE_ATTRIBUTES` over them.
+    ///
+    /// The detector runs in this call, which it blocks.
+    pub fn resource_detector(mut self, detector: &dyn ResourceDetector) -> Self {
+        let detected = detector.detect();
+        let attributes = provided_attributes(&detected);
+        self.parts().detected_attributes.extend(attributes);
+        self
+    }
+
+    /// Adds a propagator, which is asked where those of `OTEL_PROPAGATORS` and those added before
+    /// find no trace context. All of them write into outgoing requests.
+    pub fn propagator<P: TextMapPropagator + Send + Sync + 'static>(
+        mut self,
+        propagator: P,
+    ) -> Self {
+        self.parts().propagators.push(Box::new(propagator));
         self
     }
 

@@ -3,17 +3,21 @@
 //! The rest of the crate sees them as a [`ProgramParts`]. A program that provides none therefore
 //! does not contain their code.
 
-use std::fmt;
+use std::mem;
 
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{ShouldSample, TracerProviderBuilder};
 use tracing::error;
 
-use crate::config::{ExporterConfig, TelemetryConfig};
+use crate::config::{ExporterConfig, SamplerChoice, TelemetryConfig};
 use crate::export::collector::Destination;
 use crate::export::{InvalidExporter, SdkExporter};
+use crate::propagation::{AdditionalPropagators, BoxedPropagator};
+use crate::resource;
 
 /// What the program provides in place of, or in addition to, the environment's settings.
-pub(super) trait ProgramParts: fmt::Debug + Send {
+pub(super) trait ProgramParts: Send {
     /// Returns the parts, to add one.
     fn collected(&mut self) -> &mut CollectedParts;
 
@@ -23,23 +27,38 @@ pub(super) trait ProgramParts: fmt::Debug + Send {
     /// Logs the part that was refused, if there is one.
     fn log_invalid(&self);
 
+    /// Merges the program's resource into the detected one.
+    fn merge_resource(&self, detected: Resource) -> Resource;
+
     /// Prepares the parts for use, with the final resource.
     fn prepare(self: Box<Self>, resource: &Resource) -> PreparedParts;
 }
 
 /// Parts that are ready for use.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct PreparedParts {
     pub(super) traces: Option<Destination>,
     pub(super) logs: Option<Destination>,
+    pub(super) configure_provider: Vec<ConfigureProvider>,
+    pub(super) propagators: Option<AdditionalPropagators>,
     pub(super) invalid: Option<Box<InvalidExporter>>,
 }
 
+/// Adds a span processor or an id generator to a provider.
+pub(super) type ConfigureProvider =
+    Box<dyn FnOnce(TracerProviderBuilder) -> TracerProviderBuilder + Send>;
+
 /// The parts that a builder collects.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct CollectedParts {
     pub(super) span_exporter: Option<Box<dyn SdkExporter>>,
     pub(super) log_exporter: Option<Box<dyn SdkExporter>>,
+    pub(super) sampler: Option<Box<dyn ShouldSample>>,
+    pub(super) configure_provider: Vec<ConfigureProvider>,
+    pub(super) resource: Option<Resource>,
+    /// What detectors have found.
+    pub(super) detected_attributes: Vec<KeyValue>,
+    pub(super) propagators: Vec<BoxedPropagator>,
     /// The first part that was refused.
     pub(super) invalid: Option<InvalidExporter>,
 }
@@ -50,6 +69,14 @@ impl CollectedParts {
         if let Err(invalid) = outcome {
             self.invalid.get_or_insert(invalid);
         }
+    }
+
+    /// Adds a step to the set-up of the tracer provider.
+    pub(super) fn configure(
+        &mut self,
+        step: impl FnOnce(TracerProviderBuilder) -> TracerProviderBuilder + Send + 'static,
+    ) {
+        self.configure_provider.push(Box::new(step));
     }
 
     fn exporters(&mut self) -> [&mut Option<Box<dyn SdkExporter>>; 2] {
@@ -65,7 +92,12 @@ impl ProgramParts for CollectedParts {
     /// `OTEL_SDK_DISABLED` also disables the exporters of the program. If a part was refused,
     /// nothing is exported.
     fn apply_to(&mut self, config: &mut TelemetryConfig) {
+        if let Some(sampler) = self.sampler.take() {
+            config.sampler = SamplerChoice::program(sampler);
+        }
+        config.detected_attributes = mem::take(&mut self.detected_attributes);
         let is_refused = self.invalid.is_some();
+
         if is_refused {
             config.metrics = ExporterConfig::None;
         }
@@ -89,16 +121,27 @@ impl ProgramParts for CollectedParts {
         }
     }
 
+    fn merge_resource(&self, detected: Resource) -> Resource {
+        match &self.resource {
+            Some(provided) => resource::merge(&detected, provided),
+            None => detected,
+        }
+    }
+
     fn prepare(self: Box<Self>, resource: &Resource) -> PreparedParts {
+        let parts = *self;
         let destination = |exporter: Option<Box<dyn SdkExporter>>| {
             let mut exporter = exporter?;
             exporter.set_resource(resource);
             Some(Destination::Sdk(exporter))
         };
         PreparedParts {
-            traces: destination(self.span_exporter),
-            logs: destination(self.log_exporter),
-            invalid: self.invalid.map(Box::new),
+            traces: destination(parts.span_exporter),
+            logs: destination(parts.log_exporter),
+            configure_provider: parts.configure_provider,
+            propagators: (!parts.propagators.is_empty())
+                .then(|| AdditionalPropagators::new(parts.propagators)),
+            invalid: parts.invalid.map(Box::new),
         }
     }
 }

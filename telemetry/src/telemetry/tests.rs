@@ -57,6 +57,10 @@ async fn built(
     }
 
     let resource = resource::detect(&config, builder.service).await;
+    let resource = match &parts {
+        Some(parts) => parts.merge_resource(resource),
+        None => resource,
+    };
     let log_buffer = config.log_buffer();
     let prepared = parts.map(|parts| parts.prepare(&resource));
     Telemetry::new(

@@ -1,9 +1,11 @@
-//! Checks of exporters at start, before they block or panic in a flush.
+//! Checks of exporters and processors at start, before they block or panic in a flush.
 
 use std::any::type_name;
 use std::fmt::Debug;
 
-/// Exporter that cannot run on the thread of the runtime.
+use opentelemetry_sdk::trace::SpanProcessor;
+
+/// Exporter or span processor that cannot run on the thread of the runtime.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidExporter {
@@ -20,6 +22,18 @@ pub enum InvalidExporter {
         /// Name of the exporter's type.
         exporter: &'static str,
     },
+    /// The span processor exports by itself: one of the SDK's two.
+    ///
+    /// The flush of `BatchSpanProcessor` blocks the thread, and never returns if the client needs
+    /// this thread's runtime. `SimpleSpanProcessor` does the same at the end of each span.
+    #[error(
+        "{processor} exports on a blocked thread: give its exporter to \
+         `TelemetryBuilder::span_exporter`"
+    )]
+    Processor {
+        /// Name of the processor's type.
+        processor: &'static str,
+    },
 }
 
 /// `Debug` form of `reqwest::blocking::Client` inside an exporter of `opentelemetry-otlp`. Other
@@ -34,6 +48,17 @@ pub(crate) fn check_debug_form<E: Debug>(exporter: &E) -> Result<(), InvalidExpo
         return Err(InvalidExporter::BlockingClient {
             exporter: type_name::<E>(),
         });
+    }
+    Ok(())
+}
+
+/// Checks that a span processor is not one of the SDK's that export by themselves.
+pub(crate) fn check_processor<P: SpanProcessor>() -> Result<(), InvalidExporter> {
+    let processor = type_name::<P>();
+    let exports = ["::BatchSpanProcessor", "::SimpleSpanProcessor"];
+    let exports = exports.iter().any(|name| processor.contains(name));
+    if exports && processor.starts_with("opentelemetry_sdk::") {
+        return Err(InvalidExporter::Processor { processor });
     }
     Ok(())
 }

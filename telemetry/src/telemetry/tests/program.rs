@@ -2,11 +2,16 @@
 
 use std::future::pending;
 
-use opentelemetry::global;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceState};
+use opentelemetry::{KeyValue, global};
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::resource::ResourceDetector;
+use opentelemetry_sdk::trace::{
+    BatchSpanProcessor, IdGenerator, Sampler, SimpleSpanProcessor, SpanData, SpanExporter,
+    SpanProcessor,
+};
 use tracing::warn;
 
 use super::*;
@@ -313,4 +318,130 @@ async fn log_records_are_exported_by_the_programs_exporter() {
     assert_eq!(records.len(), 1);
     assert!(records[0].0.contains("stored"), "{records:?}");
     assert_eq!(records[0].1, Some(TraceId::from(7)));
+}
+
+async fn telemetry_with(builder: TelemetryBuilder) -> (Telemetry, TestCollector) {
+    let collector = start_collector(&[]).await;
+    let config = config(
+        &collector,
+        &[("OTEL_RESOURCE_ATTRIBUTES", "a=environment,b=environment")],
+    );
+    let telemetry = built(builder, config, Output::captured()).await;
+    (telemetry, collector)
+}
+
+#[derive(Debug)]
+struct Numbered;
+
+impl IdGenerator for Numbered {
+    fn new_trace_id(&self) -> TraceId {
+        TraceId::from(6)
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        SpanId::from(9)
+    }
+}
+
+/// Adds an attribute to each span that starts.
+#[derive(Debug)]
+struct Stamp;
+
+impl SpanProcessor for Stamp {
+    fn on_start(&self, span: &mut opentelemetry_sdk::trace::Span, _: &Context) {
+        span.set_attribute(KeyValue::new("stamp", 1));
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn sampler_processors_and_id_generator_are_those_of_the_program() {
+    let builder = Telemetry::builder(SERVICE)
+        .id_generator(Numbered)
+        .span_processor(Stamp);
+    let (telemetry, collector) = telemetry_with(builder).await;
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await.exported, 1);
+    let span = &collector.spans().unwrap()[0];
+    assert_eq!(span.trace_id, TraceId::from(6).to_string());
+    assert_eq!(span.span_id, SpanId::from(9).to_string());
+    assert!(span.attributes.contains_key("stamp"), "{span:?}");
+
+    let builder = Telemetry::builder(SERVICE).sampler(Sampler::AlwaysOff);
+    let (telemetry, _collector) = telemetry_with(builder).await;
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await, FlushReport::default());
+    assert!(!telemetry.samples_root(TraceId::from(6)));
+}
+
+#[tokio::test]
+async fn processors_of_the_sdk_that_export_are_refused() {
+    let batch = BatchSpanProcessor::builder(Records::default()).build();
+    let simple = SimpleSpanProcessor::new(Records::default());
+    for builder in [
+        Telemetry::builder(SERVICE).span_processor(batch),
+        Telemetry::builder(SERVICE).span_processor(simple),
+    ] {
+        let error = builder.try_init().await.unwrap_err();
+        assert!(
+            matches!(error, InvalidExporter::Processor { .. }),
+            "{error}"
+        );
+    }
+}
+
+impl SpanExporter for Records {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+struct Detected;
+
+impl ResourceDetector for Detected {
+    fn detect(&self) -> Resource {
+        let attributes = ["a", "c", "d"].map(|key| KeyValue::new(key, "detector"));
+        // With the SDK's default of `service.name`.
+        Resource::builder().with_attributes(attributes).build()
+    }
+}
+
+#[tokio::test]
+async fn the_programs_resource_overrides_the_environment_which_overrides_detectors() {
+    let provided = ["b", "d"].map(|key| KeyValue::new(key, "program"));
+    let provided = Resource::builder().with_attributes(provided).build();
+    let builder = Telemetry::builder(SERVICE)
+        .resource(provided)
+        .resource_detector(&Detected);
+    let (telemetry, collector) = telemetry_with(builder).await;
+    end_span(&telemetry, "span");
+    flush(&telemetry).await;
+    let resource = resource_spans(&collector).remove(0).resource.unwrap();
+    let value = |key: &str| {
+        let mut found = resource.attributes.iter().filter(|entry| entry.key == key);
+        let value = found.next().unwrap().value.clone().unwrap().value.unwrap();
+        assert!(found.next().is_none(), "{key} is there twice");
+        match value {
+            any_value::Value::StringValue(text) => text,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (key, expected) in [
+        ("a", "environment"),
+        ("b", "program"),
+        ("c", "detector"),
+        ("d", "program"),
+        (SERVICE_NAME, "orders"),
+    ] {
+        assert_eq!(value(key), expected, "{key}");
+    }
 }
