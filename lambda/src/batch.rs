@@ -50,7 +50,7 @@ pub(crate) struct BatchProcessor {
     pub(crate) config: ConsumerConfig,
     spans: InvocationSpans,
     pub(crate) metrics: Metrics,
-    extractor: ContextExtractor,
+    pub(crate) extractor: ContextExtractor,
     /// Limits the log line about a message whose only context is `AWSTraceHeader` to one per
     /// process.
     link_only_logged: Once,

@@ -25,6 +25,7 @@ use crate::handler::{
 };
 use crate::message::Message;
 use crate::service::ConsumerService;
+use crate::trace_context::{AdditionalReader, read_provided};
 
 mod start;
 
@@ -271,11 +272,13 @@ impl<S, L> ConsumerBuilder<S, L> {
         self
     }
 
-    /// Sets the telemetry. Use this if the program emits telemetry before the consumer runs. By
-    /// default, the consumer initialises telemetry itself.
+    /// Sets the telemetry. Use this if the program has exporters, a sampler or other parts of its
+    /// own (see [`TelemetryBuilder`](crate::TelemetryBuilder)), or emits telemetry before the
+    /// consumer runs. By default, the consumer initialises telemetry itself.
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
         self.settings.telemetry = Some(telemetry);
+        self.settings.read_provided = Some(read_provided);
         self
     }
 
@@ -409,9 +412,10 @@ impl<S, L> ConsumerBuilder<S, L> {
     ///
     /// # Errors
     ///
-    /// Returns an error if a `BATON_*` variable is invalid, if the process was not started by
-    /// Lambda, or if the Runtime API cannot be reached. Errors and panics of the handler become
-    /// failed messages and do not end the loop.
+    /// Returns an error if a `BATON_*` variable is invalid, if the telemetry has an exporter that
+    /// cannot run in an invocation, if the process was not started by Lambda, or if the Runtime API
+    /// cannot be reached. Errors and panics of the handler become failed messages and do not end
+    /// the loop.
     pub fn run<H, T, Args>(self, handler: H) -> Run
     where
         H: Handler<S, Args, Body = T>,
@@ -430,7 +434,8 @@ impl<S, L> ConsumerBuilder<S, L> {
     ///
     /// # Errors
     ///
-    /// Returns an error if a `BATON_*` variable is invalid.
+    /// Returns an error if a `BATON_*` variable is invalid, or if the telemetry has an exporter
+    /// that cannot run in an invocation.
     pub fn service<H, T, Args>(
         self,
         handler: H,
@@ -499,11 +504,16 @@ impl<S> ConsumerBuilder<S> {
 /// Returns the log fields of a message.
 pub(crate) type LogFields = dyn Fn(&Message<()>) -> Vec<KeyValue> + Send + Sync;
 
+/// Function that reads what only telemetry of the program can have.
+pub(crate) type ReadProvided = fn(&Telemetry) -> Result<Option<AdditionalReader>, Error>;
+
 /// Settings of a consumer that do not depend on the type of its handler.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
     pub(crate) telemetry: Option<Telemetry>,
+    /// Set if `telemetry` is. See [`read_provided`].
+    pub(crate) read_provided: Option<ReadProvided>,
     pub(crate) dead_letters: Option<DeadLetterQueue>,
     pub(crate) classifiers: Classifiers,
     pub(crate) log_fields: Option<Arc<LogFields>>,

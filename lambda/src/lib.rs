@@ -303,7 +303,9 @@ pub use baton_telemetry::tracing_layer;
 /// The version that [`log_layer`] requires, for programs with their own subscriber.
 #[doc(no_inline)]
 pub use baton_telemetry::tracing_subscriber;
-pub use baton_telemetry::{LogLayer, ServiceInfo, Telemetry, log_layer};
+pub use baton_telemetry::{
+    InvalidExporter, LogLayer, ServiceInfo, Telemetry, TelemetryBuilder, log_layer,
+};
 pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
 pub use consumer::{Consumer, ConsumerBuilder, Run, run};
 #[cfg(feature = "dead-letter-queue")]
@@ -322,4 +324,6 @@ pub use message::{Message, Raw};
 pub use service::ConsumerService;
 /// Crates in the versions that this crate uses. A program must use the same versions.
 #[doc(no_inline)]
-pub use {aws_lambda_events, lambda_runtime, opentelemetry, serde_json, tracing};
+pub use {
+    aws_lambda_events, lambda_runtime, opentelemetry, opentelemetry_sdk, serde_json, tracing,
+};

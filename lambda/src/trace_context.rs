@@ -3,8 +3,9 @@
 //! Carriers are read in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the
 //! message attributes; the message attributes with the prefix `otel.`; the message attributes of an
 //! SNS notification in the body; an EventBridge event in the body (or in the notification), first
-//! its own fields and then those of `detail`; and with `xray`, the system attribute
-//! `AWSTraceHeader`. A malformed value counts as absent and is recorded in `baton.context.invalid`.
+//! its own fields and then those of `detail`; the message attributes again, with propagators of the
+//! program; and with `xray`, the system attribute `AWSTraceHeader`. A malformed value counts as
+//! absent and is recorded in `baton.context.invalid`.
 //!
 //! EventBridge defines no field for a W3C context. Senders write `traceparent` into `detail`, as
 //! Elastic's agents and the `CloudEvents` extension for tracing do. Only the input transformer of a
@@ -25,8 +26,10 @@ use crate::event::{
     EventBridgeEnvelope, FieldValue, OTEL_PREFIX, SnsNotification, SqsRecord, TraceCarrier,
 };
 
+mod additional;
 mod invalid;
 
+pub(crate) use additional::{AdditionalReader, read_provided};
 pub(crate) use invalid::InvalidContext;
 
 /// Carrier of a trace context.
@@ -62,6 +65,9 @@ impl CarrierKind {
 /// Extracts the trace contexts of records. One per process.
 pub(crate) struct ContextExtractor {
     propagator: Propagator,
+    /// Reader with propagators of the program, which are asked where the others find no trace
+    /// context.
+    pub(crate) additional: Option<AdditionalReader>,
     samples_root: Box<dyn Fn(TraceId) -> bool + Send + Sync>,
 }
 
@@ -74,6 +80,7 @@ impl ContextExtractor {
     ) -> Self {
         Self {
             propagator,
+            additional: None,
             samples_root: Box::new(samples_root),
         }
     }
@@ -87,6 +94,11 @@ impl ContextExtractor {
         extraction.read_carrier(CarrierKind::MessageAttributes, record.trace_carrier());
         if !extraction.is_complete() {
             extraction.read_rare_carriers(record);
+        }
+        if extraction.context.parent.is_none()
+            && let Some(additional) = &self.additional
+        {
+            extraction.read_additional(record, additional);
         }
         if let Some(header) = record.trace_header() {
             extraction.read_xray(&header, self);
@@ -248,6 +260,15 @@ impl Extraction {
         let add_invalid = |reason| self.add_invalid(carrier, InvalidField::Baggage(reason));
         if check_baggage(&baggage, add_invalid) {
             self.context.baggage = Some(baggage.into());
+        }
+    }
+
+    /// Reads the message attributes with propagators of the program.
+    fn read_additional(&mut self, record: &SqsRecord<'_>, additional: &AdditionalReader) {
+        if let Some((parent, baggage)) = additional.read(record) {
+            self.context.parent = Some(parent);
+            self.context.carrier = Some(CarrierKind::MessageAttributes);
+            self.context.baggage = self.context.baggage.take().or(baggage);
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use tracing_subscriber::filter::Targets;
 
 use self::reader::VariableReader;
@@ -93,8 +92,6 @@ pub(crate) struct TelemetryConfig {
     /// `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded, in the order of the list.
     pub(crate) resource_attributes: Vec<(String, String)>,
     pub(crate) coralogix: Coralogix,
-    /// What detectors of the program have found. Not from the environment.
-    pub(crate) detected_attributes: Vec<KeyValue>,
     pub(crate) platform: Platform,
     pub(crate) log_filter: Targets,
     pub(crate) log_format: LogFormat,
@@ -171,7 +168,6 @@ impl TelemetryConfig {
                 application: first_text(&reader, ["CX_APPLICATION", "CX_APPLICATION_NAME"]),
                 subsystem: first_text(&reader, ["CX_SUBSYSTEM", "CX_SUBSYSTEM_NAME"]),
             },
-            detected_attributes: Vec::new(),
             platform,
             log_filter: log_filter::read(&mut reader),
             log_format: log_format(&mut reader),

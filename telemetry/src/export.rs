@@ -101,10 +101,10 @@ impl Exporter {
         resource: &Resource,
         spill: Option<(Output, usize)>,
     ) -> Self {
-        let resource = encode::resource(resource);
+        let (resource, name) = (encode::resource(resource), destination.to_string());
         Self {
-            failure_log: FailureLog::new(signal, destination.to_string()),
-            collector_messages: CollectorMessages::new(destination.to_string()),
+            failure_log: FailureLog::new(signal, name.clone()),
+            collector_messages: CollectorMessages::new(name),
             destination,
             signal,
             spill: spill.map(|(output, line_bytes)| (Spill::new(&resource, line_bytes), output)),

@@ -218,8 +218,8 @@ pub use logs::{
     with_request_id,
 };
 pub use propagation::{
-    AWS_TRACE_HEADER, AdditionalPropagators, BAGGAGE, InvalidBaggage, InvalidTraceparent,
-    InvalidTracestate, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE,
+    AWS_TRACE_HEADER, AdditionalPropagators, BAGGAGE, BoxedPropagator, InvalidBaggage,
+    InvalidTraceparent, InvalidTracestate, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE,
     XRAY_TRACE_ID_HEADER, XrayContext, check_baggage, parse_trace_context,
     parse_trace_context_with, parse_xray_header, with_baggage, with_remote_parent,
 };

@@ -29,11 +29,13 @@ use crate::transport::client::BufList;
 
 mod instrument;
 mod meter;
+mod sdk_metrics;
 mod self_metrics;
 mod series;
 mod shared_export;
 
 pub(crate) use meter::Meters;
+pub(crate) use sdk_metrics::SdkMetrics;
 pub(crate) use self_metrics::RecordCounts;
 
 /// Length at which a request is closed. Collectors accept 4 MiB by default, and the data point that
@@ -72,7 +74,7 @@ struct PendingRequests {
 
 /// Returns the current counts of spans and log records. Called when it is the export's turn,
 /// because counts that another export has reported must not be reported again.
-type ReadCounts<'a> = dyn Fn() -> RecordCounts + Sync + 'a;
+pub(crate) type ReadCounts<'a> = dyn Fn() -> RecordCounts + Sync + 'a;
 
 type ExportFuture<'a> = Pin<Box<dyn Future<Output = Result<(), ExporterError>> + Send + 'a>>;
 

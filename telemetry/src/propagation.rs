@@ -22,8 +22,7 @@ mod traceparent;
 mod tracestate;
 mod xray;
 
-pub use additional::AdditionalPropagators;
-pub(crate) use additional::BoxedPropagator;
+pub use additional::{AdditionalPropagators, BoxedPropagator};
 pub use baggage::InvalidBaggage;
 pub use traceparent::InvalidTraceparent;
 pub use tracestate::InvalidTracestate;

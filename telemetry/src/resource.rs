@@ -48,9 +48,14 @@ pub struct ServiceInfo {
     pub version: Option<&'static str>,
 }
 
-/// Merges the known attributes. In ascending priority: [`ServiceInfo`], the platform, detectors of the
-/// program, `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
-pub(crate) async fn detect(config: &TelemetryConfig, service: ServiceInfo) -> Resource {
+/// Merges the known attributes. In ascending priority: [`ServiceInfo`], the platform, detectors of
+/// the program, `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute. `add_detected` adds
+/// what the detectors have found.
+pub(crate) async fn detect(
+    config: &TelemetryConfig,
+    service: ServiceInfo,
+    add_detected: &(dyn Fn(&mut Vec<KeyValue>) + Sync),
+) -> Resource {
     let mut attributes: Vec<KeyValue> = TelemetryResourceDetector
         .detect()
         .iter()
@@ -66,7 +71,7 @@ pub(crate) async fn detect(config: &TelemetryConfig, service: ServiceInfo) -> Re
         Platform::Kubernetes(pod) => kubernetes_attributes(&mut attributes, pod),
         Platform::Other => {}
     }
-    attributes.extend(config.detected_attributes.iter().cloned());
+    add_detected(&mut attributes);
     configured_attributes(&mut attributes, config);
     // Of two attributes with the same key, the builder keeps the later one.
     Resource::builder_empty()

@@ -6,8 +6,10 @@ use std::time::Duration;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
-use opentelemetry::{Context, InstrumentationScope, Key, global};
+use opentelemetry::{Context, InstrumentationScope, Key, KeyValue, global};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{
     SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample, SpanLimits,
 };
@@ -20,11 +22,13 @@ use self::background::{BackgroundExport, Intervals};
 use self::logs::LogExport;
 use self::meters::AnyMeterProvider;
 use self::pipeline::ExportPipeline;
-use self::program::PreparedParts;
+use self::program::{Exporters, ProgramParts};
+use self::providers::ProvidedProviders;
 use crate::buffer::{Buffer, Counts, FlushGroup, Group, Selection, SpanBuffer};
-use crate::config::TelemetryConfig;
+use crate::config::{ExporterConfig, TelemetryConfig};
 use crate::export::collector::{BREAKER_PAUSE, Destination};
 use crate::export::headers::{self, FetchedHeaders};
+use crate::export::sdk_exporter::SdkPipeline;
 use crate::export::{ExportCounts, Exporter, InvalidExporter, LossReporter};
 #[cfg(feature = "tracing")]
 use crate::logs::{FilterCheck, SubscriberWarnings};
@@ -40,6 +44,7 @@ mod logs;
 mod meters;
 mod pipeline;
 mod program;
+mod providers;
 mod start;
 
 pub use builder::TelemetryBuilder;
@@ -95,13 +100,12 @@ struct TelemetryInner {
     provider: SdkTracerProvider,
     meters: AnyMeterProvider,
     propagator: Propagator,
-    additional_propagators: Option<AdditionalPropagators>,
     sampler: Box<dyn ShouldSample>,
     pipeline: Arc<ExportPipeline>,
     intervals: Intervals,
     background: Mutex<Option<BackgroundExport>>,
-    /// The first exporter or processor that was refused.
-    invalid: Option<Box<InvalidExporter>>,
+    /// `None` unless the program provides parts.
+    parts: Option<Box<dyn ProgramParts>>,
 }
 
 impl Telemetry {
@@ -127,7 +131,7 @@ impl Telemetry {
     /// would block or panic in a flush. [`TelemetryBuilder::try_init`] returns it as an error.
     #[must_use]
     pub fn invalid_exporter(&self) -> Option<&InvalidExporter> {
-        self.inner.invalid.as_deref()
+        self.inner.parts.as_deref()?.invalid()
     }
 
     async fn set_up(builder: TelemetryBuilder) -> Self {
@@ -149,8 +153,9 @@ impl Telemetry {
             );
         }
         let fetched_headers = headers::open(&config, open_header_source);
+        let add_detected = |attributes: &mut Vec<KeyValue>| add_detected(&parts, attributes);
         let (resource, ()) = tokio::join!(
-            resource::detect(&config, service),
+            resource::detect(&config, service, &add_detected),
             headers::fetch_first(fetched_headers.as_deref())
         );
         let resource = match &parts {
@@ -158,32 +163,34 @@ impl Telemetry {
             None => resource,
         };
         start::log(&config, &resource);
-        let prepared = parts.map(|parts| {
+        if let Some(parts) = &parts {
             parts.log_invalid();
-            parts.prepare(&resource)
-        });
+        }
         let telemetry = Self::new(
             &config,
-            prepared.unwrap_or_default(),
+            parts,
             resource,
             log_buffer,
             fetched_headers.as_ref(),
             Output::default(),
         );
-        match &telemetry.inner.additional_propagators {
-            Some(additional) => additional.set_global(config.propagator),
+        match &telemetry.inner.parts {
+            Some(parts) => parts.set_global_propagator(config.propagator),
             None => global::set_text_map_propagator(config.propagator),
         }
         global::set_tracer_provider(telemetry.inner.provider.clone());
         if let Some(metrics) = &telemetry.inner.pipeline.metrics {
             global::set_meter_provider(metrics.meters().clone());
         }
+        if let Some(sdk_pipeline) = &telemetry.inner.pipeline.sdk_pipeline {
+            sdk_pipeline.set_global();
+        }
         telemetry
     }
 
     fn new(
         config: &TelemetryConfig,
-        prepared: PreparedParts,
+        mut parts: Option<Box<dyn ProgramParts>>,
         resource: Resource,
         log_buffer: Option<Buffer>,
         fetched_headers: Option<&Arc<FetchedHeaders>>,
@@ -193,24 +200,33 @@ impl Telemetry {
         let destination = |signal, exporter| {
             Destination::new(signal, exporter, fetched_headers, BREAKER_PAUSE, &output)
         };
-        let traces = prepared.traces;
-        let traces = traces.or_else(|| destination(Signal::Traces, &config.traces));
-        let exporter = traces.map(|destination| {
-            let spill = config
-                .spill
-                .then(|| (output.clone(), config.spill_line_bytes));
-            Exporter::new(Signal::Traces, destination, &resource, spill)
+        let exporter = destination(Signal::Traces, &config.traces);
+        let exporter = exporter.map(|destination| {
+            Exporter::new(
+                Signal::Traces,
+                destination,
+                &resource,
+                spill(config, &output),
+            )
         });
         let metrics = destination(Signal::Metrics, &config.metrics);
         let metrics = metrics.map(|destination| {
             let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
             Metrics::new(destination, &resource, temporality, max_bytes)
         });
-        let logs = prepared.logs;
-        let logs = logs.or_else(|| destination(Signal::Logs, &config.logs));
-
-        let logs = log_buffer.zip(logs);
-        let logs = logs.map(|(buffer, destination)| LogExport::new(buffer, destination, &resource));
+        let logs = destination(Signal::Logs, &config.logs);
+        let logs = log_buffer.as_ref().zip(logs);
+        let logs = logs
+            .map(|(buffer, destination)| LogExport::new(buffer.clone(), destination, &resource));
+        let mut exporters = Exporters {
+            meters: AnyMeterProvider::from_metrics(metrics.as_ref()),
+            exporter,
+            logs,
+            sdk_pipeline: None,
+        };
+        if let Some(parts) = &mut parts {
+            parts.install_exporters(&mut exporters, config, &resource, log_buffer, &output);
+        }
         let loss_reporter = LossReporter::new(service_name(&resource), output.clone());
         #[cfg(feature = "tracing")]
         let filter_check = FilterCheck::new(SubscriberWarnings::new(config.log_format, output));
@@ -218,24 +234,27 @@ impl Telemetry {
             .with_span_limits(span_limits(config))
             .with_resource(resource)
             .with_sampler(config.sampler.sampler.clone());
-        for configure in prepared.configure_provider {
-            provider = configure(provider);
+        if let Some(parts) = &mut parts {
+            provider = parts.configure(provider);
         }
         // Even if this process exports nothing, it must not change the sampling decision in the
         // contexts that it propagates.
-        if exporter.is_some() {
+        if exporters.exporter.is_some() {
             provider = provider.with_span_processor(buffer.clone());
         }
         let inner = TelemetryInner {
             provider: provider.build(),
-            meters: AnyMeterProvider::from_metrics(metrics.as_ref()),
+
+            meters: exporters.meters,
             propagator: config.propagator,
             sampler: config.sampler.sampler.clone(),
             pipeline: Arc::new(ExportPipeline {
                 buffer,
-                exporter,
+                exporter: exporters.exporter,
                 metrics,
-                logs,
+                logs: exporters.logs,
+                sdk_pipeline: exporters.sdk_pipeline,
+
                 loss_reporter,
                 ungrouped_flush: Mutex::default(),
                 #[cfg(feature = "tracing")]
@@ -243,8 +262,7 @@ impl Telemetry {
             }),
             intervals: Intervals::new(config),
             background: Mutex::default(),
-            additional_propagators: prepared.propagators,
-            invalid: prepared.invalid,
+            parts,
         };
         Self {
             inner: Arc::new(inner),
@@ -266,11 +284,22 @@ impl Telemetry {
         meters: impl MeterProvider + Send + Sync + 'static,
     ) -> Self {
         let (config, _) = TelemetryConfig::from_lookup(&|_| None);
+        Self::without_buffers(config, provider, meters, None)
+    }
+
+    /// Creates telemetry whose spans are not buffered by this crate.
+    fn without_buffers(
+        config: TelemetryConfig,
+        provider: SdkTracerProvider,
+        meters: impl MeterProvider + Send + Sync + 'static,
+        sdk_pipeline: Option<Box<dyn SdkPipeline>>,
+    ) -> Self {
         let pipeline = ExportPipeline {
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
             metrics: None,
             logs: None,
+            sdk_pipeline,
             loss_reporter: LossReporter::new(String::new(), Output::default()),
             ungrouped_flush: Mutex::default(),
             #[cfg(feature = "tracing")]
@@ -287,12 +316,67 @@ impl Telemetry {
             sampler: config.sampler.sampler,
             pipeline: Arc::new(pipeline),
             background: Mutex::default(),
-            additional_propagators: None,
-            invalid: None,
+            parts: None,
         };
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Creates telemetry on the providers that the program has set up, with their own processors
+    /// and exporters: a last resort, for programs that cannot give their exporter to
+    /// [`TelemetryBuilder::span_exporter`].
+    ///
+    /// Sets OpenTelemetry's globals, and installs the log lines as [`init`](Self::init) does; log
+    /// records reach `logger` only through a bridge in the program's own subscriber, such as
+    /// `opentelemetry-appender-tracing`. A flush calls `force_flush` of each provider on a thread
+    /// and waits until its deadline. Not covered:
+    ///
+    /// - **Counts and spilling.** [`FlushReport`] is empty, and spans that are not exported are
+    ///   lost without notice, except for a warning that the flush failed or was cut off.
+    /// - **The deadline of a flush that is cut off.** Its thread continues for the exporter's
+    ///   timeout, usually ten seconds (`SdkMeterProvider::force_flush` has no limit at all), and on
+    ///   Lambda is frozen in the middle of its work. A later flush waits for it first, so that
+    ///   there are at most three such threads.
+    /// - **The circuit breaker.** Each flush of a collector that hangs takes its whole budget.
+    /// - **[`samples_root`](Self::samples_root)**, because a provider does not tell its sampler:
+    ///   that of `OTEL_TRACES_SAMPLER` decides, which is also the provider's default.
+    /// - **[`FlushGroup`].** Each flush exports everything.
+    /// - **The metrics about telemetry itself.**
+    ///
+    /// The providers are never dropped, because dropping one whose processor needs the runtime
+    /// hangs for ever on its only thread. The program must keep a clone too, or leave dropping to
+    /// the end of the process, and must not call `force_flush` or `shutdown` on the runtime's
+    /// thread.
+    ///
+    /// These set-ups work: `BatchSpanProcessor` with a blocking client or with tonic, and the
+    /// processor of `rt-tokio` or `rt-tokio-current-thread` with an asynchronous client. **With
+    /// `BatchSpanProcessor` and hyper or an asynchronous reqwest every span is lost**, because the
+    /// thread of that processor has no reactor.
+    ///
+    /// Call this within a tokio runtime.
+    #[must_use]
+    pub fn from_providers(
+        tracer: SdkTracerProvider,
+        meter: SdkMeterProvider,
+        logger: SdkLoggerProvider,
+    ) -> Self {
+        let (mut config, problems) = TelemetryConfig::from_env();
+        config.traces = ExporterConfig::Sdk("SdkTracerProvider");
+        config.metrics = ExporterConfig::Sdk("SdkMeterProvider");
+        config.logs = ExporterConfig::Sdk("SdkLoggerProvider");
+        crate::logs::install(&config, None);
+        for problem in &problems {
+            warn!(
+                variable = problem.variable,
+                "invalid configuration: {problem}"
+            );
+        }
+        start::log(&config, &Resource::builder_empty().build());
+        global::set_text_map_propagator(config.propagator);
+        let providers = ProvidedProviders::new(tracer.clone(), meter.clone(), logger);
+        providers.set_global();
+        Self::without_buffers(config, tracer, meter, Some(Box::new(providers)))
     }
 
     /// Returns a tracer for the instrumentation scope with this name and version: usually those of
@@ -321,7 +405,7 @@ impl Telemetry {
     /// both.
     #[must_use]
     pub fn additional_propagators(&self) -> Option<AdditionalPropagators> {
-        self.inner.additional_propagators.clone()
+        self.inner.parts.as_ref()?.propagators().cloned()
     }
 
     /// Returns `true` if the sampler of `OTEL_TRACES_SAMPLER`, or that of the program, would sample
@@ -436,6 +520,20 @@ impl Telemetry {
         let pipeline = &self.inner.pipeline;
         pipeline.spill(Selection::All, Instant::now() + SPILL_BEFORE_ABORT);
         pipeline.report_counts(false);
+    }
+}
+
+/// Returns the output of spans that are not accepted, and its line length, if they are spilled.
+fn spill(config: &TelemetryConfig, output: &Output) -> Option<(Output, usize)> {
+    config
+        .spill
+        .then(|| (output.clone(), config.spill_line_bytes))
+}
+
+/// Adds the attributes that the program's resource detectors have found.
+fn add_detected(parts: &Option<Box<dyn ProgramParts>>, attributes: &mut Vec<KeyValue>) {
+    if let Some(parts) = parts {
+        parts.add_detected(attributes);
     }
 }
 

@@ -72,7 +72,16 @@ async fn set_up(
     handler: BoxedRecordHandler,
     settings: Settings,
 ) -> Result<(InvocationHandler, Arc<Flusher>, NonZeroUsize), Error> {
-    let environment = Environment::read().map_err(Error::Config)?;
+    let additional_reader = match (&settings.telemetry, settings.read_provided) {
+        (Some(telemetry), Some(read_provided)) => read_provided(telemetry),
+        _ => Ok(None),
+    };
+    // One exit for both errors, because each has a copy of the code that drops the settings.
+    let environment = Environment::read().map_err(Error::Config);
+    let (additional_reader, environment) = match (additional_reader, environment) {
+        (Ok(additional_reader), Ok(environment)) => (additional_reader, environment),
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
     let telemetry = match settings.telemetry {
         Some(telemetry) => telemetry,
         None => init_telemetry().await,
@@ -96,9 +105,10 @@ async fn set_up(
         dead_letters,
         observer: None,
     };
-    let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
+    let mut processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
         .with_log_fields(settings.log_fields)
         .with_panic_hook(hook);
+    processor.extractor.additional = additional_reader;
     let flusher = Arc::new(Flusher {
         telemetry,
         config,

@@ -1,6 +1,9 @@
-use baton_telemetry::parse_trace_context;
+use baton_telemetry::{AdditionalPropagators, parse_trace_context};
+use opentelemetry::KeyValue;
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceState};
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -543,4 +546,62 @@ fn a_record_without_context_starts_in_an_empty_one() {
     let context = extract_default(json!({}), "{}").parent_context(&Context::new());
     assert!(!context.span().span_context().is_valid());
     assert!(context.baggage().is_empty());
+}
+
+/// A format that is one field with a trace id, and sets baggage.
+#[derive(Debug)]
+struct TraceIdField;
+
+impl TextMapPropagator for TraceIdField {
+    fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        let Some(Ok(trace_id)) = extractor.get("trace").map(TraceId::from_hex) else {
+            return context.clone();
+        };
+        let (span_id, flags) = (SpanId::from(1), TraceFlags::SAMPLED);
+        let span = SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE);
+        let context = context.with_remote_span_context(span);
+        context.with_baggage([KeyValue::new("tenant", "a")])
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}
+
+#[test]
+fn a_propagator_of_the_program_is_asked_where_the_others_find_nothing() {
+    let propagators = AdditionalPropagators::new(vec![Box::new(TraceIdField)]);
+    let additional = AdditionalReader::new(propagators);
+    let extract = |attributes: Json| {
+        let event = json!({"Records": [{
+            "eventSource": "aws:sqs", "body": "", "messageAttributes": attributes,
+        }]});
+        let batch = SqsBatch::parse(
+            serde_json::to_vec(&event).unwrap(),
+            std::sync::Arc::default(),
+        )
+        .unwrap();
+        let mut extractor = ContextExtractor::new(Propagator::default(), |_| true);
+        extractor.additional = Some(additional.clone());
+        extractor.extract(&batch.record(0))
+    };
+    let own = "00000000000000000000000000000003";
+    let found = extract(sqs("Trace", own));
+    assert_eq!(found.carrier, Some(CarrierKind::MessageAttributes));
+    let context = found.parent_context(&Context::new());
+    assert_eq!(context.span().span_context().trace_id(), TraceId::from(3));
+    assert_eq!(context.baggage().get("tenant").unwrap().as_str(), "a");
+
+    let mut both = sqs("trace", own);
+    let w3c = sqs(
+        TRACEPARENT,
+        "00-00000000000000000000000000000001-0000000000000002-01",
+    );
+    both.as_object_mut()
+        .unwrap()
+        .extend(w3c.as_object().unwrap().clone());
+    assert_eq!(extract(both).parent.unwrap().trace_id(), TraceId::from(1));
+    assert!(extract(sqs("trace", "x")).parent.is_none());
 }

@@ -2,6 +2,8 @@
 //! program.
 
 use std::error::Error;
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use std::time::{Duration, SystemTime};
@@ -48,6 +50,10 @@ impl DestinationError {
     }
 }
 
+/// The future of [`Destination::send`].
+pub(crate) type SendFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<PartialSuccess, DestinationError>> + Send + 'a>>;
+
 /// The destination of one signal's requests.
 #[derive(Debug)]
 pub(crate) enum Destination {
@@ -58,8 +64,8 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Returns `None` for a signal that is not exported, or by the program's exporter. `first_pause` is how long the circuit
-    /// breaker stays open the first time.
+    /// Returns `None` for a signal that is not exported, or by the program's exporter.
+    /// `first_pause` is how long the circuit breaker stays open the first time.
     pub(crate) fn new(
         signal: Signal,
         exporter: &ExporterConfig,
@@ -117,15 +123,13 @@ impl Destination {
 
     /// Sends an `Export…ServiceRequest` and returns the acknowledgement. Returns at `deadline` at
     /// the latest, and immediately if the circuit breaker is open.
-    pub(crate) async fn send(
-        &self,
-        request: BufList,
-        deadline: Instant,
-    ) -> Result<PartialSuccess, DestinationError> {
+    ///
+    /// The future is boxed, because each caller would otherwise compile its own copy.
+    pub(crate) fn send(&self, request: BufList, deadline: Instant) -> SendFuture<'_> {
         match self {
-            Self::Collector(collector) => collector.send(request, deadline).await,
-            Self::Console(console) => console.write(request),
-            Self::Sdk(exporter) => exporter.send(request, deadline).await,
+            Self::Collector(collector) => Box::pin(collector.send(request, deadline)),
+            Self::Console(console) => Box::pin(ready(console.write(request))),
+            Self::Sdk(exporter) => exporter.send(request, deadline),
         }
     }
 

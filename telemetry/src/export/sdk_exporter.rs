@@ -21,7 +21,8 @@ use tokio::time::Instant;
 
 use self::guarded::{ExportGuard, Guarded};
 use super::breaker::{Breaker, Cost, Health, slow_after};
-use super::collector::{BREAKER_PAUSE, DestinationError};
+use super::collector::{BREAKER_PAUSE, DestinationError, SendFuture};
+use crate::metrics::ReadCounts;
 use crate::otlp::PartialSuccess;
 use crate::otlp::decode::{self, LogDecoder};
 use crate::transport::client::BufList;
@@ -30,11 +31,7 @@ mod guarded;
 mod invalid;
 
 pub use invalid::InvalidExporter;
-pub(crate) use invalid::{check_debug_form, check_processor};
-
-/// The future of [`SdkExporter::send`].
-pub(crate) type SendFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<PartialSuccess, DestinationError>> + Send + 'a>>;
+pub(crate) use invalid::{check_debug_form, check_metric_exporter, check_processor};
 
 type ExportFuture<'a> = Pin<Box<dyn Future<Output = OTelSdkResult> + Send + 'a>>;
 
@@ -49,6 +46,24 @@ pub(crate) enum SdkExportError {
     Failed(String),
     #[error("the exporter panicked: {0}")]
     Panicked(String),
+}
+
+/// The future of a flush or of a shutdown.
+pub(crate) type FlushFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Signals that the SDK aggregates or buffers, outside the buffers of this crate.
+pub(crate) trait SdkPipeline: fmt::Debug + Send + Sync {
+    /// Sets the providers as OpenTelemetry's globals.
+    fn set_global(&self);
+
+    /// Exports what is pending, until `deadline` at the latest. Failures are logged.
+    fn flush<'a>(&'a self, read_counts: &'a ReadCounts<'a>, deadline: Instant) -> FlushFuture<'a>;
+
+    /// Shuts the exporters down, until `deadline` at the latest.
+    fn shutdown(&self, deadline: Instant) -> FlushFuture<'_>;
+
+    /// Returns the number of dropped data points.
+    fn dropped(&self) -> u64;
 }
 
 /// An exporter that the program provides, for any signal whose records are buffered.
@@ -186,8 +201,13 @@ impl<R: RecordExporter> SdkExporter for GuardedExporter<R> {
 
     fn shutdown(&self) {
         // The process is about to end. A failure, which the exporter logs, changes nothing.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.records.shutdown()));
+        let _ = catch_panic(|| self.records.shutdown());
     }
+}
+
+/// Calls the program's code without letting a panic through.
+pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 /// Runs the exports of one exporter: with a circuit breaker, until a deadline, with telemetry

@@ -11,11 +11,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use opentelemetry::metrics::{BoundCounter, Gauge, Meter, MeterProvider as _};
+use opentelemetry::metrics::{BoundCounter, Gauge, Meter, MeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 
-use super::Meters;
 use crate::buffer::Counts;
 
 const SCOPE: &str = "baton.telemetry";
@@ -50,7 +49,7 @@ struct SignalMetrics {
 }
 
 impl SelfMetrics {
-    pub(super) fn new(meters: &Meters) -> Self {
+    pub(super) fn new(meters: &dyn MeterProvider) -> Self {
         let scope = InstrumentationScope::builder(SCOPE)
             .with_version(env!("CARGO_PKG_VERSION"))
             .with_schema_url(SCHEMA_URL)

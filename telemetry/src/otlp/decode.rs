@@ -1,7 +1,7 @@
 //! Decoding of OTLP protobuf into the types of the SDK, for exporters that a program provides.
 //!
-//! The buffers hold encoded records, whoever exports them. A request for such an exporter is decoded
-//! immediately before the export, so that a record is never kept in two forms. Only what
+//! The buffers hold encoded records, whoever exports them. A request for such an exporter is
+//! decoded immediately before the export, so that a record is never kept in two forms. Only what
 //! [`encode`](super::encode) writes is decoded, and other fields are skipped.
 
 use std::str;

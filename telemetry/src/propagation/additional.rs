@@ -11,7 +11,7 @@ use opentelemetry::{Context, global};
 use super::Propagator;
 
 /// A propagator of the program.
-pub(crate) type BoxedPropagator = Box<dyn TextMapPropagator + Send + Sync>;
+pub type BoxedPropagator = Box<dyn TextMapPropagator + Send + Sync>;
 
 /// Propagators of the program, which are asked in order where [`Propagator`] finds no trace
 /// context. Clones share them.
@@ -29,7 +29,10 @@ impl fmt::Debug for AdditionalPropagators {
 }
 
 impl AdditionalPropagators {
-    pub(crate) fn new(propagators: Vec<BoxedPropagator>) -> Self {
+    /// Creates the list. [`TelemetryBuilder::propagator`](crate::TelemetryBuilder::propagator) adds
+    /// to that of a process.
+    #[must_use]
+    pub fn new(propagators: Vec<BoxedPropagator>) -> Self {
         Self(Arc::new(Propagators(propagators)))
     }
 

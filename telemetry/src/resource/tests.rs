@@ -14,7 +14,7 @@ async fn resource(variables: &[(&str, &str)]) -> Resource {
     };
     let (config, problems) = TelemetryConfig::from_lookup(&lookup);
     assert!(problems.is_empty());
-    detect(&config, SERVICE).await
+    detect(&config, SERVICE, &|_| {}).await
 }
 
 fn text(resource: &Resource, name: &'static str) -> Option<String> {

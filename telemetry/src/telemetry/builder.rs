@@ -5,14 +5,17 @@ use std::fmt;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::resource::ResourceDetector;
 use opentelemetry_sdk::trace::{IdGenerator, ShouldSample, SpanExporter, SpanProcessor};
 
 use super::Telemetry;
-use super::program::{CollectedParts, ProgramParts};
+use super::program::{CollectedParts, MetricExporter, ProgramParts};
 use crate::export::InvalidExporter;
 use crate::export::headers::OpenHeaderSource;
-use crate::export::sdk_exporter::{check_debug_form, check_processor, log_exporter, span_exporter};
+use crate::export::sdk_exporter::{
+    check_debug_form, check_metric_exporter, check_processor, log_exporter, span_exporter,
+};
 use crate::resource::{ServiceInfo, provided_attributes};
 
 /// Builder for [`Telemetry`].
@@ -102,6 +105,24 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Sets the exporter of metrics, in place of `OTEL_METRICS_EXPORTER` and
+    /// `OTEL_EXPORTER_OTLP_*`.
+    ///
+    /// The SDK then aggregates the metrics instead of this crate, which makes the program larger
+    /// and each measurement slower. A flush collects them and awaits the exporter as it does for
+    /// spans. A collection that the exporter does not accept is exported by the next flush, before
+    /// a newer one. Concurrent flushes export one after the other.
+    ///
+    /// The exporter decides the temporality. On Lambda it should be
+    /// [`Delta`](opentelemetry_sdk::metrics::Temporality::Delta), because the cumulative values of
+    /// short-lived processes do not add up; that of `opentelemetry-otlp` is cumulative by default.
+    pub fn metric_exporter<E: PushMetricExporter>(mut self, exporter: E) -> Self {
+        let parts = self.parts();
+        parts.check(check_metric_exporter::<E>());
+        parts.metric_exporter = Some(MetricExporter::new(exporter));
+        self
+    }
+
     /// Sets the sampler, in place of `OTEL_TRACES_SAMPLER`. It also decides in
     /// [`Telemetry::samples_root`].
     pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
@@ -146,14 +167,14 @@ impl TelemetryBuilder {
     pub fn span_processor<P: SpanProcessor + 'static>(mut self, processor: P) -> Self {
         let parts = self.parts();
         parts.check(check_processor::<P>());
-        parts.configure(|provider| provider.with_span_processor(processor));
+        parts.add_step(|provider| provider.with_span_processor(processor));
         self
     }
 
     /// Sets the generator of trace ids and span ids. The default is random.
     pub fn id_generator<G: IdGenerator + 'static>(mut self, generator: G) -> Self {
         let parts = self.parts();
-        parts.configure(|provider| provider.with_id_generator(generator));
+        parts.add_step(|provider| provider.with_id_generator(generator));
         self
     }
 
@@ -194,8 +215,8 @@ impl TelemetryBuilder {
     /// If an exporter or processor is refused, an error is logged and nothing is exported. A
     /// consumer of `baton-lambda` that is given such telemetry does not start; other programs use
     /// [`try_init`](Self::try_init).
-    pub async fn init(self) -> Telemetry {
-        Telemetry::set_up(self).await
+    pub fn init(self) -> impl Future<Output = Telemetry> + Send {
+        Telemetry::set_up(self)
     }
 
     /// Initialises telemetry as [`init`](Self::init) does, or returns the part that was refused.
@@ -205,7 +226,7 @@ impl TelemetryBuilder {
     /// Returns an error if an exporter or span processor would block or panic in a flush. Nothing
     /// has been initialised then.
     pub async fn try_init(mut self) -> Result<Telemetry, InvalidExporter> {
-        match self.parts().invalid.take() {
+        match self.parts().invalid.clone() {
             Some(invalid) => Err(invalid),
             None => Ok(Telemetry::set_up(self).await),
         }

@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 use super::logs::LogExport;
 use super::{FlushReport, lock};
 use crate::buffer::{Counts, Selection, SpanBuffer};
+use crate::export::sdk_exporter::SdkPipeline;
 use crate::export::{ExportCounts, Exporter, ExporterError, LossReporter, Losses};
 use crate::logs::DROPPED_RECORDS_TARGET;
 #[cfg(feature = "tracing")]
@@ -27,6 +28,9 @@ pub(super) struct ExportPipeline {
     pub(super) metrics: Option<Metrics>,
     /// `None` if log records are not exported.
     pub(super) logs: Option<LogExport>,
+    /// Signals that the SDK aggregates or buffers. `None` unless the program provides a metric
+    /// exporter or its providers.
+    pub(super) sdk_pipeline: Option<Box<dyn SdkPipeline>>,
     pub(super) loss_reporter: LossReporter,
     /// Latest task that flushes ungrouped records. It may have finished.
     pub(super) ungrouped_flush: Mutex<Option<JoinHandle<()>>>,
@@ -36,7 +40,10 @@ pub(super) struct ExportPipeline {
 
 impl ExportPipeline {
     pub(super) fn exports_anything(&self) -> bool {
-        self.exporter.is_some() || self.metrics.is_some() || self.logs.is_some()
+        self.exporter.is_some()
+            || self.metrics.is_some()
+            || self.logs.is_some()
+            || self.sdk_pipeline.is_some()
     }
 
     /// Exports the selected spans, all metrics and the selected log records, and spills spans that
@@ -95,8 +102,8 @@ impl ExportPipeline {
                 let buffer = &self.buffer;
                 exporter.spill_all(buffer, export_deadline, deadline).await;
             }
+            self.shut_down_exporters(deadline).await;
             self.discard_pending();
-            self.shut_down_exporters();
             self.report(sent, false)
         })
     }
@@ -131,12 +138,15 @@ impl ExportPipeline {
     }
 
     /// Shuts down the exporters that the program provides.
-    fn shut_down_exporters(&self) {
+    async fn shut_down_exporters(&self, deadline: Instant) {
         if let Some(exporter) = &self.exporter {
             exporter.shutdown();
         }
         if let Some(logs) = &self.logs {
             logs.shutdown();
+        }
+        if let Some(sdk_pipeline) = &self.sdk_pipeline {
+            sdk_pipeline.shutdown(deadline).await;
         }
     }
 
@@ -243,6 +253,7 @@ impl ExportPipeline {
             loss_reporter,
             metrics,
             logs,
+            sdk_pipeline,
             ..
         } = self;
         let (metrics, logs) = (metrics.as_ref(), logs.as_ref());
@@ -252,7 +263,10 @@ impl ExportPipeline {
                 spans_spilled: counts.spilled,
                 spans_dropped: counts.dropped,
                 log_records_dropped: logs.map_or(0, |logs| logs.counts().dropped),
-                metric_points_dropped: metrics.map_or(0, Metrics::dropped),
+                metric_points_dropped: metrics.map_or_else(
+                    || sdk_pipeline.as_ref().map_or(0, |sdk| sdk.dropped()),
+                    Metrics::dropped,
+                ),
             },
             pending,
         );
@@ -321,12 +335,15 @@ impl ExportPipeline {
 
     /// Exports metrics. A failure has been logged and loses nothing.
     pub(super) async fn export_metrics(&self, selection: Selection<'_>, deadline: Instant) {
-        let Some(metrics) = &self.metrics else {
-            return;
-        };
         let read_counts = || RecordCounts {
             spans: self.buffer.counts(),
             log_records: self.logs.as_ref().map(LogExport::counts),
+        };
+        if let Some(sdk_pipeline) = &self.sdk_pipeline {
+            return sdk_pipeline.flush(&read_counts, deadline).await;
+        }
+        let Some(metrics) = &self.metrics else {
+            return;
         };
         let _ = match selection {
             Selection::All => metrics.export(&read_counts, deadline).await,

@@ -56,21 +56,14 @@ async fn built(
         parts.apply_to(&mut config);
     }
 
-    let resource = resource::detect(&config, builder.service).await;
+    let add_detected = |attributes: &mut Vec<KeyValue>| add_detected(&parts, attributes);
+    let resource = resource::detect(&config, builder.service, &add_detected).await;
     let resource = match &parts {
         Some(parts) => parts.merge_resource(resource),
         None => resource,
     };
     let log_buffer = config.log_buffer();
-    let prepared = parts.map(|parts| parts.prepare(&resource));
-    Telemetry::new(
-        &config,
-        prepared.unwrap_or_default(),
-        resource,
-        log_buffer,
-        None,
-        output,
-    )
+    Telemetry::new(&config, parts, resource, log_buffer, None, output)
 }
 
 fn config(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> TelemetryConfig {

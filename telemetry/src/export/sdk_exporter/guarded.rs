@@ -20,7 +20,7 @@ const BLOCKING_POLL: Duration = Duration::from_millis(500);
 const REMEDY: &str = "use an asynchronous client: opentelemetry-otlp with `with_http_client` and \
                       `reqwest::Client` or `HyperClient`, or over gRPC";
 
-/// What is known about an exporter that must not be polled on the runtime's thread.
+/// Reports of an exporter that must not be polled on the runtime's thread, each at most once.
 #[derive(Debug)]
 pub(super) struct ExportGuard {
     exporter: &'static str,

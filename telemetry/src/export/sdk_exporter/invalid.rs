@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::fmt::Debug;
+use std::fs;
 
 use opentelemetry_sdk::trace::SpanProcessor;
 
@@ -14,9 +15,9 @@ pub enum InvalidExporter {
     /// In a debug build it panics in a flush. In a release build it blocks the thread until the
     /// collector responds, whatever the deadline.
     #[error(
-        "{exporter} has a blocking HTTP client, which cannot run inside an invocation: set an \
-         asynchronous one with `with_http_client`, such as `reqwest::Client` or `HyperClient`, or \
-         use gRPC"
+        "{exporter} has a blocking HTTP client, which cannot run inside an invocation: use gRPC, \
+         or an asynchronous client, such as `reqwest::Client` or `HyperClient`, with \
+         `with_http_client`"
     )]
     BlockingClient {
         /// Name of the exporter's type.
@@ -40,6 +41,11 @@ pub enum InvalidExporter {
 /// clients have fields or another name.
 const BLOCKING_CLIENT: &str = "data: Some(Client)";
 
+/// Type whose `Debug` form does not show its client.
+const METRIC_EXPORTER: &str = "opentelemetry_otlp::metric::MetricExporter";
+/// Name of the thread of `reqwest::blocking::Client`, which Linux cuts after 15 bytes.
+const BLOCKING_CLIENT_THREAD: &str = "reqwest-interna";
+
 /// Checks an exporter whose `Debug` form shows its client. One that hides it passes: it shows only
 /// in its first flush.
 pub(crate) fn check_debug_form<E: Debug>(exporter: &E) -> Result<(), InvalidExporter> {
@@ -48,6 +54,16 @@ pub(crate) fn check_debug_form<E: Debug>(exporter: &E) -> Result<(), InvalidExpo
         return Err(InvalidExporter::BlockingClient {
             exporter: type_name::<E>(),
         });
+    }
+    Ok(())
+}
+
+/// Checks a metric exporter. The one of `opentelemetry-otlp` hides its client, but a blocking one
+/// has a thread with a known name.
+pub(crate) fn check_metric_exporter<E>() -> Result<(), InvalidExporter> {
+    let exporter = type_name::<E>();
+    if exporter == METRIC_EXPORTER && has_thread(BLOCKING_CLIENT_THREAD) {
+        return Err(InvalidExporter::BlockingClient { exporter });
     }
     Ok(())
 }
@@ -61,4 +77,15 @@ pub(crate) fn check_processor<P: SpanProcessor>() -> Result<(), InvalidExporter>
         return Err(InvalidExporter::Processor { processor });
     }
     Ok(())
+}
+
+/// Returns true if the process has a thread with this name. Always false where there is no `/proc`.
+fn has_thread(name: &str) -> bool {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return false;
+    };
+    threads.flatten().any(|thread| {
+        let found = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+        found.trim_end() == name
+    })
 }

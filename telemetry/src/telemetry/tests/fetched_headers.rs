@@ -17,10 +17,10 @@ async fn telemetry_with_source(
     let config = config(collector, more);
     let headers = source.fetched_headers();
     headers.fetch_first().await;
-    let resource = resource::detect(&config, SERVICE).await;
+    let resource = resource::detect(&config, SERVICE, &|_| {}).await;
     Telemetry::new(
         &config,
-        PreparedParts::default(),
+        None,
         resource,
         config.log_buffer(),
         Some(&headers),

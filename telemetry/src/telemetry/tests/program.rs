@@ -1,12 +1,18 @@
 //! Exporters that the program provides.
 
 use std::future::pending;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
+use opentelemetry::metrics::Counter;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceState};
 use opentelemetry::{KeyValue, global};
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::resource::ResourceDetector;
 use opentelemetry_sdk::trace::{
     BatchSpanProcessor, IdGenerator, Sampler, SimpleSpanProcessor, SpanData, SpanExporter,
@@ -17,7 +23,7 @@ use tracing::warn;
 use super::*;
 use crate::logs::{Capture, captured};
 
-/// What an exporter does in one export.
+/// Action of an exporter in one export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     Accept,
@@ -444,4 +450,192 @@ async fn the_programs_resource_overrides_the_environment_which_overrides_detecto
     ] {
         assert_eq!(value(key), expected, "{key}");
     }
+}
+
+/// Keeps the names and the number of points of the metrics that it is given. Its first exports
+/// follow a script.
+#[derive(Clone)]
+struct ScriptedMetrics {
+    script: Vec<Action>,
+    temporality: Temporality,
+    calls: Arc<AtomicUsize>,
+    metrics: Arc<Mutex<Vec<(String, u64)>>>,
+}
+
+impl ScriptedMetrics {
+    fn new(script: &[Action], temporality: Temporality) -> Self {
+        Self {
+            script: script.to_vec(),
+            temporality,
+            calls: Arc::default(),
+            metrics: Arc::default(),
+        }
+    }
+
+    /// Returns the values of the counter `orders`, in the order of the exports.
+    fn orders(&self) -> Vec<u64> {
+        let metrics = self.metrics.lock().unwrap();
+        let orders = metrics.iter().filter(|(name, _)| name == "orders");
+        orders.map(|(_, value)| *value).collect()
+    }
+}
+
+impl PushMetricExporter for ScriptedMetrics {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        assert!(Context::is_current_telemetry_suppressed());
+        let call = self.calls.fetch_add(1, Relaxed);
+        match self.script.get(call).copied().unwrap_or(Action::Accept) {
+            Action::Accept => tokio::task::yield_now().await,
+            Action::Hang => pending().await,
+            Action::Panic => panic!("no reactor"),
+            _ => return Err(OTelSdkError::InternalFailure("no".to_owned())),
+        }
+        let service = metrics.resource().get(&Key::from_static_str(SERVICE_NAME));
+        assert_eq!(service.unwrap().to_string(), "orders");
+        for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
+            let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else {
+                continue;
+            };
+            let value = sum.data_points().map(|point| point.value()).sum();
+            let mut metrics = self.metrics.lock().unwrap();
+            metrics.push((metric.name().to_owned(), value));
+        }
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.temporality
+    }
+}
+
+/// Returns telemetry that exports metrics with this exporter, and a counter.
+async fn telemetry_with_metrics(exporter: &ScriptedMetrics) -> (Telemetry, Counter<u64>) {
+    let builder = Telemetry::builder(SERVICE).metric_exporter(exporter.clone());
+    let (telemetry, _collector) = telemetry_with(builder).await;
+    let counter = telemetry
+        .meter("test", "1.0.0")
+        .u64_counter("orders")
+        .build();
+    (telemetry, counter)
+}
+
+#[tokio::test]
+async fn metrics_are_exported_by_the_programs_exporter_and_none_twice() {
+    for failure in [Action::Fail, Action::Hang, Action::Panic] {
+        let exporter = ScriptedMetrics::new(&[Action::Accept, failure], Temporality::Delta);
+        let (telemetry, orders) = telemetry_with_metrics(&exporter).await;
+        for number in [1, 2, 4] {
+            orders.add(number, &[]);
+            let began = Instant::now();
+            flush(&telemetry).await;
+            assert!(
+                began.elapsed() < BUDGET + Duration::from_millis(200),
+                "{failure:?}"
+            );
+        }
+        assert_eq!(exporter.orders(), [1, 2, 4], "{failure:?}");
+        // Nothing new was measured.
+        let calls = exporter.calls.load(Relaxed);
+        flush(&telemetry).await;
+        assert_eq!(exporter.calls.load(Relaxed), calls);
+    }
+}
+
+#[tokio::test]
+async fn a_cumulative_collection_that_failed_is_not_exported_again() {
+    let exporter = ScriptedMetrics::new(&[Action::Fail], Temporality::Cumulative);
+    let (telemetry, orders) = telemetry_with_metrics(&exporter).await;
+    for number in [1, 2] {
+        orders.add(number, &[]);
+        flush(&telemetry).await;
+    }
+    assert_eq!(exporter.orders(), [3]);
+}
+
+#[tokio::test]
+async fn metrics_that_were_not_accepted_at_shutdown_are_counted_as_dropped() {
+    let exporter = ScriptedMetrics::new(&[Action::Fail; 9], Temporality::Delta);
+    let (telemetry, orders) = telemetry_with_metrics(&exporter).await;
+    orders.add(1, &[]);
+    telemetry.shutdown(Instant::now() + BUDGET).await;
+    let pipeline = telemetry.inner.pipeline.sdk_pipeline.as_ref();
+    assert_eq!(pipeline.unwrap().dropped(), 1);
+}
+
+/// A processor whose `force_flush` blocks for this long.
+#[derive(Debug, Clone)]
+struct SlowProcessor {
+    time: Duration,
+    flushes: Arc<AtomicUsize>,
+}
+
+impl SpanProcessor for SlowProcessor {
+    fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.flushes.fetch_add(1, Relaxed);
+        std::thread::sleep(self.time);
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn from_providers(time: Duration) -> (Telemetry, SlowProcessor) {
+    let processor = SlowProcessor {
+        time,
+        flushes: Arc::default(),
+    };
+    let tracer = SdkTracerProvider::builder().with_span_processor(processor.clone());
+    let meter = SdkMeterProvider::builder().build();
+    let logger = SdkLoggerProvider::builder().build();
+    let providers = ProvidedProviders::new(tracer.build(), meter.clone(), logger);
+    let (config, _) = TelemetryConfig::from_lookup(&|_| None);
+    let tracer = SdkTracerProvider::builder().build();
+    let pipeline: Box<dyn SdkPipeline> = Box::new(providers);
+    let telemetry = Telemetry::without_buffers(config, tracer, meter, Some(pipeline));
+    (telemetry, processor)
+}
+
+#[tokio::test]
+async fn a_flush_of_providers_ends_at_its_deadline_and_leaves_one_thread() {
+    let (telemetry, processor) = from_providers(Duration::from_millis(700));
+    let began = Instant::now();
+    for _ in 0..3 {
+        let report = telemetry
+            .flush(Instant::now() + Duration::from_millis(100))
+            .await;
+        assert_eq!(report, FlushReport::default());
+    }
+    let took = began.elapsed();
+    assert!(
+        (Duration::from_millis(300)..Duration::from_millis(600)).contains(&took),
+        "{took:?}"
+    );
+    // The later flushes have waited for the thread of the first.
+    assert_eq!(processor.flushes.load(Relaxed), 1);
+    telemetry
+        .flush(Instant::now() + Duration::from_secs(9))
+        .await;
+    assert_eq!(processor.flushes.load(Relaxed), 2);
+}
+
+#[tokio::test]
+async fn providers_are_flushed_when_an_export_is_due() {
+    let (telemetry, processor) = from_providers(Duration::ZERO);
+    assert!(telemetry.inner.pipeline.exports_anything());
+    telemetry.flush(Instant::now() + BUDGET).await;
+    assert_eq!(processor.flushes.load(Relaxed), 1);
 }

@@ -88,15 +88,8 @@ async fn a_base_url_with_a_signal_path_is_reported_as_the_probable_cause() {
         let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
         Some((*value).to_owned())
     });
-    let resource = resource::detect(&config, SERVICE).await;
-    let telemetry = Telemetry::new(
-        &config,
-        PreparedParts::default(),
-        resource,
-        None,
-        None,
-        Output::captured(),
-    );
+    let resource = resource::detect(&config, SERVICE, &|_| {}).await;
+    let telemetry = Telemetry::new(&config, None, resource, None, None, Output::captured());
     let capture = Capture::start();
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.spilled, 1);

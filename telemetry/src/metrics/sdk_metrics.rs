@@ -1,0 +1,215 @@
+//! Metrics for an exporter that the program provides: aggregated by the SDK, because only the SDK
+//! can create the data that such an exporter takes.
+
+use std::any::type_name;
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use opentelemetry::global;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{
+    InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
+};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::ReadCounts;
+use super::self_metrics::SelfMetrics;
+use crate::export::sdk_exporter::{BreakerGuard, FlushFuture, SdkPipeline, catch_panic};
+use crate::export::{ExporterError, FailureLog, run_until};
+use crate::otlp::Signal;
+
+/// The SDK's meters and the program's exporter of their metrics.
+///
+/// A flush collects and awaits the export. A collection that the exporter does not accept is kept
+/// and exported before the next one; until then the instruments continue to aggregate.
+pub(crate) struct SdkMetrics<E> {
+    exporter: E,
+    provider: SdkMeterProvider,
+    reader: SharedReader,
+    self_metrics: SelfMetrics,
+    guard: BreakerGuard,
+    failure_log: FailureLog,
+    /// The collection that was not accepted. Locked by the running export.
+    pending: Mutex<Option<ResourceMetrics>>,
+    /// Collections that the exporter has accepted.
+    exported: AtomicU64,
+    /// Data points that were not exported before the process ended.
+    dropped: AtomicU64,
+}
+
+/// The exporter need not implement `Debug`.
+impl<E> fmt::Debug for SdkMetrics<E> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SdkMetrics")
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: PushMetricExporter> SdkMetrics<E> {
+    pub(crate) fn new(exporter: E, resource: &Resource) -> Self {
+        let reader = ManualReader::builder().with_temporality(exporter.temporality());
+        let reader = SharedReader(Arc::new(reader.build()));
+        let provider = SdkMeterProvider::builder()
+            .with_resource(resource.clone())
+            .with_reader(reader.clone())
+            .build();
+        Self {
+            self_metrics: SelfMetrics::new(&provider),
+            exporter,
+            provider,
+            reader,
+            guard: BreakerGuard::new(type_name::<E>()),
+            failure_log: FailureLog::new(Signal::Metrics, type_name::<E>().to_owned()),
+            pending: Mutex::default(),
+            exported: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn provider(&self) -> &SdkMeterProvider {
+        &self.provider
+    }
+
+    async fn export(
+        &self,
+        read_counts: &ReadCounts<'_>,
+        deadline: Instant,
+    ) -> Result<(), ExporterError> {
+        let mut pending = run_until(deadline, self.pending.lock()).await?;
+        self.export_pending(&mut pending, deadline).await?;
+        // While the circuit breaker is open, the instruments add measurements up. Collected, they
+        // would only take up memory.
+        if !self.guard.accepts_requests() {
+            return Ok(());
+        }
+        self.self_metrics.record(read_counts(), self.dropped());
+        let mut collected = ResourceMetrics::default();
+        // The only error is that the reader is shut down, which nothing does.
+        let _ = self.reader.collect(&mut collected);
+        if count_points(&collected) > 0 {
+            *pending = Some(collected);
+        }
+        let outcome = self.export_pending(&mut pending, deadline).await;
+        if self.exporter.temporality() == Temporality::Cumulative {
+            // The next collection repeats these values.
+            *pending = None;
+        }
+        outcome
+    }
+
+    /// Exports the pending collection, if there is one. It stays pending if the export fails or is
+    /// cancelled.
+    async fn export_pending(
+        &self,
+        pending: &mut Option<ResourceMetrics>,
+        deadline: Instant,
+    ) -> Result<(), ExporterError> {
+        let Some(metrics) = pending.as_ref() else {
+            return Ok(());
+        };
+        let export = Box::pin(async { self.exporter.export(metrics).await });
+        // The size is not known, so that the circuit breaker allows no additional time for it.
+        let outcome = self.guard.run(export, 0, deadline).await;
+        outcome?;
+        *pending = None;
+        self.exported.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    fn drop_pending(&self) {
+        // A running export counts its own data points.
+        let pending = self.pending.try_lock().ok();
+        let Some(metrics) = pending.and_then(|mut pending| pending.take()) else {
+            return;
+        };
+        let points = count_points(&metrics);
+        self.dropped.fetch_add(points, Relaxed);
+        warn!(
+            points,
+            "metric data points dropped: not accepted by the exporter"
+        );
+    }
+}
+
+impl<E: PushMetricExporter> SdkPipeline for SdkMetrics<E> {
+    fn set_global(&self) {
+        global::set_meter_provider(self.provider.clone());
+    }
+
+    fn flush<'a>(&'a self, read_counts: &'a ReadCounts<'a>, deadline: Instant) -> FlushFuture<'a> {
+        Box::pin(async move {
+            if let Err(error) = self.export(read_counts, deadline).await {
+                let exported = self.exported.load(Relaxed);
+                self.failure_log.log(&error, exported);
+            }
+        })
+    }
+
+    fn shutdown(&self, _: Instant) -> FlushFuture<'_> {
+        Box::pin(async move {
+            self.drop_pending();
+            // The process is about to end, and the exporter logs its failures.
+            let _ = catch_panic(|| self.exporter.shutdown());
+        })
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}
+
+/// A reader that is shared with its provider.
+#[derive(Debug, Clone)]
+struct SharedReader(Arc<ManualReader>);
+
+impl MetricReader for SharedReader {
+    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
+        self.0.register_pipeline(pipeline);
+    }
+
+    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.0.collect(metrics)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self, kind: InstrumentKind) -> Temporality {
+        self.0.temporality(kind)
+    }
+}
+
+fn count_points(metrics: &ResourceMetrics) -> u64 {
+    let metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+    let points = metrics.map(|metric| match metric.data() {
+        AggregatedMetrics::F64(data) => count_data_points(data),
+        AggregatedMetrics::U64(data) => count_data_points(data),
+        AggregatedMetrics::I64(data) => count_data_points(data),
+    });
+    points.sum::<usize>() as u64
+}
+
+fn count_data_points<T>(data: &MetricData<T>) -> usize {
+    match data {
+        MetricData::Gauge(gauge) => gauge.data_points().count(),
+        MetricData::Sum(sum) => sum.data_points().count(),
+        MetricData::Histogram(histogram) => histogram.data_points().count(),
+        MetricData::ExponentialHistogram(histogram) => histogram.data_points().count(),
+    }
+}

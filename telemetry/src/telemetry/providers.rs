@@ -1,0 +1,188 @@
+//! Flushes of providers that the program has set up by itself.
+
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::{fmt, thread};
+
+use opentelemetry::{Context, global};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::export::collector::DestinationError;
+use crate::export::sdk_exporter::{FlushFuture, SdkExportError, SdkPipeline, catch_panic};
+use crate::export::{ExporterError, FailureLog};
+use crate::metrics::ReadCounts;
+use crate::otlp::Signal;
+
+/// The providers of a program. Their `force_flush` blocks without a limit that a caller could set,
+/// so that each runs on a thread that a flush stops waiting for at its deadline.
+pub(super) struct ProvidedProviders {
+    /// Never dropped: a provider whose processor needs the runtime hangs for ever when it is
+    /// dropped on the runtime's only thread.
+    providers: ManuallyDrop<Providers>,
+    traces: ProviderThread,
+    metrics: ProviderThread,
+    logs: ProviderThread,
+}
+
+#[derive(Clone)]
+struct Providers {
+    tracer: SdkTracerProvider,
+    meter: SdkMeterProvider,
+    logger: SdkLoggerProvider,
+}
+
+impl fmt::Debug for ProvidedProviders {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ProvidedProviders")
+            .finish_non_exhaustive()
+    }
+}
+
+impl ProvidedProviders {
+    pub(super) fn new(
+        tracer: SdkTracerProvider,
+        meter: SdkMeterProvider,
+        logger: SdkLoggerProvider,
+    ) -> Self {
+        Self {
+            providers: ManuallyDrop::new(Providers {
+                tracer,
+                meter,
+                logger,
+            }),
+            traces: ProviderThread::new(Signal::Traces),
+            metrics: ProviderThread::new(Signal::Metrics),
+            logs: ProviderThread::new(Signal::Logs),
+        }
+    }
+
+    /// Calls one function of each provider concurrently.
+    async fn call(
+        &self,
+        deadline: Instant,
+        traces: fn(&SdkTracerProvider) -> OTelSdkResult,
+        metrics: fn(&SdkMeterProvider) -> OTelSdkResult,
+        logs: fn(&SdkLoggerProvider) -> OTelSdkResult,
+    ) {
+        let Providers {
+            tracer,
+            meter,
+            logger,
+        } = &*self.providers;
+        // The clones are dropped on their threads, where they are never the last ones.
+        let (tracer, meter, logger) = (tracer.clone(), meter.clone(), logger.clone());
+        tokio::join!(
+            self.traces.call(deadline, move || traces(&tracer)),
+            self.metrics.call(deadline, move || metrics(&meter)),
+            self.logs.call(deadline, move || logs(&logger)),
+        );
+    }
+}
+
+impl SdkPipeline for ProvidedProviders {
+    fn set_global(&self) {
+        global::set_tracer_provider(self.providers.tracer.clone());
+        global::set_meter_provider(self.providers.meter.clone());
+    }
+
+    fn flush<'a>(&'a self, _: &'a ReadCounts<'a>, deadline: Instant) -> FlushFuture<'a> {
+        Box::pin(self.call(
+            deadline,
+            SdkTracerProvider::force_flush,
+            SdkMeterProvider::force_flush,
+            SdkLoggerProvider::force_flush,
+        ))
+    }
+
+    fn shutdown(&self, deadline: Instant) -> FlushFuture<'_> {
+        Box::pin(self.call(
+            deadline,
+            SdkTracerProvider::shutdown,
+            SdkMeterProvider::shutdown,
+            SdkLoggerProvider::shutdown,
+        ))
+    }
+
+    fn dropped(&self) -> u64 {
+        0
+    }
+}
+
+/// Calls a provider on a thread, at most one at a time.
+///
+/// The threads are not those of `spawn_blocking`, because the end of a tokio runtime waits for
+/// those, so that a collector that hangs would keep the process alive.
+struct ProviderThread {
+    signal: Signal,
+    failure_log: FailureLog,
+    succeeded: AtomicU64,
+    /// Held by the thread, even after a flush has stopped waiting for it. Without it, each flush of
+    /// a collector that hangs would leave another thread.
+    running: Arc<Mutex<()>>,
+}
+
+impl ProviderThread {
+    fn new(signal: Signal) -> Self {
+        let name = match signal {
+            Signal::Traces => "SdkTracerProvider",
+            Signal::Metrics => "SdkMeterProvider",
+            Signal::Logs => "SdkLoggerProvider",
+        };
+        Self {
+            signal,
+            failure_log: FailureLog::new(signal, name.to_owned()),
+            succeeded: AtomicU64::new(0),
+            running: Arc::default(),
+        }
+    }
+
+    /// Runs `call` on a thread and waits for it until `deadline`. A failure is logged.
+    async fn call(&self, deadline: Instant, call: impl FnOnce() -> OTelSdkResult + Send + 'static) {
+        let outcome = timeout_at(deadline, self.run(call)).await;
+        let outcome = outcome.unwrap_or(Err(SdkExportError::Timeout));
+        match outcome {
+            Ok(()) => {
+                self.succeeded.fetch_add(1, Relaxed);
+            }
+            Err(error) => {
+                let error = DestinationError::Sdk(Box::new(error));
+                let succeeded = self.succeeded.load(Relaxed);
+                self.failure_log
+                    .log(&ExporterError::Destination(error), succeeded);
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        call: impl FnOnce() -> OTelSdkResult + Send + 'static,
+    ) -> Result<(), SdkExportError> {
+        let turn = Arc::clone(&self.running).lock_owned().await;
+        let (sender, receiver) = oneshot::channel();
+        let runtime = Handle::current();
+        let thread = thread::Builder::new().name(format!("flush-{}", self.signal));
+        let spawned = thread.spawn(move || {
+            let _runtime = runtime.enter();
+            let _suppressed = Context::enter_telemetry_suppressed_scope();
+            let outcome = catch_panic(call);
+            drop(turn);
+            // The flush may have stopped waiting.
+            let _ = sender.send(outcome);
+        });
+        spawned.map_err(|error| SdkExportError::Failed(error.to_string()))?;
+        match receiver.await {
+            Ok(Some(Ok(()))) => Ok(()),
+            Ok(Some(Err(error))) => Err(SdkExportError::Failed(error.to_string())),
+            Ok(None) | Err(_) => Err(SdkExportError::Panicked("in the provider".to_owned())),
+        }
+    }
+}
