@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ::http::StatusCode;
 use baton_test_support::{
-    AttributeValue, CollectorResponse, FakeLambda, Function, FunctionError, Record, Span, SpanKind,
-    TestCollector, event,
+    AttributeValue, CollectorResponse, FakeLambda, Function, FunctionError, Record, Signal, Span,
+    SpanKind, TestCollector, event,
 };
 use serde_json::json;
 
@@ -482,4 +482,47 @@ async fn tracing_macros_make_spans_below_the_log_level() {
     assert!(outcome.log.is_empty(), "{:?}", outcome.log);
     outcome.child_span(0, "reserve");
     outcome.child_span(0, "charge");
+}
+
+#[tokio::test]
+async fn own_exporter_http_exports_spans_and_metrics() {
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    let binary = example("own_exporter_http").to_str().unwrap();
+    let function = function(binary, &collector);
+    let lambda = FakeLambda::start(&function).await.unwrap();
+    let records = traced_records(&[json!({"article": 7})]);
+    let invocation = lambda.invoke(event(&records), TIMEOUT).await.unwrap();
+    assert!(invocation.response.is_ok());
+    let spans = collector.spans().unwrap();
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    // The header that `baton-telemetry` sends, and its absence.
+    let exports = collector.exports(Signal::Traces);
+    let agent = exports[0].header("user-agent").unwrap();
+    assert!(!agent.starts_with("baton"), "{agent}");
+    let metrics = collector.metrics().unwrap();
+    assert!(
+        metrics
+            .iter()
+            .any(|metric| metric.name == "messaging.process.duration")
+    );
+}
+
+/// The fake collector has no gRPC; `tests/exporters/` has one.
+#[tokio::test]
+async fn own_exporter_grpc_loses_no_span_without_a_collector() {
+    let outcome = invoke_with(
+        "own_exporter_grpc",
+        &traced_records(&[json!({"article": 7})]),
+        |function| {
+            function
+                .variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+                .variable("OTEL_METRICS_EXPORTER", "none")
+        },
+    )
+    .await;
+    assert!(outcome.failed().is_empty());
+    let mut spilled = outcome.log.iter().filter(|line| line["baton.spill"] == 1);
+    let spilled = spilled.next().expect("spilled spans");
+    let resource = spilled["otlp"]["resourceSpans"][0]["resource"].to_string();
+    assert!(resource.contains("logistics"), "{resource}");
 }
