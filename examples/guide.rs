@@ -8,5 +8,8 @@ mod from_lambda_runtime {}
 #[doc = include_str!("../docs/errors-and-retries.md")]
 mod errors_and_retries {}
 
+#[doc = include_str!("../docs/your-own-opentelemetry.md")]
+mod your_own_opentelemetry {}
+
 #[doc = include_str!("../docs/other-producers.md")]
 mod other_producers {}
