@@ -517,6 +517,8 @@ impl BatchProcessor {
 }
 
 /// Sets the log fields of a message. The function is the user's and may panic.
+// Not inlined, because few functions have log fields.
+#[inline(never)]
 fn set_log_fields(message: &Message<()>, log_fields: &LogFields) {
     match catch_unwind(AssertUnwindSafe(|| log_fields(message))) {
         Ok(fields) => {

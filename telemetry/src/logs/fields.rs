@@ -65,7 +65,7 @@ pub(super) fn write<W: FieldWriter>(
     let message_fields = correlation.message_fields.as_ref();
     if let Some(fields) = message_fields.filter(|fields| !fields.is_empty()) {
         let used = used.get_or_insert_with(|| UsedKeys::new(event, &mut renamed));
-        fields.for_each(|name, value| {
+        fields.for_each(&mut |name, value| {
             let key = used.add(name, MESSAGE_PREFIX, W::is_reserved_from_spans);
             writer.put(key, value);
         });

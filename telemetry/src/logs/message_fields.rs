@@ -54,7 +54,9 @@ impl MessageFields {
         self.lock().is_empty()
     }
 
-    pub(super) fn for_each(&self, mut visit: impl FnMut(&str, LogValue<'_>)) {
+    /// Calls `visit` with each field. A trait object, because each writer would otherwise have a
+    /// copy of this code.
+    pub(super) fn for_each(&self, visit: &mut dyn FnMut(&str, LogValue<'_>)) {
         for field in self.lock().iter() {
             let key = field.key.as_str();
             match &field.value {
