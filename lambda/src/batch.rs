@@ -59,8 +59,9 @@ pub(crate) struct BatchProcessor {
     panic_hook: PanicHook,
 }
 
-/// A handler of messages or of batches, with its way to process records. A trait object, because a
-/// function with a handler of messages would otherwise contain the code for batches too.
+/// A handler of single messages or of whole batches, which processes the records of a batch. It is
+/// a trait object: otherwise a function with a handler of single messages would also contain the
+/// code for whole batches.
 pub(crate) trait RecordHandler: Send + Sync {
     /// Handles the records of a batch. Returns those that failed.
     fn process<'a>(
@@ -516,7 +517,7 @@ impl BatchProcessor {
     }
 }
 
-/// Sets the log fields of a message. The function is the user's and may panic.
+/// Sets the log fields of a message. Catches a panic of `log_fields`, which is the user's code.
 // Not inlined, because few functions have log fields.
 #[inline(never)]
 fn set_log_fields(message: &Message<()>, log_fields: &LogFields) {
@@ -549,8 +550,8 @@ async fn run_until_cancelled(
         Either::Left((Err(panic), _)) => Err(RecordFailure::from_panic(panic)),
         Either::Right((reason, call)) => {
             active.metrics.record_stop(reason.error_type());
-            // The future is dropped here and not at the end of the scope, because a destructor of
-            // the handler may panic and belongs to the span in `context`.
+            // The future is dropped here and not at the end of the scope: a destructor of the
+            // handler may panic, and its telemetry belongs to the span in `context`.
             let _active = context.clone().attach();
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
                 return Err(RecordFailure::from_panic(panic));

@@ -60,7 +60,7 @@ where
 
 /// Future of [`run`] and [`ConsumerBuilder::run`].
 ///
-/// A type with a name and without the handler's type: otherwise the compiler would report a wrong
+/// The type does not contain the handler's type. Otherwise the compiler would report a wrong
 /// handler again for the future and for its `await`.
 pub struct Run(Pin<Box<dyn Future<Output = Result<(), Error>>>>);
 
@@ -159,11 +159,11 @@ impl<S, L> ConsumerBuilder<S, L> {
     /// Adds a tower layer around the handler of each message. The first layer that is added is the
     /// outermost: it sees a message first and its result last, as with `tower::ServiceBuilder`.
     ///
-    /// A layer wraps a service that handles a decoded [`Message<T>`](crate::Message): its response
-    /// is `()` and its error is a boxed error, which is a [`HandlerError`](crate::HandlerError)
-    /// with the handler's [`Failure`](crate::Failure) unless an inner layer replaced it. The
-    /// layered service must be `Clone`, because messages are handled concurrently. It runs inside
-    /// the message's span, until the message is cancelled.
+    /// A layer wraps a service that handles a decoded [`Message<T>`](crate::Message). The response
+    /// of the service is `()`. Its error is a boxed [`HandlerError`](crate::HandlerError) with the
+    /// handler's [`Failure`](crate::Failure), unless an inner layer replaced it. The layered
+    /// service must be `Clone`, because messages are handled concurrently. It runs inside the
+    /// message's span, until the message is cancelled.
     ///
     /// A layer's own error fails the message: it is retryable unless it is
     /// [classified](Self::classify).
@@ -201,9 +201,9 @@ impl<S, L> ConsumerBuilder<S, L> {
     /// Gives a [class](Class) to the errors of one type. The function returns a `Class`, or an
     /// `Option<Class>` if it leaves some errors unclassified.
     ///
-    /// A classifier applies to a [`Failure`](crate::Failure) without a class of its own, and finds
-    /// its error in the chain of sources. Of several classifiers for one type, the first that
-    /// returns a class decides.
+    /// A classifier applies to a [`Failure`](crate::Failure) to which the handler gave no class. It
+    /// finds its error in the chain of sources. If there are several classifiers for one type, the
+    /// first that returns a class decides.
     ///
     /// ```
     /// use baton_lambda::testing::Batch;
@@ -272,9 +272,9 @@ impl<S, L> ConsumerBuilder<S, L> {
         self
     }
 
-    /// Sets the telemetry. Use this if the program has exporters, a sampler or other parts of its
-    /// own (see [`TelemetryBuilder`](crate::TelemetryBuilder)), or emits telemetry before the
-    /// consumer runs. By default, the consumer initialises telemetry itself.
+    /// Sets the telemetry. Use this if the program provides exporters, a sampler or other parts
+    /// (see [`TelemetryBuilder`](crate::TelemetryBuilder)), or emits telemetry before the consumer
+    /// runs. By default, the consumer initialises telemetry itself.
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
         self.settings.telemetry = Some(telemetry);
@@ -465,18 +465,20 @@ impl<S, L> ConsumerBuilder<S, L> {
 
 /// Consumers of whole batches, which have no layers.
 impl<S> ConsumerBuilder<S> {
-    /// Initialises telemetry and handles batches until Lambda ends the process, like
-    /// [`run`](Self::run), with a handler that gets all messages of a batch at once: for a store
-    /// that writes many rows in one request.
+    /// Initialises telemetry and handles batches until Lambda ends the process, as
+    /// [`run`](Self::run) does. The handler gets all messages of a batch at once, for a store that
+    /// writes many rows in one request.
     ///
     /// The handler runs inside the batch span. Each message still has its own span, from the start
-    /// of the handler to its end, and its own result: it fails if the handler calls
-    /// [`Messages::fail`](crate::Messages::fail) for it. The handler's result applies to the
+    /// of the handler to its end, and its own result. The handler settles a message with
+    /// [`Messages::fail`](crate::Messages::fail) or
+    /// [`Messages::complete`](crate::Messages::complete). The result of the handler applies to the
     /// messages that it has not settled: they are done if it returns `Ok`, and fail if it returns
-    /// an error, panics or is cancelled. On a FIFO queue, the messages of a group that follow a
-    /// failed one fail too, even if the handler has handled them, because their order would be lost
-    /// otherwise. [`concurrency`](Self::concurrency) applies to sends to the dead-letter queue
-    /// only.
+    /// an error, panics or is cancelled.
+    ///
+    /// On a FIFO queue, all messages of a group after a failed one fail too, even if the handler
+    /// has completed them. Otherwise SQS would redeliver the failed message after them.
+    /// [`concurrency`](Self::concurrency) applies only to sends to the dead-letter queue.
     ///
     /// # Errors
     ///
@@ -501,7 +503,7 @@ impl<S> ConsumerBuilder<S> {
     }
 }
 
-/// Returns the log fields of a message.
+/// Function that returns the log fields of a message.
 pub(crate) type LogFields = dyn Fn(&Message<()>) -> Vec<KeyValue> + Send + Sync;
 
 /// Function that reads what only telemetry of the program can have.

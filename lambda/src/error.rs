@@ -16,8 +16,8 @@ pub enum Error {
     /// One or more variables are invalid.
     #[error("{}", join_errors(.0))]
     Config(Vec<InvalidConfig>),
-    /// An exporter or span processor of the telemetry would block or panic in an invocation: an
-    /// [`InvalidExporter`](crate::InvalidExporter).
+    /// The telemetry has an exporter or span processor that would block or panic in an invocation.
+    /// The source is an [`InvalidExporter`](crate::InvalidExporter).
     #[error("telemetry: {}", ErrorChain::new(.0.as_ref()))]
     Telemetry(BoxError),
     /// The dead-letter queue is invalid, or its client cannot be created.

@@ -40,9 +40,9 @@ pub(crate) struct SqsBatch {
 }
 
 impl SqsBatch {
-    /// Reads all records of a payload, which came with the context `lambda`. One invalid record
-    /// fails the whole event, because a record that is not reported as failed is deleted from the
-    /// queue.
+    /// Reads all records of a payload. `lambda` is the context of its invocation. One invalid
+    /// record fails the whole event, because a record that is not reported as failed is deleted
+    /// from the queue.
     pub(crate) fn parse(
         payload: Vec<u8>,
         lambda: Arc<LambdaContext>,

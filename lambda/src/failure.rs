@@ -42,28 +42,29 @@ const INVALID_BODY: &str = "invalid_body";
 ///
 /// # Class
 ///
-/// The [class](Class) of a failure states whether redelivery can help, and the `error.type`. It is
-/// the first of these that applies:
+/// The [class](Class) of a failure is its [kind](FailureKind) and its `error.type`. It is the first
+/// of these that applies:
 ///
-/// 1. [`Failure::permanent`] or [`Failure::retry`],
-/// 2. the outermost error in the chain of sources that has a class: from
-///    [`.permanent(…)` or `.retry(…)`](ResultExt) on a `Result`, or from a
+/// 1. the class given with [`Failure::permanent`], [`Failure::retry`] or [`Failure::with_class`],
+/// 2. the class of the outermost error in the chain of sources that has one: from [`.permanent(…)`
+///    or `.retry(…)`](ResultExt) on a `Result`, or from a
 ///    [classifier](crate::ConsumerBuilder::classify) for its type,
-/// 3. otherwise it is retryable, with the name of the error's type as `error.type`, or `_OTHER` for
-///    a box or a string.
+/// 3. retryable, with the name of the error's type as `error.type`, or `_OTHER` for a box or a
+///    string.
 ///
-/// An error is found through the contexts of `anyhow` and `eyre`, in boxes, in an
+/// A classifier finds its error through the contexts of `anyhow` and `eyre`, in boxes, in an
 /// [`io::Error`](std::io::Error), and as the [source](std::error::Error::source) of another error.
-/// It is not found where the chain of sources omits it: in a variant that is
-/// `#[error(transparent)]`, whose own type can be classified instead, and in an `eyre::Report`
-/// without a context, because `eyre` then hides the type from the box.
+/// It does not find an error that the chain of sources omits:
+///
+/// - in a variant that is `#[error(transparent)]`: classify the outer type instead,
+/// - in an `eyre::Report` without a context, because `eyre` then hides the type of the error.
 ///
 /// # Text
 ///
 /// The text of the source and of its causes is recorded in the span and in the log. It must contain
 /// neither a message body nor personal data. Errors of `serde_json` contain values of the parsed
-/// text and are therefore recorded without them, unless an `anyhow::Error` that is given to
-/// [`Failure::permanent`] or [`Failure::retry`] hides their type: use `?` or
+/// text. They are recorded without these values, unless an `anyhow::Error` that is given to
+/// [`Failure::permanent`] or [`Failure::retry`] hides their type. Use `?` or
 /// [`.permanent(…)`](ResultExt::permanent) instead.
 pub struct Failure {
     class: Class,
@@ -158,9 +159,9 @@ impl<E: Into<BoxError> + 'static> From<E> for Failure {
 
 /// Boxes an error so that its type can be found in the box.
 fn into_box<E: Into<BoxError> + 'static>(error: E) -> BoxError {
-    // The box of an `anyhow::Error` normally hides the type of the outermost error. Specialisation
-    // is not stable. The downcast succeeds if `E` is the type, and the compiler removes the branch
-    // for all others.
+    // The box of an `anyhow::Error` normally hides the type of the outermost error, so this type
+    // needs another conversion. Specialisation is not stable; a downcast selects the type instead,
+    // and the compiler removes the branch for all other types.
     let mut error = Some(error);
     if let Some(error) = (&mut error as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>()
         && let Some(error) = error.take()

@@ -1,8 +1,9 @@
 //! The traits of message handlers.
 //!
 //! A wrong handler must give one compiler error that names the remedy. The compiler reports the
-//! innermost bound that is not met, so each requirement is a trait of its own with a message, and
-//! [`HandlerFn`], which selects the form of the handler, has no bounds that could hide them.
+//! innermost bound that is not met. Each requirement is therefore a separate trait with a message.
+//! [`HandlerFn`] selects the form of the handler and has no bounds, because its bounds would hide
+//! these messages.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -76,8 +77,8 @@ where
     }
 }
 
-/// A function with the arguments of a handler. Implemented for functions of both forms, whatever
-/// they return.
+/// A function with the arguments of a handler. Implemented for functions of both forms and any
+/// return type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message handler",
     label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",

@@ -60,8 +60,8 @@
 //! A handler of whole batches ([`ConsumerBuilder::run_batch`]) gets all messages at once, for a
 //! store that writes many rows in one request.
 //!
-//! A queue with several types of messages has a [`Router`], which passes each message to the
-//! handler of its type.
+//! For a queue with several types of messages, a [`Router`] passes each message to the handler of
+//! its type.
 //!
 //! The module [`testing`] tests handlers without Lambda and without a network.
 //!

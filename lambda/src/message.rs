@@ -125,7 +125,7 @@ impl<T> Message<T> {
     /// Returns the context of the invocation: its request id, its deadline, and the function's ARN
     /// and configuration.
     ///
-    /// Handlers are cancelled shortly before the deadline, see
+    /// Handlers are cancelled shortly before the deadline: see
     /// [`ConsumerBuilder::cancel_before_deadline`](crate::ConsumerBuilder::cancel_before_deadline).
     ///
     /// ```

@@ -73,7 +73,7 @@
 //! # Time
 //!
 //! With `#[tokio::test(start_paused = true)]`, a test near the deadline takes no time: the clock
-//! jumps to the next timer whenever all tasks wait.
+//! jumps to the next timer when all tasks wait.
 //!
 //! ```
 //! use std::time::Duration;
@@ -236,9 +236,9 @@ impl Batch {
         self
     }
 
-    /// Sends permanent failures to a dead-letter queue with this name, in place of that of the
-    /// consumer. Nothing leaves the process: [`Outcome::dead_letters`] returns the messages.
-    /// Requires the feature `dead-letter-queue`.
+    /// Sends permanent failures to a dead-letter queue with this name instead of the consumer's.
+    /// Nothing leaves the process: [`Outcome::dead_letters`] returns the messages. Requires the
+    /// feature `dead-letter-queue`.
     #[cfg(feature = "dead-letter-queue")]
     #[must_use]
     pub fn dead_letter_queue(mut self, name: &str) -> Self {

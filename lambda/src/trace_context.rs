@@ -3,9 +3,9 @@
 //! Carriers are read in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the
 //! message attributes; the message attributes with the prefix `otel.`; the message attributes of an
 //! SNS notification in the body; an EventBridge event in the body (or in the notification), first
-//! its own fields and then those of `detail`; the message attributes again, with propagators of the
-//! program; and with `xray`, the system attribute `AWSTraceHeader`. A malformed value counts as
-//! absent and is recorded in `baton.context.invalid`.
+//! its own fields and then those of `detail`; the message attributes again, with the propagators
+//! that the program provides; and with `xray`, the system attribute `AWSTraceHeader`. A malformed
+//! value counts as absent and is recorded in `baton.context.invalid`.
 //!
 //! EventBridge defines no field for a W3C context. Senders write `traceparent` into `detail`, as
 //! Elastic's agents and the `CloudEvents` extension for tracing do. Only the input transformer of a
@@ -65,8 +65,8 @@ impl CarrierKind {
 /// Extracts the trace contexts of records. One per process.
 pub(crate) struct ContextExtractor {
     propagator: Propagator,
-    /// Reader with propagators of the program, which are asked where the others find no trace
-    /// context.
+    /// Extractor with the propagators that the program provides. It is used where the other
+    /// carriers contain no trace context.
     pub(crate) additional: Option<AdditionalReader>,
     samples_root: Box<dyn Fn(TraceId) -> bool + Send + Sync>,
 }
@@ -263,7 +263,7 @@ impl Extraction {
         }
     }
 
-    /// Reads the message attributes with propagators of the program.
+    /// Reads the message attributes with the propagators that the program provides.
     fn read_additional(&mut self, record: &SqsRecord<'_>, additional: &AdditionalReader) {
         if let Some((parent, baggage)) = additional.read(record) {
             self.context.parent = Some(parent);

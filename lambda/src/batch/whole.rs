@@ -22,7 +22,7 @@ type RecordResult = Result<(), RecordFailure>;
 pub(super) struct WholeBatch<'a> {
     processor: &'a BatchProcessor,
     active: &'a ActiveBatch<'a>,
-    /// Position of each record's group.
+    /// Position of each record's message group.
     groups: Vec<usize>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> WholeBatch<'a> {
                 continue;
             }
             let record = processor.begin_record(active, index);
-            // The code that decodes a body is the user's and may panic.
+            // The user's code decodes the body and may panic.
             let decode = || {
                 let _active = record.context.clone().attach();
                 decoded.decode(&active.batch, index, processor.config.envelope)
@@ -171,7 +171,7 @@ impl<'a> WholeBatch<'a> {
         failed
     }
 
-    /// Ends the span of a record that is returned because an earlier one of its group failed.
+    /// Ends the span of a record that is returned because an earlier record of its group failed.
     fn finish_blocked(&self, record: &StartedRecord, result: RecordResult) {
         let failure = match result {
             Ok(()) => RecordFailure::from_skip(GROUP_BLOCKED),

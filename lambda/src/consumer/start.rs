@@ -66,8 +66,8 @@ pub(super) async fn service(
     Ok(ConsumerService::new(invocation_handler))
 }
 
-/// Returns the handler of invocations, its flusher, and how many invocations it handles at the same
-/// time.
+/// Returns the handler of invocations, its flusher, and the number of invocations that it handles
+/// at the same time.
 async fn set_up(
     handler: BoxedRecordHandler,
     settings: Settings,
@@ -76,7 +76,8 @@ async fn set_up(
         (Some(telemetry), Some(read_provided)) => read_provided(telemetry),
         _ => Ok(None),
     };
-    // One exit for both errors, because each has a copy of the code that drops the settings.
+    // Both errors return here, because each `return` would contain a copy of the code that drops
+    // the settings.
     let environment = Environment::read().map_err(Error::Config);
     let (additional_reader, environment) = match (additional_reader, environment) {
         (Ok(additional_reader), Ok(environment)) => (additional_reader, environment),

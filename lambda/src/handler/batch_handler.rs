@@ -13,7 +13,7 @@ use super::{BoxedHandlerFuture, HandlerFuture, HandlerResult, MessageBody};
 /// [builder](crate::ConsumerBuilder::state). `Args` distinguishes the two forms and is inferred.
 /// Programs do not implement the trait themselves.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler of batches",
+    message = "`{Self}` is not a handler of whole batches",
     label = "expected `async fn(Arc<Messages<T>>) -> Result<(), E>`, or `async fn(Arc<Messages<T>>, S)` with the state given to the builder",
     note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
 )]
@@ -41,10 +41,10 @@ where
     }
 }
 
-/// A function with the arguments of a handler of batches. Implemented for functions of both forms
-/// and any return type.
+/// A function with the arguments of a handler of whole batches. Implemented for functions of both
+/// forms and any return type.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler of batches",
+    message = "`{Self}` is not a handler of whole batches",
     label = "expected `async fn(Arc<Messages<T>>) -> Result<(), E>`, or `async fn(Arc<Messages<T>>, S)` with the state given to the builder",
     note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
 )]

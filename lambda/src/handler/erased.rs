@@ -1,4 +1,4 @@
-//! Handlers without their types, which the rest of the crate calls.
+//! Boxed handlers, which the rest of the crate calls without knowing their types.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl ErasedMessageHandler {
     }
 }
 
-/// A handler of batches of any body type, with its state.
+/// A handler of whole batches of any body type, with its state.
 pub(crate) struct ErasedBatchHandler(Box<dyn Fn() -> Box<dyn DecodedBatch> + Send + Sync>);
 
 /// Messages of a batch that has not been given to the handler yet.

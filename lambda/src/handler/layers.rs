@@ -18,7 +18,7 @@ use crate::message::Message;
 /// The handler of a consumer as a tower service, which its innermost
 /// [layer](crate::ConsumerBuilder::layer) wraps.
 ///
-/// The error is a [`HandlerError`](crate::HandlerError) in a box, with the handler's failure. The
+/// The error is a boxed [`HandlerError`](crate::HandlerError) with the handler's failure. The
 /// service is always ready. Clones share the handler.
 pub struct HandlerService<T>(MessageFn<T>);
 
@@ -80,7 +80,7 @@ where
         + 'static,
 {
     fn wrap(self, handler: MessageFn<T>) -> MessageFn<T> {
-        // The lock makes the service `Sync`, which few layers are.
+        // Few layers create a service that is `Sync`. The lock makes it `Sync`.
         let service = Mutex::new(self.layer(HandlerService(handler)));
         Arc::new(move |message| {
             let service = service.lock().unwrap_or_else(PoisonError::into_inner);

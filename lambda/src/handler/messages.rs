@@ -1,4 +1,4 @@
-//! The messages that a handler of batches gets.
+//! The messages that a handler of whole batches gets.
 
 use std::fmt;
 use std::ops::Deref;
@@ -63,8 +63,8 @@ impl<T> Messages<T> {
         self.settlements.settle(position, Err(failure.into()));
     }
 
-    /// Completes the message at a position of the slice: it is deleted even if the handler returns
-    /// an error, panics or is cancelled later. A message that has been settled before keeps its
+    /// Completes the message at a position of the slice. SQS deletes it even if the handler later
+    /// returns an error, panics or is cancelled. A message that has been settled before keeps its
     /// first result.
     ///
     /// # Panics

@@ -19,14 +19,15 @@ use crate::spans;
 const UNKNOWN_TYPE: &str = "unknown_message_type";
 /// `error.type` of messages without a type.
 const MISSING_TYPE: &str = "missing_message_type";
-/// Maximum length of a type in bytes, in spans and errors. A sender decides its length.
+/// Maximum length of a type in bytes, in spans and errors. The sender of a message chooses its
+/// type, which can be long.
 const MAX_TYPE_BYTES: usize = 128;
 
 /// A handler that passes each message to another handler, by the type of the message.
 ///
-/// The type is in a message attribute, in a field of the body, or wherever a function finds it. The
-/// body is decoded into the type of the selected handler. The record span has the message's type in
-/// `baton.message.type`.
+/// The type is the value of a message attribute, the value of a field of the body, or the result of
+/// a function. The body is decoded into the type of the selected handler. The record span has the
+/// message's type in `baton.message.type`.
 ///
 /// A message without a type, or whose type has no route, fails permanently with the `error.type`
 /// `missing_message_type` or `unknown_message_type`, unless there is a handler for
@@ -63,7 +64,7 @@ const MAX_TYPE_BYTES: usize = 128;
 /// # }
 /// ```
 ///
-/// All routes have the state of the consumer, and may use it or not.
+/// The handler of each route can take the state of the consumer as its second argument.
 pub struct Router<S> {
     key: RouteKey,
     routes: HashMap<Cow<'static, str>, Route<S>>,
@@ -88,8 +89,8 @@ impl<S: 'static> Router<S> {
         Self::new(RouteKey::Attribute(name.into()))
     }
 
-    /// Creates a router by the field with this name of the body, which is a JSON object. The value
-    /// is a string. An [envelope](crate::Envelope) has been removed before.
+    /// Creates a router by the string in the field with this name. The body must be a JSON object.
+    /// An [envelope](crate::Envelope) is removed first.
     #[must_use]
     pub fn by_field(name: impl Into<Cow<'static, str>>) -> Self {
         Self::new(RouteKey::Field(name.into()))
@@ -183,7 +184,7 @@ impl fmt::Display for RouteKey {
         match self {
             Self::Attribute(name) => write!(formatter, "message attribute {name:?}"),
             Self::Field(name) => write!(formatter, "field {name:?} of the body"),
-            Self::Function(_) => formatter.write_str("the place that the router's function reads"),
+            Self::Function(_) => formatter.write_str("the result of the router's function"),
         }
     }
 }
@@ -203,7 +204,7 @@ fn shorten(message_type: &str) -> &str {
     &message_type[..message_type.floor_char_boundary(MAX_TYPE_BYTES)]
 }
 
-/// Marks [`Router`] among the forms of handlers.
+/// Marker of [`Router`] in the parameter `Args` of [`Handler`].
 #[derive(Debug)]
 pub struct RouterArgs(());
 
@@ -230,8 +231,8 @@ impl<S> fmt::Debug for Router<S> {
     }
 }
 
-/// Returns the string in a field of a JSON object, without decoding the other fields. As in any
-/// JSON object, the last of several fields with one name counts.
+/// Returns the string in a field of a JSON object, without decoding the other fields. If several
+/// fields have this name, the last one is used.
 fn read_field(json: &str, name: &str) -> Result<Option<String>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let value = deserializer.deserialize_map(FieldVisitor(name))?;

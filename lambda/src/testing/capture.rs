@@ -1,10 +1,10 @@
 //! Capture of finished spans, log lines and measurements, separated by test run.
 //!
-//! Each run has its own providers for the runtime's spans and metrics. Those of a handler come from
-//! OpenTelemetry's global providers, and its log lines from the `tracing` subscriber, which all
-//! runs of the process share. A span belongs to the run of its parent, a log line or a measurement
-//! to that of the active span. The trace id cannot identify the run, because concurrent tests may
-//! use the same `traceparent`.
+//! Each run has its own providers for the runtime's spans and metrics. The handler's spans and
+//! metrics come from OpenTelemetry's global providers, and its log lines from the `tracing`
+//! subscriber. All runs of the process share these. A span belongs to the run of its parent; a log
+//! line or a measurement belongs to the run of the active span. The trace id cannot identify the
+//! run, because concurrent tests may use the same `traceparent`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
@@ -185,8 +185,8 @@ pub fn log_layer() -> LogLayer {
     })
 }
 
-/// Captures log lines and, with the feature `tracing`, the spans of the `tracing` macros. If the
-/// process has already installed a subscriber, that one stays.
+/// Captures log lines and, with the feature `tracing`, the spans of the `tracing` macros. A
+/// subscriber that the process has already installed is kept.
 fn install_subscriber() {
     use baton_telemetry::tracing_subscriber::filter::LevelFilter;
     use baton_telemetry::tracing_subscriber::layer::SubscriberExt as _;

@@ -91,7 +91,7 @@ impl Outcome {
 
     /// Returns the log lines of the batch and its messages as JSON objects, with the keys that they
     /// have on Lambda: those of the handler and the runtime, down to level DEBUG. Lines of a task
-    /// without the message's context are missing, and so are all lines if the process has its own
+    /// without the message's context are missing. All lines are missing if the process has its own
     /// `tracing` subscriber without the [layer](super::log_layer).
     #[must_use]
     pub fn log(&self) -> &[serde_json::Value] {
@@ -99,9 +99,8 @@ impl Outcome {
     }
 
     /// Returns the values that were recorded with this instrument, in their order: those of the
-    /// runtime's metrics, and those that the handler recorded with a meter of
-    /// `opentelemetry::global::meter` in the context of its message. Observable instruments are not
-    /// captured.
+    /// runtime, and those that the handler recorded in the context of its message, with a meter
+    /// from `opentelemetry::global::meter`. Observable instruments are not captured.
     pub fn measurements(&self, name: &str) -> impl Iterator<Item = &Measurement> {
         let named = move |measurement: &&Measurement| measurement.name == name;
         self.measurements.iter().filter(named)

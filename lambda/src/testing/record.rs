@@ -27,7 +27,7 @@ const GROUP: &str = "group-1";
 /// ```
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// The body, or the text of the error that its serialization caused.
+    /// The body, or the text of the error if the body could not be serialized.
     body: Result<String, String>,
     id: Option<String>,
     group: Option<String>,

@@ -1,4 +1,5 @@
-//! Trace contexts that propagators of the program find in message attributes.
+//! Extraction of trace contexts from message attributes, with propagators that the program
+//! provides.
 //!
 //! Only [`ConsumerBuilder::telemetry`](crate::ConsumerBuilder::telemetry) refers to
 //! [`read_provided`], so that a function without such propagators does not contain this code.
@@ -15,8 +16,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use crate::error::Error;
 use crate::event::SqsRecord;
 
-/// Checks telemetry that the program provides, and returns the reader with its propagators, if it
-/// has some.
+/// Checks the telemetry that the program provides. Returns an extractor with its propagators, if it
+/// has any.
 ///
 /// # Errors
 ///
@@ -30,7 +31,7 @@ pub(crate) fn read_provided(telemetry: &Telemetry) -> Result<Option<AdditionalRe
         .map(AdditionalReader::new))
 }
 
-/// Reads a record with the propagators of the program.
+/// Extracts a trace context with the propagators that the program provides.
 #[derive(Clone)]
 pub(crate) struct AdditionalReader(Arc<dyn ReadRecord>);
 

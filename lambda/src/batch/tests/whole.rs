@@ -16,7 +16,7 @@ use crate::{Class, Consumer, Messages};
 #[error("the store is busy")]
 struct Busy;
 
-/// Settles each message as its body says, and returns what `last` says.
+/// Settles each message as its body states, and returns the result that `last` names.
 async fn settle(messages: Arc<Messages<String>>, last: &'static str) -> Result<(), Busy> {
     for (position, message) in messages.iter().enumerate() {
         match message.body.as_str() {
@@ -147,7 +147,7 @@ async fn a_body_that_cannot_be_decoded_does_not_reach_the_handler() {
     let outcome = batch.run_batch_with(consumer(), handle).await;
     assert_eq!(outcome.failed(), ["message-1", "message-3"]);
     assert_eq!(*seen.lock().unwrap(), [1]);
-    // A batch without a readable message does not reach the handler at all.
+    // The handler is not called for a batch without a readable message.
     let batch = Batch::standard("orders").message("x");
     async fn never(_: Arc<Messages<u8>>) -> Result<(), Failure> {
         panic!("the handler was called");
