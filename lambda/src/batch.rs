@@ -28,7 +28,7 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{SqsBatch, SqsRecord};
 use crate::failure::{Classifiers, Failure, FailureKind};
-use crate::handler::{ErasedBatchHandler, ErasedMessageHandler};
+use crate::handler::{BoxedBatchHandler, BoxedMessageHandler};
 use crate::message::Message;
 use crate::metrics::{BatchMetrics, Metrics, RecordTimer};
 use crate::panic_abort::{BatchGuard, PanicHook};
@@ -73,7 +73,7 @@ pub(crate) trait RecordHandler: Send + Sync {
 
 pub(crate) type BoxedRecordHandler = Box<dyn RecordHandler>;
 
-impl RecordHandler for ErasedMessageHandler {
+impl RecordHandler for BoxedMessageHandler {
     fn process<'a>(
         &'a self,
         processor: &'a BatchProcessor,
@@ -83,7 +83,7 @@ impl RecordHandler for ErasedMessageHandler {
     }
 }
 
-impl RecordHandler for ErasedBatchHandler {
+impl RecordHandler for BoxedBatchHandler {
     fn process<'a>(
         &'a self,
         processor: &'a BatchProcessor,
@@ -108,7 +108,7 @@ pub(crate) struct FailurePolicy {
 pub(crate) type FailureObserver = dyn Fn(usize, &RecordFailure) + Send + Sync;
 
 impl FailurePolicy {
-    fn observe(&self, index: usize, failure: &RecordFailure) {
+    fn call_observer(&self, index: usize, failure: &RecordFailure) {
         if let Some(observer) = &self.observer {
             observer(index, failure);
         }
@@ -290,7 +290,7 @@ impl BatchProcessor {
     async fn process_messages(
         &self,
         active: &ActiveBatch<'_>,
-        handler: &ErasedMessageHandler,
+        handler: &BoxedMessageHandler,
     ) -> Vec<usize> {
         let (groups, concurrency) = self.schedule(active);
         stream::iter(groups)
@@ -306,7 +306,7 @@ impl BatchProcessor {
     async fn process_group(
         &self,
         active: &ActiveBatch<'_>,
-        handler: &ErasedMessageHandler,
+        handler: &BoxedMessageHandler,
         group: RecordGroup,
     ) -> Vec<usize> {
         for (done, index) in group.iter().enumerate() {
@@ -332,7 +332,7 @@ impl BatchProcessor {
     async fn process_record(
         &self,
         active: &ActiveBatch<'_>,
-        handler: &ErasedMessageHandler,
+        handler: &BoxedMessageHandler,
         index: usize,
     ) -> RecordOutcome {
         let record = self.begin_record(active, index);
@@ -343,7 +343,7 @@ impl BatchProcessor {
 
     async fn call_handler(
         &self,
-        handler: &ErasedMessageHandler,
+        handler: &BoxedMessageHandler,
         batch: &Arc<SqsBatch>,
         index: usize,
     ) -> Result<(), RecordFailure> {
@@ -391,7 +391,7 @@ impl BatchProcessor {
         let outcome = match result {
             Ok(()) => RecordOutcome::Done,
             Err(failure) => {
-                self.failure_policy.observe(index, &failure);
+                self.failure_policy.call_observer(index, &failure);
                 {
                     let _active = context.clone().attach();
                     failure.report(&context, &active.batch.record(index));
@@ -415,7 +415,7 @@ impl BatchProcessor {
         for index in skipped {
             let context = self.start_record(active, *index);
             let failure = RecordFailure::from_skip(reason);
-            self.failure_policy.observe(*index, &failure);
+            self.failure_policy.call_observer(*index, &failure);
             failure.set_on(&context);
             context.span().end();
         }

@@ -21,11 +21,11 @@ use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::failure::{Class, Classifiers};
 use crate::handler::{
-    BatchHandler, ErasedBatchHandler, ErasedMessageHandler, Handler, HandlerLayers, MessageBody,
+    BatchHandler, BoxedBatchHandler, BoxedMessageHandler, Handler, HandlerLayers, MessageBody,
 };
 use crate::message::Message;
 use crate::service::ConsumerService;
-use crate::trace_context::{AdditionalReader, read_provided};
+use crate::trace_context::{AdditionalExtractor, check_telemetry};
 
 mod start;
 
@@ -278,7 +278,7 @@ impl<S, L> ConsumerBuilder<S, L> {
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
         self.settings.telemetry = Some(telemetry);
-        self.settings.read_provided = Some(read_provided);
+        self.settings.check_telemetry = Some(check_telemetry);
         self
     }
 
@@ -458,7 +458,7 @@ impl<S, L> ConsumerBuilder<S, L> {
         T: MessageBody,
         L: HandlerLayers<T>,
     {
-        let handler = ErasedMessageHandler::new(handler, self.state, self.layers);
+        let handler = BoxedMessageHandler::new(handler, self.state, self.layers);
         (Box::new(handler), self.settings)
     }
 }
@@ -498,7 +498,7 @@ impl<S> ConsumerBuilder<S> {
         H: BatchHandler<S, Args>,
         S: Send + Sync + 'static,
     {
-        let handler = ErasedBatchHandler::new(handler, self.state);
+        let handler = BoxedBatchHandler::new(handler, self.state);
         (Box::new(handler), self.settings)
     }
 }
@@ -506,16 +506,17 @@ impl<S> ConsumerBuilder<S> {
 /// Function that returns the log fields of a message.
 pub(crate) type LogFields = dyn Fn(&Message<()>) -> Vec<KeyValue> + Send + Sync;
 
-/// Function that reads what only telemetry of the program can have.
-pub(crate) type ReadProvided = fn(&Telemetry) -> Result<Option<AdditionalReader>, Error>;
+/// Type of [`check_telemetry`]. A function pointer, so that only a program that provides telemetry
+/// contains the function.
+pub(crate) type CheckTelemetry = fn(&Telemetry) -> Result<Option<AdditionalExtractor>, Error>;
 
 /// Settings of a consumer that do not depend on the type of its handler.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
     pub(crate) telemetry: Option<Telemetry>,
-    /// Set if `telemetry` is. See [`read_provided`].
-    pub(crate) read_provided: Option<ReadProvided>,
+    /// Set together with `telemetry`. See [`check_telemetry`].
+    pub(crate) check_telemetry: Option<CheckTelemetry>,
     pub(crate) dead_letters: Option<DeadLetterQueue>,
     pub(crate) classifiers: Classifiers,
     pub(crate) log_fields: Option<Arc<LogFields>>,

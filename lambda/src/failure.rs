@@ -175,13 +175,13 @@ fn into_box<E: Into<BoxError> + 'static>(error: E) -> BoxError {
 /// Returns the `error.type` of an unclassified error: the name of its type without parameters,
 /// which can be very long.
 fn error_type_of<E: 'static>() -> &'static str {
-    let erased = [
+    let without_name = [
         TypeId::of::<BoxError>(),
         TypeId::of::<String>(),
         TypeId::of::<&'static str>(),
         TypeId::of::<Cow<'static, str>>(),
     ];
-    if erased.contains(&TypeId::of::<E>()) {
+    if without_name.contains(&TypeId::of::<E>()) {
         return OTHER;
     }
     let name = std::any::type_name::<E>();

@@ -14,13 +14,13 @@ use crate::failure::Failure;
 use crate::message::Message;
 
 mod batch_handler;
-mod erased;
+mod boxed;
 mod layers;
 mod messages;
 mod router;
 
 pub use batch_handler::{BatchHandler, BatchHandlerFn};
-pub(crate) use erased::{DecodedBatch, ErasedBatchHandler, ErasedMessageHandler};
+pub(crate) use boxed::{BoxedBatchHandler, BoxedMessageHandler, DecodedBatch};
 pub use layers::{HandlerLayers, HandlerService};
 pub use messages::Messages;
 pub(crate) use messages::Settlements;

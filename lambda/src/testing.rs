@@ -289,7 +289,7 @@ impl Batch {
         L: HandlerLayers<T>,
     {
         let (handler, settings) = consumer.into_parts(handler);
-        Box::pin(self.run_erased(handler, settings))
+        Box::pin(self.run_boxed(handler, settings))
     }
 
     /// Runs the batch through a handler of whole batches with the default options.
@@ -312,10 +312,10 @@ impl Batch {
         S: Send + Sync + 'static,
     {
         let (handler, settings) = consumer.into_batch_parts(handler);
-        Box::pin(self.run_erased(handler, settings))
+        Box::pin(self.run_boxed(handler, settings))
     }
 
-    async fn run_erased(self, handler: BoxedRecordHandler, settings: Settings) -> Outcome {
+    async fn run_boxed(self, handler: BoxedRecordHandler, settings: Settings) -> Outcome {
         let run = TestRun::start();
         let telemetry = Telemetry::captured_with_meters(run.provider().clone(), run.meters());
         self.run_captured(run, telemetry, handler, settings).await

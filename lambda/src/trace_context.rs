@@ -29,7 +29,7 @@ use crate::event::{
 mod additional;
 mod invalid;
 
-pub(crate) use additional::{AdditionalReader, read_provided};
+pub(crate) use additional::{AdditionalExtractor, check_telemetry};
 pub(crate) use invalid::InvalidContext;
 
 /// Carrier of a trace context.
@@ -67,7 +67,7 @@ pub(crate) struct ContextExtractor {
     propagator: Propagator,
     /// Extractor with the propagators that the program provides. It is used where the other
     /// carriers contain no trace context.
-    pub(crate) additional: Option<AdditionalReader>,
+    pub(crate) additional: Option<AdditionalExtractor>,
     samples_root: Box<dyn Fn(TraceId) -> bool + Send + Sync>,
 }
 
@@ -264,7 +264,7 @@ impl Extraction {
     }
 
     /// Reads the message attributes with the propagators that the program provides.
-    fn read_additional(&mut self, record: &SqsRecord<'_>, additional: &AdditionalReader) {
+    fn read_additional(&mut self, record: &SqsRecord<'_>, additional: &AdditionalExtractor) {
         if let Some((parent, baggage)) = additional.read(record) {
             self.context.parent = Some(parent);
             self.context.carrier = Some(CarrierKind::MessageAttributes);

@@ -87,7 +87,7 @@ async fn process_with<Args>(
         .with_simple_exporter(exporter.clone())
         .build();
     let processor = BatchProcessor {
-        handler: Box::new(ErasedMessageHandler::new(handler, (), Identity::new())),
+        handler: Box::new(BoxedMessageHandler::new(handler, (), Identity::new())),
         spans: InvocationSpans {
             tracer: provider.tracer("test"),
             shape: config.trace_shape,

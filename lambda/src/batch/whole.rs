@@ -13,7 +13,7 @@ use super::{
     ActiveBatch, BatchProcessor, GROUP_BLOCKED, RecordOutcome, StartedRecord, run_until_cancelled,
 };
 use crate::failure::Failure;
-use crate::handler::{DecodedBatch, ErasedBatchHandler, Settlements};
+use crate::handler::{BoxedBatchHandler, DecodedBatch, Settlements};
 
 /// Result of a record in the handler of its batch.
 type RecordResult = Result<(), RecordFailure>;
@@ -41,7 +41,7 @@ impl<'a> WholeBatch<'a> {
     }
 
     /// Handles the records. Returns those that failed.
-    pub(super) async fn process(&self, handler: &ErasedBatchHandler) -> Vec<usize> {
+    pub(super) async fn process(&self, handler: &BoxedBatchHandler) -> Vec<usize> {
         let Self {
             processor, active, ..
         } = self;
@@ -182,7 +182,7 @@ impl<'a> WholeBatch<'a> {
         active.metrics.finish_record(&record.timer, error_type);
         self.processor
             .failure_policy
-            .observe(record.index, &failure);
+            .call_observer(record.index, &failure);
         failure.set_on(&record.context);
         record.context.span().end();
         active.guard.end_record(record.index, false);

@@ -72,15 +72,15 @@ async fn set_up(
     handler: BoxedRecordHandler,
     settings: Settings,
 ) -> Result<(InvocationHandler, Arc<Flusher>, NonZeroUsize), Error> {
-    let additional_reader = match (&settings.telemetry, settings.read_provided) {
-        (Some(telemetry), Some(read_provided)) => read_provided(telemetry),
+    let additional_extractor = match (&settings.telemetry, settings.check_telemetry) {
+        (Some(telemetry), Some(check_telemetry)) => check_telemetry(telemetry),
         _ => Ok(None),
     };
     // Both errors return here, because each `return` would contain a copy of the code that drops
     // the settings.
     let environment = Environment::read().map_err(Error::Config);
-    let (additional_reader, environment) = match (additional_reader, environment) {
-        (Ok(additional_reader), Ok(environment)) => (additional_reader, environment),
+    let (additional_extractor, environment) = match (additional_extractor, environment) {
+        (Ok(additional_extractor), Ok(environment)) => (additional_extractor, environment),
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
     let telemetry = match settings.telemetry {
@@ -109,7 +109,7 @@ async fn set_up(
     let mut processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
         .with_log_fields(settings.log_fields)
         .with_panic_hook(hook);
-    processor.extractor.additional = additional_reader;
+    processor.extractor.additional = additional_extractor;
     let flusher = Arc::new(Flusher {
         telemetry,
         config,

@@ -11,7 +11,7 @@ use tower::layer::util::{Identity, Stack};
 use tower::{BoxError, Layer, Service};
 
 use super::BoxedHandlerFuture;
-use super::erased::MessageFn;
+use super::boxed::MessageFn;
 use crate::failure::Failure;
 use crate::message::Message;
 

@@ -130,7 +130,7 @@ impl<S: 'static> Router<S> {
         let message_type = message_type.into();
         let is_new = !self.routes.contains_key(&message_type);
         assert!(is_new, "message type {message_type:?} already has a route");
-        self.routes.insert(message_type, erase(handler));
+        self.routes.insert(message_type, box_route(handler));
         self
     }
 
@@ -141,7 +141,7 @@ impl<S: 'static> Router<S> {
     where
         H: Handler<S, Args>,
     {
-        self.otherwise = Some(erase(handler));
+        self.otherwise = Some(box_route(handler));
         self
     }
 
@@ -189,7 +189,7 @@ impl fmt::Display for RouteKey {
     }
 }
 
-fn erase<H, S, Args>(handler: H) -> Route<S>
+fn box_route<H, S, Args>(handler: H) -> Route<S>
 where
     H: Handler<S, Args>,
 {

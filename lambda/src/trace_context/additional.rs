@@ -2,7 +2,7 @@
 //! provides.
 //!
 //! Only [`ConsumerBuilder::telemetry`](crate::ConsumerBuilder::telemetry) refers to
-//! [`read_provided`], so that a function without such propagators does not contain this code.
+//! [`check_telemetry`], so that a function without such propagators does not contain this code.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,26 +22,26 @@ use crate::event::SqsRecord;
 /// # Errors
 ///
 /// Returns an error if an exporter or span processor cannot run in an invocation.
-pub(crate) fn read_provided(telemetry: &Telemetry) -> Result<Option<AdditionalReader>, Error> {
+pub(crate) fn check_telemetry(telemetry: &Telemetry) -> Result<Option<AdditionalExtractor>, Error> {
     if let Some(invalid) = telemetry.invalid_exporter() {
         return Err(Error::Telemetry(invalid.clone().into()));
     }
     Ok(telemetry
         .additional_propagators()
-        .map(AdditionalReader::new))
+        .map(AdditionalExtractor::new))
 }
 
 /// Extracts a trace context with the propagators that the program provides.
 #[derive(Clone)]
-pub(crate) struct AdditionalReader(Arc<dyn ReadRecord>);
+pub(crate) struct AdditionalExtractor(Arc<dyn ReadRecord>);
 
-impl fmt::Debug for AdditionalReader {
+impl fmt::Debug for AdditionalExtractor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AdditionalReader")
+        formatter.write_str("AdditionalExtractor")
     }
 }
 
-impl AdditionalReader {
+impl AdditionalExtractor {
     pub(crate) fn new(propagators: AdditionalPropagators) -> Self {
         Self(Arc::new(propagators))
     }

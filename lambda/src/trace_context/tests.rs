@@ -571,9 +571,9 @@ impl TextMapPropagator for TraceIdField {
 }
 
 #[test]
-fn a_propagator_of_the_program_is_asked_where_the_others_find_nothing() {
+fn a_provided_propagator_is_used_where_the_others_find_nothing() {
     let propagators = AdditionalPropagators::new(vec![Box::new(TraceIdField)]);
-    let additional = AdditionalReader::new(propagators);
+    let additional = AdditionalExtractor::new(propagators);
     let extract = |attributes: Json| {
         let event = json!({"Records": [{
             "eventSource": "aws:sqs", "body": "", "messageAttributes": attributes,

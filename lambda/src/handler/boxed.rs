@@ -17,9 +17,9 @@ type RecordFn =
     dyn Fn(&Arc<SqsBatch>, usize, Envelope) -> Result<BoxedHandlerFuture, BodyError> + Send + Sync;
 
 /// A handler of any body type, with its state and layers.
-pub(crate) struct ErasedMessageHandler(Box<RecordFn>);
+pub(crate) struct BoxedMessageHandler(Box<RecordFn>);
 
-impl ErasedMessageHandler {
+impl BoxedMessageHandler {
     pub(crate) fn new<H, T, S, L, Args>(handler: H, state: S, layers: L) -> Self
     where
         H: Handler<S, Args, Body = T>,
@@ -45,7 +45,7 @@ impl ErasedMessageHandler {
 }
 
 /// A handler of whole batches of any body type, with its state.
-pub(crate) struct ErasedBatchHandler(Box<dyn Fn() -> Box<dyn DecodedBatch> + Send + Sync>);
+pub(crate) struct BoxedBatchHandler(Box<dyn Fn() -> Box<dyn DecodedBatch> + Send + Sync>);
 
 /// Messages of a batch that has not been given to the handler yet.
 pub(crate) trait DecodedBatch: Send {
@@ -61,7 +61,7 @@ pub(crate) trait DecodedBatch: Send {
     fn handle(self: Box<Self>, settlements: Arc<Settlements>) -> BoxedHandlerFuture;
 }
 
-impl ErasedBatchHandler {
+impl BoxedBatchHandler {
     pub(crate) fn new<H, S, Args>(handler: H, state: S) -> Self
     where
         H: BatchHandler<S, Args>,
