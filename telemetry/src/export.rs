@@ -114,7 +114,7 @@ impl Exporter {
         }
     }
 
-    /// Shuts down an exporter of the program.
+    /// Shuts down an exporter that the program provides.
     pub(crate) fn shutdown(&self) {
         self.destination.shutdown();
     }

@@ -177,15 +177,16 @@
 //!
 //! # Your own OpenTelemetry
 //!
-//! [`TelemetryBuilder`] takes exporters, a sampler, span processors, a resource, ids and
-//! propagators of the program. A flush awaits the exporter until its deadline, and the buffers, the
-//! circuit breaker, the spill and the counts work as described above. The exporter's client decides
-//! what works; the guide `docs/your-own-opentelemetry.md` has the measured table:
+//! [`TelemetryBuilder`] takes exporters, a sampler, span processors, a resource, an id generator
+//! and propagators that the program provides. A flush awaits the exporter until its deadline, and
+//! the buffers, the circuit breaker, the spill and the counts work as described above. The client
+//! of the exporter decides whether it works; the guide `docs/your-own-opentelemetry.md` has the
+//! complete table with measurements:
 //!
 //! | Exporter and client | Works | If the collector fails |
 //! |---|---|---|
 //! | `span_exporter` with hyper, `reqwest::Client` or tonic | yes, on one thread | spilled, within the budget |
-//! | `span_exporter` or `metric_exporter` with `reqwest::blocking::Client`, the default of `opentelemetry-otlp` | [refused](InvalidExporter) at start | |
+//! | `span_exporter` or `metric_exporter` with `reqwest::blocking::Client`, the default of `opentelemetry-otlp` | no: [invalid](InvalidExporter), an error at start | |
 //! | [`from_providers`](Telemetry::from_providers), `BatchSpanProcessor` with a blocking client or tonic | yes, on more threads | lost, within the budget |
 //! | `from_providers`, processor of `rt-tokio-current-thread` with hyper or tonic | yes, on more threads | lost, within the budget |
 //! | `from_providers`, `BatchSpanProcessor` with hyper or `reqwest::Client` | no: every span is lost | |

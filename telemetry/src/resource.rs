@@ -48,9 +48,9 @@ pub struct ServiceInfo {
     pub version: Option<&'static str>,
 }
 
-/// Merges the known attributes. In ascending priority: [`ServiceInfo`], the platform, detectors of
-/// the program, `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute. `add_detected` adds
-/// what the detectors have found.
+/// Merges the known attributes. In ascending priority: [`ServiceInfo`], the platform, detectors
+/// that the program provides, `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
+/// `add_detected` adds what the detectors have found.
 pub(crate) async fn detect(
     config: &TelemetryConfig,
     service: ServiceInfo,

@@ -127,8 +127,9 @@ impl Telemetry {
         TelemetryBuilder::new(service)
     }
 
-    /// Returns the exporter or span processor of the program that was refused at start, because it
-    /// would block or panic in a flush. [`TelemetryBuilder::try_init`] returns it as an error.
+    /// Returns the reason why an exporter or span processor that the program provides is invalid:
+    /// it would block or panic in a flush, so nothing is exported. [`TelemetryBuilder::try_init`]
+    /// returns it as an error.
     #[must_use]
     pub fn invalid_exporter(&self) -> Option<&InvalidExporter> {
         self.inner.parts.as_deref()?.invalid()
@@ -244,7 +245,6 @@ impl Telemetry {
         }
         let inner = TelemetryInner {
             provider: provider.build(),
-
             meters: exporters.meters,
             propagator: config.propagator,
             sampler: config.sampler.sampler.clone(),
@@ -254,7 +254,6 @@ impl Telemetry {
                 metrics,
                 logs: exporters.logs,
                 sdk_pipeline: exporters.sdk_pipeline,
-
                 loss_reporter,
                 ungrouped_flush: Mutex::default(),
                 #[cfg(feature = "tracing")]
@@ -323,29 +322,31 @@ impl Telemetry {
         }
     }
 
-    /// Creates telemetry on the providers that the program has set up, with their own processors
-    /// and exporters: a last resort, for programs that cannot give their exporter to
+    /// Creates telemetry from providers that the program has set up, with their processors and
+    /// exporters. Use it only if the exporter cannot be given to
     /// [`TelemetryBuilder::span_exporter`].
     ///
-    /// Sets OpenTelemetry's globals, and installs the log lines as [`init`](Self::init) does; log
+    /// Sets OpenTelemetry's globals, and installs the log lines as [`init`](Self::init) does. Log
     /// records reach `logger` only through a bridge in the program's own subscriber, such as
-    /// `opentelemetry-appender-tracing`. A flush calls `force_flush` of each provider on a thread
-    /// and waits until its deadline. Not covered:
+    /// `opentelemetry-appender-tracing`.
     ///
-    /// - **Counts and spilling.** [`FlushReport`] is empty, and spans that are not exported are
-    ///   lost without notice, except for a warning that the flush failed or was cut off.
-    /// - **The deadline of a flush that is cut off.** Its thread continues for the exporter's
-    ///   timeout, usually ten seconds (`SdkMeterProvider::force_flush` has no limit at all), and on
-    ///   Lambda is frozen in the middle of its work. A later flush waits for it first, so that
-    ///   there are at most three such threads.
-    /// - **The circuit breaker.** Each flush of a collector that hangs takes its whole budget.
-    /// - **[`samples_root`](Self::samples_root)**, because a provider does not tell its sampler:
-    ///   that of `OTEL_TRACES_SAMPLER` decides, which is also the provider's default.
+    /// A flush calls `force_flush` of each provider on a thread and waits for it until the deadline
+    /// of the flush. The following is not covered:
+    ///
+    /// - **Counts and spilling.** [`FlushReport`] is empty. Spans that are not exported are lost;
+    ///   only a warning states that the flush failed or timed out.
+    /// - **The thread of a flush that times out.** It continues until the exporter's timeout,
+    ///   usually ten seconds; `SdkMeterProvider::force_flush` has no limit at all. Lambda freezes
+    ///   the thread in the middle of its work. A later flush first waits for it, so that there are
+    ///   at most three such threads.
+    /// - **The circuit breaker.** Each flush to a collector that hangs takes its whole time limit.
+    /// - **[`samples_root`](Self::samples_root)**, because a provider does not expose its sampler.
+    ///   The sampler of `OTEL_TRACES_SAMPLER` decides, which is also the provider's default.
     /// - **[`FlushGroup`].** Each flush exports everything.
     /// - **The metrics about telemetry itself.**
     ///
-    /// The providers are never dropped, because dropping one whose processor needs the runtime
-    /// hangs for ever on its only thread. The program must keep a clone too, or leave dropping to
+    /// The telemetry never drops the providers: the drop of a provider whose processor needs the
+    /// runtime never returns on the runtime's only thread. The program must keep its clones until
     /// the end of the process, and must not call `force_flush` or `shutdown` on the runtime's
     /// thread.
     ///
@@ -400,7 +401,7 @@ impl Telemetry {
         self.inner.propagator
     }
 
-    /// Returns the propagators that the program provides, which are asked where
+    /// Returns the propagators that the program provides. They are used where
     /// [`propagator`](Self::propagator) finds no trace context. The global propagator includes
     /// both.
     #[must_use]
@@ -408,8 +409,8 @@ impl Telemetry {
         self.inner.parts.as_ref()?.propagators().cloned()
     }
 
-    /// Returns `true` if the sampler of `OTEL_TRACES_SAMPLER`, or that of the program, would sample
-    /// a consumer span that starts a trace with this id.
+    /// Returns `true` if the sampler would sample a consumer span that starts a trace with this id.
+    /// It is the sampler that the program provides, or that of `OTEL_TRACES_SAMPLER`.
     ///
     /// For a parent without a sampling decision, see
     /// [`XrayContext::into_parent`](crate::XrayContext::into_parent).
@@ -530,7 +531,7 @@ fn spill(config: &TelemetryConfig, output: &Output) -> Option<(Output, usize)> {
         .then(|| (output.clone(), config.spill_line_bytes))
 }
 
-/// Adds the attributes that the program's resource detectors have found.
+/// Adds the attributes that resource detectors of the program have found.
 fn add_detected(parts: &Option<Box<dyn ProgramParts>>, attributes: &mut Vec<KeyValue>) {
     if let Some(parts) = parts {
         parts.add_detected(attributes);

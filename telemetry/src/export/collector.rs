@@ -1,11 +1,10 @@
-//! Destinations of an export: a collector behind a circuit breaker, stdout, or an exporter of the
-//! program.
+//! Destinations of an export: a collector behind a circuit breaker, stdout, or an exporter that the
+//! program provides.
 
 use std::error::Error;
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
-
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
@@ -24,8 +23,8 @@ use crate::transport::{Transport, TransportError};
 
 /// First pause of an open circuit breaker.
 pub(crate) const BREAKER_PAUSE: Duration = Duration::from_secs(10);
-/// Time limit of an export that no flush waits for, by an exporter of the program: the default of
-/// `OTEL_EXPORTER_OTLP_TIMEOUT`, which `opentelemetry-otlp` has too.
+/// Time limit of an export that no flush waits for, by an exporter that the program provides. The
+/// value is the default of `OTEL_EXPORTER_OTLP_TIMEOUT`, which `opentelemetry-otlp` uses too.
 const SDK_EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The reason why a request was not accepted.
@@ -64,8 +63,8 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Returns `None` for a signal that is not exported, or by the program's exporter.
-    /// `first_pause` is how long the circuit breaker stays open the first time.
+    /// Returns `None` if the signal is not exported, or if an exporter that the program provides
+    /// exports it. `first_pause` is the time for which the circuit breaker first stays open.
     pub(crate) fn new(
         signal: Signal,
         exporter: &ExporterConfig,
@@ -133,7 +132,8 @@ impl Destination {
         }
     }
 
-    /// Shuts down an exporter of the program. The other destinations have nothing to shut down.
+    /// Shuts down an exporter that the program provides. The other destinations have nothing to
+    /// shut down.
     pub(crate) fn shutdown(&self) {
         if let Self::Sdk(exporter) = self {
             exporter.shutdown();

@@ -1,9 +1,10 @@
-//! Exporters with the SDK's interface that a program provides, as destinations of requests.
+//! Exporters that the program provides, as destinations of requests. They implement the SDK's
+//! traits.
 //!
-//! The flush awaits the program's `export` on its own task until its deadline. The buffers, the
+//! A flush awaits the exporter's `export` on its own task until its deadline. The buffers, the
 //! circuit breaker, the spill and the counts are the same as for a collector, because the records
-//! are decoded only for the call. All code that calls an exporter is generic, so that a program
-//! without one does not contain it.
+//! are decoded immediately before the call. All code that calls an exporter is generic, so that a
+//! program that provides none does not contain it.
 
 use std::any::type_name;
 use std::fmt;
@@ -35,8 +36,8 @@ pub(crate) use invalid::{check_debug_form, check_metric_exporter, check_processo
 
 type ExportFuture<'a> = Pin<Box<dyn Future<Output = OTelSdkResult> + Send + 'a>>;
 
-/// The reason why an exporter of the program did not accept records. The SDK's errors do not say
-/// whether the same records may be accepted later, so none is permanent.
+/// The reason why an exporter that the program provides did not accept records. The SDK's errors do
+/// not state whether the same records may be accepted later, so none is permanent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SdkExportError {
     #[error("timed out waiting for the exporter")]
@@ -71,7 +72,7 @@ pub(crate) trait SdkExporter: fmt::Debug + Send + Sync {
     /// Returns the type's name, for the log.
     fn name(&self) -> &'static str;
 
-    /// Passes the resource to the exporter, which does not get it otherwise.
+    /// Passes the resource to the exporter, because the decoded records do not contain it.
     fn set_resource(&mut self, resource: &Resource);
 
     /// Returns false while the circuit breaker is open.
@@ -126,7 +127,8 @@ impl<E: SpanExporter> RecordExporter for Spans<E> {
 
     fn export(&self, request: &[u8]) -> Result<ExportFuture<'_>, DestinationError> {
         let spans = decode::spans(request)?;
-        // `export` is called in the future and not here, because a guard must be active.
+        // `export` is called inside the future, so that telemetry is suppressed and a panic is
+        // caught during the call too.
         Ok(Box::pin(async move { self.0.export(spans).await }))
     }
 }
@@ -200,18 +202,18 @@ impl<R: RecordExporter> SdkExporter for GuardedExporter<R> {
     }
 
     fn shutdown(&self) {
-        // The process is about to end. A failure, which the exporter logs, changes nothing.
+        // The process is about to end, and the exporter logs its failures.
         let _ = catch_panic(|| self.records.shutdown());
     }
 }
 
-/// Calls the program's code without letting a panic through.
+/// Calls the program's code. Returns `None` if it panics.
 pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
-/// Runs the exports of one exporter: with a circuit breaker, until a deadline, with telemetry
-/// suppressed, and without letting a panic through.
+/// Runs the exports of one exporter with a circuit breaker and a deadline. Telemetry is suppressed,
+/// and panics are caught.
 #[derive(Debug)]
 pub(crate) struct BreakerGuard {
     breaker: Breaker,

@@ -1,4 +1,4 @@
-//! Metrics for an exporter that the program provides: aggregated by the SDK, because only the SDK
+//! Metrics for an exporter that the program provides. The SDK aggregates them, because only the SDK
 //! can create the data that such an exporter takes.
 
 use std::any::type_name;
@@ -27,10 +27,11 @@ use crate::export::sdk_exporter::{BreakerGuard, FlushFuture, SdkPipeline, catch_
 use crate::export::{ExporterError, FailureLog, run_until};
 use crate::otlp::Signal;
 
-/// The SDK's meters and the program's exporter of their metrics.
+/// The SDK's meters, and the exporter that the program provides for their metrics.
 ///
-/// A flush collects and awaits the export. A collection that the exporter does not accept is kept
-/// and exported before the next one; until then the instruments continue to aggregate.
+/// A flush collects the metrics and awaits the export. A collection that the exporter does not
+/// accept is kept and exported before the next one; until then the instruments continue to
+/// aggregate.
 pub(crate) struct SdkMetrics<E> {
     exporter: E,
     provider: SdkMeterProvider,
@@ -88,14 +89,14 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
     ) -> Result<(), ExporterError> {
         let mut pending = run_until(deadline, self.pending.lock()).await?;
         self.export_pending(&mut pending, deadline).await?;
-        // While the circuit breaker is open, the instruments add measurements up. Collected, they
+        // While the circuit breaker is open, the instruments continue to aggregate. A collection
         // would only take up memory.
         if !self.guard.accepts_requests() {
             return Ok(());
         }
         self.self_metrics.record(read_counts(), self.dropped());
         let mut collected = ResourceMetrics::default();
-        // The only error is that the reader is shut down, which nothing does.
+        // The only error is that the reader is shut down, which never happens.
         let _ = self.reader.collect(&mut collected);
         if count_points(&collected) > 0 {
             *pending = Some(collected);
@@ -119,7 +120,7 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
             return Ok(());
         };
         let export = Box::pin(async { self.exporter.export(metrics).await });
-        // The size is not known, so that the circuit breaker allows no additional time for it.
+        // The size is not known, so the circuit breaker allows no additional time for it.
         let outcome = self.guard.run(export, 0, deadline).await;
         outcome?;
         *pending = None;

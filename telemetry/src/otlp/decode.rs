@@ -1,6 +1,6 @@
-//! Decoding of OTLP protobuf into the types of the SDK, for exporters that a program provides.
+//! Decoding of OTLP protobuf into the types of the SDK, for exporters that the program provides.
 //!
-//! The buffers hold encoded records, whoever exports them. A request for such an exporter is
+//! The buffers hold encoded records, for all destinations. A request for such an exporter is
 //! decoded immediately before the export, so that a record is never kept in two forms. Only what
 //! [`encode`](super::encode) writes is decoded, and other fields are skipped.
 
@@ -50,7 +50,7 @@ fn for_each_record(
     Ok(())
 }
 
-/// Iterates over the values of one field that are messages.
+/// Iterates over the embedded messages in one field of a protobuf message.
 fn messages(message: &[u8], number: u32) -> impl Iterator<Item = Decoded<&[u8]>> {
     FieldReader::new(message).filter_map(move |field| match field {
         Ok((found, FieldValue::Bytes(bytes))) if found == number => Some(Ok(bytes)),
@@ -269,7 +269,7 @@ fn attribute(message: &[u8]) -> Decoded<KeyValue> {
     Ok(KeyValue::new(key.to_owned(), any_value(value)?))
 }
 
-/// Decodes an `AnyValue`. One without a value becomes an empty text.
+/// Decodes an `AnyValue`. An `AnyValue` without a value becomes an empty string.
 fn any_value(message: &[u8]) -> Decoded<Value> {
     let mut value = Value::String("".into());
     for field in FieldReader::new(message) {
@@ -288,7 +288,7 @@ fn any_value(message: &[u8]) -> Decoded<Value> {
 }
 
 /// Decodes an `ArrayValue`, whose elements have one type. The type of an empty array is not
-/// encoded, so that it becomes an array of texts.
+/// encoded, so it becomes an array of strings.
 fn array(message: &[u8]) -> Decoded<Array> {
     let values = messages(message, field::ARRAY_VALUES);
     let values: Vec<Value> = values
@@ -338,7 +338,7 @@ fn span_id(bytes: &[u8]) -> Decoded<SpanId> {
     Ok(SpanId::from_bytes(bytes))
 }
 
-/// Decodes a trace state. The encoder wrote it from a valid one.
+/// Decodes a trace state. It is valid, because the encoder wrote it from a valid one.
 fn trace_state(bytes: &[u8]) -> Decoded<TraceState> {
     Ok(text(bytes)?.parse().unwrap_or_default())
 }

@@ -10,11 +10,11 @@ use opentelemetry::{Context, global};
 
 use super::Propagator;
 
-/// A propagator of the program.
+/// A propagator that the program provides.
 pub type BoxedPropagator = Box<dyn TextMapPropagator + Send + Sync>;
 
-/// Propagators of the program, which are asked in order where [`Propagator`] finds no trace
-/// context. Clones share them.
+/// Propagators that the program provides. They are used in order where [`Propagator`] finds no
+/// trace context. Clones share them.
 ///
 /// Returned by [`Telemetry::additional_propagators`](crate::Telemetry::additional_propagators).
 #[derive(Clone)]
@@ -29,8 +29,9 @@ impl fmt::Debug for AdditionalPropagators {
 }
 
 impl AdditionalPropagators {
-    /// Creates the list. [`TelemetryBuilder::propagator`](crate::TelemetryBuilder::propagator) adds
-    /// to that of a process.
+    /// Creates a list of propagators.
+    /// [`TelemetryBuilder::propagator`](crate::TelemetryBuilder::propagator) adds to the list of
+    /// the process.
     #[must_use]
     pub fn new(propagators: Vec<BoxedPropagator>) -> Self {
         Self(Arc::new(Propagators(propagators)))
@@ -43,13 +44,13 @@ impl AdditionalPropagators {
         self.0.extract(context, extractor)
     }
 
-    /// Sets the process's propagator: `first`, then these.
+    /// Sets the global propagator: `first`, then these.
     pub(crate) fn set_global(&self, first: Propagator) {
         Arc::clone(&self.0).set_global(first);
     }
 }
 
-/// A list of propagators. A trait, so that a program without such propagators does not contain the
+/// A list of propagators. It is a trait, so that a program that provides none does not contain the
 /// code of the list.
 trait PropagatorList: Send + Sync {
     fn extract(&self, context: &Context, extractor: &dyn Extractor) -> Option<Context>;
@@ -84,7 +85,7 @@ impl PropagatorList for Propagators {
     }
 }
 
-/// The process's propagator.
+/// The global propagator of the process.
 struct PropagatorChain {
     first: Propagator,
     additional: Arc<Propagators>,
@@ -101,7 +102,7 @@ impl fmt::Debug for PropagatorChain {
 }
 
 impl TextMapPropagator for PropagatorChain {
-    /// All propagators write.
+    /// Injects the context with all propagators.
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
         self.first.inject_context(context, injector);
         for propagator in &self.additional.0 {
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn additional_propagators_are_asked_where_the_first_finds_nothing() {
+    fn additional_propagators_are_used_where_the_first_finds_nothing() {
         let traceparent = "00-00000000000000000000000000000001-0000000000000002-01";
         let other = "00000000000000000000000000000003";
         let invalid = "00-0-0-01";

@@ -60,13 +60,13 @@ impl TelemetryBuilder {
     /// `OTEL_EXPORTER_OTLP_*`: `opentelemetry_otlp::SpanExporter` or any other.
     ///
     /// A flush awaits its `export` on the flushing task until the deadline, with telemetry
-    /// suppressed. Buffer, circuit breaker, spill and counts work as for a collector: spans whose
-    /// export fails or is cut off are spilled, so that a collector may get them twice. An exporter
-    /// that retries by itself should do so only briefly, because its delays are part of the flush.
-    /// Its `shutdown` is called by [`Telemetry::shutdown`].
+    /// suppressed. The buffer, the circuit breaker, the spill and the counts work as for a
+    /// collector. Spans whose export fails or times out are spilled, so that a collector may get
+    /// them twice. An exporter that retries should do so only briefly, because the flush waits for
+    /// it. [`Telemetry::shutdown`] shuts the exporter down.
     ///
-    /// The exporter must be asynchronous. One of `opentelemetry-otlp` with a blocking HTTP client,
-    /// which is that crate's default, is [refused](InvalidExporter).
+    /// The exporter must be asynchronous. An exporter of `opentelemetry-otlp` with a blocking HTTP
+    /// client, the default of that crate, is [invalid](InvalidExporter).
     ///
     /// ```
     /// use baton_telemetry::opentelemetry_sdk::error::OTelSdkResult;
@@ -93,11 +93,11 @@ impl TelemetryBuilder {
     }
 
     /// Sets the exporter of log records, in place of `OTEL_LOGS_EXPORTER` and
-    /// `OTEL_EXPORTER_OTLP_*`. The same holds as for [`span_exporter`](Self::span_exporter), except
-    /// that log records are never spilled, because every line is on stdout anyway.
+    /// `OTEL_EXPORTER_OTLP_*`. It works like a [`span_exporter`](Self::span_exporter), except that
+    /// log records are never spilled, because every line is on stdout anyway.
     ///
-    /// Records are created by [`log_layer`](crate::log_layer). They lack only their count of
-    /// dropped attributes, for which the SDK's record has no place.
+    /// [`log_layer`](crate::log_layer) creates the records. Their count of dropped attributes is
+    /// missing, because the SDK's record has no field for it.
     pub fn log_exporter<E: LogExporter + 'static>(mut self, exporter: E) -> Self {
         let parts = self.parts();
         parts.check(check_debug_form(&exporter));
@@ -115,7 +115,8 @@ impl TelemetryBuilder {
     ///
     /// The exporter decides the temporality. On Lambda it should be
     /// [`Delta`](opentelemetry_sdk::metrics::Temporality::Delta), because the cumulative values of
-    /// short-lived processes do not add up; that of `opentelemetry-otlp` is cumulative by default.
+    /// short-lived processes do not add up. The exporter of `opentelemetry-otlp` is cumulative by
+    /// default.
     pub fn metric_exporter<E: PushMetricExporter>(mut self, exporter: E) -> Self {
         let parts = self.parts();
         parts.check(check_metric_exporter::<E>());
@@ -133,8 +134,9 @@ impl TelemetryBuilder {
     /// Adds a span processor, for example one that adds attributes when a span starts. Processors
     /// are called in the order in which they are added, before the buffer of spans.
     ///
-    /// Flushes do not call `force_flush`, which has no deadline, and nothing calls `shutdown`. A
-    /// processor that exports by itself is [refused](InvalidExporter) if it is one of the SDK's.
+    /// Flushes do not call `force_flush`, because it has no deadline, and [`Telemetry::shutdown`]
+    /// does not call `shutdown`. The SDK's processors that export by themselves are
+    /// [invalid](InvalidExporter).
     ///
     /// ```
     /// use std::time::Duration;
@@ -188,10 +190,10 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Runs a resource detector. Its attributes take precedence over those of the platform, and
-    /// `OTEL_RESOURCE_ATTRIBUTES` over them.
+    /// Runs a resource detector. Its attributes take precedence over those of the platform, but not
+    /// over `OTEL_RESOURCE_ATTRIBUTES`.
     ///
-    /// The detector runs in this call, which it blocks.
+    /// The call returns when the detector has finished.
     pub fn resource_detector(mut self, detector: &dyn ResourceDetector) -> Self {
         let detected = detector.detect();
         let attributes = provided_attributes(&detected);
@@ -199,8 +201,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Adds a propagator, which is asked where those of `OTEL_PROPAGATORS` and those added before
-    /// find no trace context. All of them write into outgoing requests.
+    /// Adds a propagator. It is used where those of `OTEL_PROPAGATORS` and those added before find
+    /// no trace context. All propagators write into outgoing requests.
     pub fn propagator<P: TextMapPropagator + Send + Sync + 'static>(
         mut self,
         propagator: P,
@@ -212,19 +214,20 @@ impl TelemetryBuilder {
     /// Initialises telemetry as [`Telemetry::init`] does. Waits up to two seconds for the first
     /// fetch of headers.
     ///
-    /// If an exporter or processor is refused, an error is logged and nothing is exported. A
-    /// consumer of `baton-lambda` that is given such telemetry does not start; other programs use
-    /// [`try_init`](Self::try_init).
+    /// If an exporter or span processor is [invalid](InvalidExporter), an error is logged and
+    /// nothing is exported. A consumer of `baton-lambda` does not start with such telemetry. Other
+    /// programs should use [`try_init`](Self::try_init).
     pub fn init(self) -> impl Future<Output = Telemetry> + Send {
         Telemetry::set_up(self)
     }
 
-    /// Initialises telemetry as [`init`](Self::init) does, or returns the part that was refused.
+    /// Initialises telemetry as [`init`](Self::init) does, unless an exporter or span processor is
+    /// invalid.
     ///
     /// # Errors
     ///
-    /// Returns an error if an exporter or span processor would block or panic in a flush. Nothing
-    /// has been initialised then.
+    /// Returns an error if an exporter or span processor would block or panic in a flush. In this
+    /// case, nothing has been initialised.
     pub async fn try_init(mut self) -> Result<Telemetry, InvalidExporter> {
         match self.parts().invalid.clone() {
             Some(invalid) => Err(invalid),

@@ -28,7 +28,7 @@ impl LogExport {
         }
     }
 
-    /// Shuts down an exporter of the program.
+    /// Shuts down an exporter that the program provides.
     pub(super) fn shutdown(&self) {
         self.exporter.shutdown();
     }

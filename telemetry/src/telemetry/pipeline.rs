@@ -29,7 +29,7 @@ pub(super) struct ExportPipeline {
     /// `None` if log records are not exported.
     pub(super) logs: Option<LogExport>,
     /// Signals that the SDK aggregates or buffers. `None` unless the program provides a metric
-    /// exporter or its providers.
+    /// exporter or providers.
     pub(super) sdk_pipeline: Option<Box<dyn SdkPipeline>>,
     pub(super) loss_reporter: LossReporter,
     /// Latest task that flushes ungrouped records. It may have finished.

@@ -30,22 +30,22 @@ pub(super) trait ProgramParts: Send + Sync {
     /// Returns the parts, to add one.
     fn collected(&mut self) -> &mut CollectedParts;
 
-    /// Replaces the configured exporters and the sampler by those of the program.
+    /// Replaces the configured exporters and the sampler with those that the program provides.
     fn apply_to(&mut self, config: &mut TelemetryConfig);
 
-    /// Returns the part that was refused, if there is one.
+    /// Returns the reason why a part is invalid, if one is.
     fn invalid(&self) -> Option<&InvalidExporter>;
 
-    /// Logs the part that was refused, if there is one.
+    /// Logs the reason why a part is invalid, if one is.
     fn log_invalid(&self);
 
-    /// Adds the attributes that the program's resource detectors have found.
+    /// Adds the attributes that resource detectors of the program have found.
     fn add_detected(&self, attributes: &mut Vec<KeyValue>);
 
-    /// Merges the program's resource into the detected one.
+    /// Merges the resource that the program provides into the detected one.
     fn merge_resource(&self, detected: Resource) -> Resource;
 
-    /// Adds the program's exporters, which get the resource.
+    /// Adds the exporters that the program provides, and passes them the resource.
     fn install_exporters(
         &mut self,
         exporters: &mut Exporters,
@@ -55,13 +55,13 @@ pub(super) trait ProgramParts: Send + Sync {
         output: &Output,
     );
 
-    /// Adds the program's span processors and id generator.
+    /// Adds the span processors and the id generator that the program provides.
     fn configure(&mut self, provider: TracerProviderBuilder) -> TracerProviderBuilder;
 
-    /// Returns the program's propagators, if there are any.
+    /// Returns the propagators that the program provides, if there are any.
     fn propagators(&self) -> Option<&AdditionalPropagators>;
 
-    /// Sets the process's propagator: `first`, then those of the program.
+    /// Sets the global propagator: `first`, then those that the program provides.
     fn set_global_propagator(&self, first: Propagator);
 }
 
@@ -96,7 +96,7 @@ pub(super) struct CollectedParts {
     pub(super) propagators: Vec<BoxedPropagator>,
     /// The propagators, once [`apply_to`](ProgramParts::apply_to) was called.
     additional: Option<AdditionalPropagators>,
-    /// The first part that was refused.
+    /// Reason why a part is invalid. The first one, if there are several.
     pub(super) invalid: Option<InvalidExporter>,
 }
 
@@ -124,7 +124,7 @@ impl MetricExporter {
 }
 
 impl CollectedParts {
-    /// Keeps the first reason why a part is refused.
+    /// Keeps the first reason why a part is invalid.
     pub(super) fn check(&mut self, outcome: Result<(), InvalidExporter>) {
         if let Err(invalid) = outcome {
             self.invalid.get_or_insert(invalid);
@@ -145,8 +145,8 @@ impl ProgramParts for CollectedParts {
         self
     }
 
-    /// `OTEL_SDK_DISABLED` also disables the exporters of the program. If a part was refused,
-    /// nothing is exported.
+    /// `OTEL_SDK_DISABLED` also disables the exporters that the program provides. If a part is
+    /// invalid, nothing is exported.
     fn apply_to(&mut self, config: &mut TelemetryConfig) {
         if let Some(sampler) = self.sampler.take() {
             config.sampler = SamplerChoice::program(sampler);
@@ -154,8 +154,8 @@ impl ProgramParts for CollectedParts {
         let propagators = mem::take(&mut self.propagators);
         self.additional =
             (!propagators.is_empty()).then(|| AdditionalPropagators::new(propagators));
-        let is_refused = self.invalid.is_some();
-        if config.is_disabled || is_refused {
+        let is_invalid = self.invalid.is_some();
+        if config.is_disabled || is_invalid {
             self.span_exporter = None;
             self.metric_exporter = None;
             self.log_exporter = None;
@@ -174,7 +174,7 @@ impl ProgramParts for CollectedParts {
             (&mut config.logs, log_exporter.map(|logs| logs.name())),
         ];
         for (configured, exporter) in exporters {
-            if is_refused {
+            if is_invalid {
                 *configured = ExporterConfig::None;
             }
             if let Some(exporter) = exporter {

@@ -1,4 +1,4 @@
-//! Flushes of providers that the program has set up by itself.
+//! Flushes of providers that the program has set up.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::export::{ExporterError, FailureLog};
 use crate::metrics::ReadCounts;
 use crate::otlp::Signal;
 
-/// The providers of a program. Their `force_flush` blocks without a limit that a caller could set,
-/// so that each runs on a thread that a flush stops waiting for at its deadline.
+/// The providers of a program. Their `force_flush` blocks, and a caller cannot limit it. Each call
+/// therefore runs on a thread, and a flush stops waiting for the thread at its deadline.
 pub(super) struct ProvidedProviders {
-    /// Never dropped: a provider whose processor needs the runtime hangs for ever when it is
-    /// dropped on the runtime's only thread.
+    /// Never dropped: the drop of a provider whose processor needs the runtime never returns on the
+    /// runtime's only thread.
     providers: ManuallyDrop<Providers>,
     traces: ProviderThread,
     metrics: ProviderThread,
@@ -117,15 +117,15 @@ impl SdkPipeline for ProvidedProviders {
     }
 }
 
-/// Calls a provider on a thread, at most one at a time.
+/// Calls a provider on a thread, one call at a time.
 ///
-/// The threads are not those of `spawn_blocking`, because the end of a tokio runtime waits for
-/// those, so that a collector that hangs would keep the process alive.
+/// The threads are not those of `spawn_blocking`: a tokio runtime waits for these before it ends,
+/// so a collector that hangs would keep the process alive.
 struct ProviderThread {
     signal: Signal,
     failure_log: FailureLog,
     succeeded: AtomicU64,
-    /// Held by the thread, even after a flush has stopped waiting for it. Without it, each flush of
+    /// Held by the thread, even after a flush has stopped waiting for it. Without it, each flush to
     /// a collector that hangs would leave another thread.
     running: Arc<Mutex<()>>,
 }

@@ -1,4 +1,5 @@
-//! One call of an exporter, with what the SDK's processors do around it and what one thread needs.
+//! One export by an exporter that the program provides. Telemetry is suppressed as in the SDK's
+//! processors, panics are caught, and an exporter that blocks the thread is reported.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +14,14 @@ use tracing::error;
 
 use super::{ExportFuture, SdkExportError};
 
-/// Time in one poll from which an exporter counts as blocking. Converting and compressing the
-/// largest request takes a tenth of it on a whole processor.
+/// Minimum duration of one poll for which an exporter counts as blocking. On a whole processor,
+/// converting and compressing the largest request takes a tenth of it.
 const BLOCKING_POLL: Duration = Duration::from_millis(500);
 /// Advice in the error about an exporter that blocks or panics.
 const REMEDY: &str = "use an asynchronous client: opentelemetry-otlp with `with_http_client` and \
                       `reqwest::Client` or `HyperClient`, or over gRPC";
 
-/// Reports of an exporter that must not be polled on the runtime's thread, each at most once.
+/// Reports that an exporter blocks the runtime's thread or panics, each at most once.
 #[derive(Debug)]
 pub(super) struct ExportGuard {
     exporter: &'static str,
@@ -65,12 +66,12 @@ impl ExportGuard {
 
 /// The future of an export.
 ///
-/// Telemetry is suppressed during each poll and not across an await, because other tasks run in
-/// between. Otherwise the exporter's own spans and log records would be exported, whose export
-/// causes new ones.
+/// Telemetry is suppressed during each poll. Otherwise the exporter's own spans and log records
+/// would be exported, and each export would create new ones. Between two polls it is not
+/// suppressed, because other tasks run then.
 pub(super) struct Guarded<'a> {
     guard: &'a ExportGuard,
-    /// `None` after a panic: such a future must not be polled again, and dropping it may panic too.
+    /// `None` once the export has returned or panicked. Such a future must not be polled again.
     export: Option<ExportFuture<'a>>,
 }
 
@@ -85,7 +86,7 @@ impl<'a> Guarded<'a> {
         outcome.unwrap_or(Err(SdkExportError::Timeout))
     }
 
-    /// Drops the export, without letting a panic through.
+    /// Drops the export, whose destructor may panic. Reports such a panic.
     fn cancel(&mut self) {
         if let Some(export) = self.export.take() {
             let _suppressed = Context::enter_telemetry_suppressed_scope();

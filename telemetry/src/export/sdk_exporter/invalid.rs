@@ -1,4 +1,4 @@
-//! Checks of exporters and processors at start, before they block or panic in a flush.
+//! Checks of exporters and span processors at start. Invalid ones would block or panic in a flush.
 
 use std::any::type_name;
 use std::fmt::Debug;
@@ -13,7 +13,7 @@ pub enum InvalidExporter {
     /// The exporter has a blocking HTTP client: the default of `opentelemetry-otlp`.
     ///
     /// In a debug build it panics in a flush. In a release build it blocks the thread until the
-    /// collector responds, whatever the deadline.
+    /// collector responds, even after the deadline.
     #[error(
         "{exporter} has a blocking HTTP client, which cannot run inside an invocation: use gRPC, \
          or an asynchronous client, such as `reqwest::Client` or `HyperClient`, with \
@@ -23,12 +23,13 @@ pub enum InvalidExporter {
         /// Name of the exporter's type.
         exporter: &'static str,
     },
-    /// The span processor exports by itself: one of the SDK's two.
+    /// The span processor exports by itself: `BatchSpanProcessor` or `SimpleSpanProcessor` of the
+    /// SDK.
     ///
     /// The flush of `BatchSpanProcessor` blocks the thread, and never returns if the client needs
     /// this thread's runtime. `SimpleSpanProcessor` does the same at the end of each span.
     #[error(
-        "{processor} exports on a blocked thread: give its exporter to \
+        "{processor} blocks the thread to export spans: give its exporter to \
          `TelemetryBuilder::span_exporter`"
     )]
     Processor {
@@ -41,13 +42,13 @@ pub enum InvalidExporter {
 /// clients have fields or another name.
 const BLOCKING_CLIENT: &str = "data: Some(Client)";
 
-/// Type whose `Debug` form does not show its client.
+/// Name of an exporter's type whose `Debug` form does not show its client.
 const METRIC_EXPORTER: &str = "opentelemetry_otlp::metric::MetricExporter";
 /// Name of the thread of `reqwest::blocking::Client`, which Linux cuts after 15 bytes.
 const BLOCKING_CLIENT_THREAD: &str = "reqwest-interna";
 
-/// Checks an exporter whose `Debug` form shows its client. One that hides it passes: it shows only
-/// in its first flush.
+/// Checks the `Debug` form of an exporter for a blocking client. An exporter that hides its client
+/// passes, and is reported in its first flush.
 pub(crate) fn check_debug_form<E: Debug>(exporter: &E) -> Result<(), InvalidExporter> {
     // The text may contain header values. It is not kept.
     if format!("{exporter:?}").contains(BLOCKING_CLIENT) {
@@ -58,7 +59,7 @@ pub(crate) fn check_debug_form<E: Debug>(exporter: &E) -> Result<(), InvalidExpo
     Ok(())
 }
 
-/// Checks a metric exporter. The one of `opentelemetry-otlp` hides its client, but a blocking one
+/// Checks a metric exporter. That of `opentelemetry-otlp` hides its client, but a blocking client
 /// has a thread with a known name.
 pub(crate) fn check_metric_exporter<E>() -> Result<(), InvalidExporter> {
     let exporter = type_name::<E>();
@@ -79,7 +80,8 @@ pub(crate) fn check_processor<P: SpanProcessor>() -> Result<(), InvalidExporter>
     Ok(())
 }
 
-/// Returns true if the process has a thread with this name. Always false where there is no `/proc`.
+/// Returns `true` if the process has a thread with this name. Returns `false` on systems without
+/// `/proc`.
 fn has_thread(name: &str) -> bool {
     let Ok(threads) = fs::read_dir("/proc/self/task") else {
         return false;

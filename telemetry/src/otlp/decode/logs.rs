@@ -15,7 +15,7 @@ use crate::otlp::protobuf::{FieldReader, FieldValue};
 /// Decodes log records.
 #[derive(Debug)]
 pub(crate) struct LogDecoder {
-    /// Creates empty records. Only a logger of the SDK can.
+    /// Creates empty records, which only a logger of the SDK can create.
     logger: SdkLogger,
     event_names: EventNames,
 }

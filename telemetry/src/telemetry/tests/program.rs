@@ -390,7 +390,7 @@ async fn sampler_processors_and_id_generator_are_those_of_the_program() {
 }
 
 #[tokio::test]
-async fn processors_of_the_sdk_that_export_are_refused() {
+async fn processors_of_the_sdk_that_export_are_invalid() {
     let batch = BatchSpanProcessor::builder(Records::default()).build();
     let simple = SimpleSpanProcessor::new(Records::default());
     for builder in [
