@@ -23,7 +23,7 @@ use self::logs::LogExport;
 use self::meters::AnyMeterProvider;
 use self::pipeline::ExportPipeline;
 use self::program::{Exporters, ProgramParts};
-use self::providers::ProvidedProviders;
+use self::providers::ProgramProviders;
 use crate::buffer::{Buffer, Counts, FlushGroup, Group, Selection, SpanBuffer};
 use crate::config::{ExporterConfig, TelemetryConfig};
 use crate::export::collector::{BREAKER_PAUSE, Destination};
@@ -375,7 +375,7 @@ impl Telemetry {
         }
         start::log(&config, &Resource::builder_empty().build());
         global::set_text_map_propagator(config.propagator);
-        let providers = ProvidedProviders::new(tracer.clone(), meter.clone(), logger);
+        let providers = ProgramProviders::new(tracer.clone(), meter.clone(), logger);
         providers.set_global();
         Self::without_buffers(config, tracer, meter, Some(Box::new(providers)))
     }

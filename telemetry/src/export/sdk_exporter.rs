@@ -20,7 +20,7 @@ use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord};
 use opentelemetry_sdk::trace::SpanExporter;
 use tokio::time::Instant;
 
-use self::guarded::{ExportGuard, Guarded};
+use self::guarded_export::{ExportReporter, GuardedExport};
 use super::breaker::{Breaker, Cost, Health, slow_after};
 use super::collector::{BREAKER_PAUSE, DestinationError, SendFuture};
 use crate::metrics::ReadCounts;
@@ -28,7 +28,7 @@ use crate::otlp::PartialSuccess;
 use crate::otlp::decode::{self, LogDecoder};
 use crate::transport::client::BufList;
 
-mod guarded;
+mod guarded_export;
 mod invalid;
 
 pub use invalid::InvalidExporter;
@@ -162,17 +162,17 @@ impl<E: LogExporter> RecordExporter for Logs<E> {
     }
 }
 
-/// An exporter behind a circuit breaker and an [`ExportGuard`].
+/// An exporter whose exports an [`ExportRunner`] runs.
 #[derive(Debug)]
 struct GuardedExporter<R> {
     records: R,
-    guard: BreakerGuard,
+    runner: ExportRunner,
 }
 
 impl<R: RecordExporter> GuardedExporter<R> {
     fn new(records: R) -> Self {
         Self {
-            guard: BreakerGuard::new(records.name()),
+            runner: ExportRunner::new(records.name()),
             records,
         }
     }
@@ -188,14 +188,14 @@ impl<R: RecordExporter> SdkExporter for GuardedExporter<R> {
     }
 
     fn accepts_requests(&self) -> bool {
-        self.guard.accepts_requests()
+        self.runner.accepts_requests()
     }
 
     fn send(&self, mut request: BufList, deadline: Instant) -> SendFuture<'_> {
         Box::pin(async move {
             let request = request.copy_to_bytes(request.remaining());
             let export = self.records.export(&request)?;
-            self.guard.run(export, request.len(), deadline).await?;
+            self.runner.run(export, request.len(), deadline).await?;
             // The SDK's interface does not report records that the backend rejected.
             Ok(PartialSuccess::default())
         })
@@ -215,16 +215,16 @@ pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
 /// Runs the exports of one exporter with a circuit breaker and a deadline. Telemetry is suppressed,
 /// and panics are caught.
 #[derive(Debug)]
-pub(crate) struct BreakerGuard {
+pub(crate) struct ExportRunner {
     breaker: Breaker,
-    guard: ExportGuard,
+    reporter: ExportReporter,
 }
 
-impl BreakerGuard {
+impl ExportRunner {
     pub(crate) fn new(exporter: &'static str) -> Self {
         Self {
             breaker: Breaker::new(exporter.to_owned(), BREAKER_PAUSE),
-            guard: ExportGuard::new(exporter),
+            reporter: ExportReporter::new(exporter),
         }
     }
 
@@ -249,7 +249,9 @@ impl BreakerGuard {
         } else {
             deadline
         };
-        let outcome = Guarded::new(&self.guard, export).until(deadline).await;
+        let outcome = GuardedExport::new(&self.reporter, export)
+            .until(deadline)
+            .await;
         let health = outcome
             .as_ref()
             .map_or(Health::Failed, |()| Health::Accepted);

@@ -23,7 +23,7 @@ use tracing::warn;
 
 use super::ReadCounts;
 use super::self_metrics::SelfMetrics;
-use crate::export::sdk_exporter::{BreakerGuard, FlushFuture, SdkPipeline, catch_panic};
+use crate::export::sdk_exporter::{ExportRunner, FlushFuture, SdkPipeline, catch_panic};
 use crate::export::{ExporterError, FailureLog, run_until};
 use crate::otlp::Signal;
 
@@ -37,7 +37,7 @@ pub(crate) struct SdkMetrics<E> {
     provider: SdkMeterProvider,
     reader: SharedReader,
     self_metrics: SelfMetrics,
-    guard: BreakerGuard,
+    runner: ExportRunner,
     failure_log: FailureLog,
     /// The collection that was not accepted. Locked by the running export.
     pending: Mutex<Option<ResourceMetrics>>,
@@ -52,7 +52,7 @@ impl<E> fmt::Debug for SdkMetrics<E> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("SdkMetrics")
-            .field("guard", &self.guard)
+            .field("runner", &self.runner)
             .finish_non_exhaustive()
     }
 }
@@ -70,7 +70,7 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
             exporter,
             provider,
             reader,
-            guard: BreakerGuard::new(type_name::<E>()),
+            runner: ExportRunner::new(type_name::<E>()),
             failure_log: FailureLog::new(Signal::Metrics, type_name::<E>().to_owned()),
             pending: Mutex::default(),
             exported: AtomicU64::new(0),
@@ -91,7 +91,7 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
         self.export_pending(&mut pending, deadline).await?;
         // While the circuit breaker is open, the instruments continue to aggregate. A collection
         // would only take up memory.
-        if !self.guard.accepts_requests() {
+        if !self.runner.accepts_requests() {
             return Ok(());
         }
         self.self_metrics.record(read_counts(), self.dropped());
@@ -121,7 +121,7 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
         };
         let export = Box::pin(async { self.exporter.export(metrics).await });
         // The size is not known, so the circuit breaker allows no additional time for it.
-        let outcome = self.guard.run(export, 0, deadline).await;
+        let outcome = self.runner.run(export, 0, deadline).await;
         outcome?;
         *pending = None;
         self.exported.fetch_add(1, Relaxed);

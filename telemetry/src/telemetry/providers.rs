@@ -23,7 +23,7 @@ use crate::otlp::Signal;
 
 /// The providers of a program. Their `force_flush` blocks, and a caller cannot limit it. Each call
 /// therefore runs on a thread, and a flush stops waiting for the thread at its deadline.
-pub(super) struct ProvidedProviders {
+pub(super) struct ProgramProviders {
     /// Never dropped: the drop of a provider whose processor needs the runtime never returns on the
     /// runtime's only thread.
     providers: ManuallyDrop<Providers>,
@@ -39,15 +39,15 @@ struct Providers {
     logger: SdkLoggerProvider,
 }
 
-impl fmt::Debug for ProvidedProviders {
+impl fmt::Debug for ProgramProviders {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("ProvidedProviders")
+            .debug_struct("ProgramProviders")
             .finish_non_exhaustive()
     }
 }
 
-impl ProvidedProviders {
+impl ProgramProviders {
     pub(super) fn new(
         tracer: SdkTracerProvider,
         meter: SdkMeterProvider,
@@ -88,7 +88,7 @@ impl ProvidedProviders {
     }
 }
 
-impl SdkPipeline for ProvidedProviders {
+impl SdkPipeline for ProgramProviders {
     fn set_global(&self) {
         global::set_tracer_provider(self.providers.tracer.clone());
         global::set_meter_provider(self.providers.meter.clone());

@@ -601,7 +601,7 @@ fn from_providers(time: Duration) -> (Telemetry, SlowProcessor) {
     let tracer = SdkTracerProvider::builder().with_span_processor(processor.clone());
     let meter = SdkMeterProvider::builder().build();
     let logger = SdkLoggerProvider::builder().build();
-    let providers = ProvidedProviders::new(tracer.build(), meter.clone(), logger);
+    let providers = ProgramProviders::new(tracer.build(), meter.clone(), logger);
     let (config, _) = TelemetryConfig::from_lookup(&|_| None);
     let tracer = SdkTracerProvider::builder().build();
     let pipeline: Box<dyn SdkPipeline> = Box::new(providers);

@@ -23,13 +23,13 @@ const REMEDY: &str = "use an asynchronous client: opentelemetry-otlp with `with_
 
 /// Reports that an exporter blocks the runtime's thread or panics, each at most once.
 #[derive(Debug)]
-pub(super) struct ExportGuard {
+pub(super) struct ExportReporter {
     exporter: &'static str,
     blocking_logged: Once,
     panic_logged: Once,
 }
 
-impl ExportGuard {
+impl ExportReporter {
     pub(super) fn new(exporter: &'static str) -> Self {
         Self {
             exporter,
@@ -69,16 +69,16 @@ impl ExportGuard {
 /// Telemetry is suppressed during each poll. Otherwise the exporter's own spans and log records
 /// would be exported, and each export would create new ones. Between two polls it is not
 /// suppressed, because other tasks run then.
-pub(super) struct Guarded<'a> {
-    guard: &'a ExportGuard,
+pub(super) struct GuardedExport<'a> {
+    reporter: &'a ExportReporter,
     /// `None` once the export has returned or panicked. Such a future must not be polled again.
     export: Option<ExportFuture<'a>>,
 }
 
-impl<'a> Guarded<'a> {
-    pub(super) fn new(guard: &'a ExportGuard, export: ExportFuture<'a>) -> Self {
+impl<'a> GuardedExport<'a> {
+    pub(super) fn new(reporter: &'a ExportReporter, export: ExportFuture<'a>) -> Self {
         let export = Some(export);
-        Self { guard, export }
+        Self { reporter, export }
     }
 
     pub(super) async fn until(mut self, deadline: Instant) -> Result<(), SdkExportError> {
@@ -92,13 +92,13 @@ impl<'a> Guarded<'a> {
             let _suppressed = Context::enter_telemetry_suppressed_scope();
             let dropped = catch_unwind(AssertUnwindSafe(|| drop(export)));
             if let Err(payload) = dropped {
-                self.guard.report_panic(text(&*payload));
+                self.reporter.report_panic(panic_text(&*payload));
             }
         }
     }
 }
 
-impl Future for Guarded<'_> {
+impl Future for GuardedExport<'_> {
     type Output = Result<(), SdkExportError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Self::Output> {
@@ -112,7 +112,7 @@ impl Future for Guarded<'_> {
         let polled = catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(context)));
         // The log line below must not be suppressed.
         drop(suppressed);
-        self.guard.check_time(began.elapsed());
+        self.reporter.check_time(began.elapsed());
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(outcome)) => {
@@ -124,22 +124,22 @@ impl Future for Guarded<'_> {
             }
             Err(payload) => {
                 self.cancel();
-                let message = text(&*payload);
-                self.guard.report_panic(message);
+                let message = panic_text(&*payload);
+                self.reporter.report_panic(message);
                 Poll::Ready(Err(SdkExportError::Panicked(message.to_owned())))
             }
         }
     }
 }
 
-impl Drop for Guarded<'_> {
+impl Drop for GuardedExport<'_> {
     fn drop(&mut self) {
         self.cancel();
     }
 }
 
 /// Returns the message of a panic.
-fn text(payload: &(dyn Any + Send)) -> &str {
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
     match (
         payload.downcast_ref::<&str>(),
         payload.downcast_ref::<String>(),
