@@ -1,7 +1,7 @@
 //! The function of the guide's page "From lambda_runtime to Baton".
 //!
-//! The tests in `same` run both binaries with the same events and assertions. Those in `more` show
-//! the differences.
+//! The tests in `same_behaviour` run both binaries with the same events and assertions. Those in
+//! `new_behaviour` show the differences.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::recording_server::{ReceivedRequest, RecordingServer};
 
 const QUEUE: &str = "payments.fifo";
 
-/// The same function, written with `lambda_runtime` and with Baton.
+/// A version of the function: written with `lambda_runtime`, or with Baton.
 #[derive(Debug, Clone, Copy)]
 enum Version {
     Before,
@@ -109,7 +109,7 @@ fn id(number: u64) -> String {
     Record::new(number).message_id
 }
 
-/// Returns a message of an account with all that the function reads.
+/// Returns a message about a payment of an account, with all fields that the function reads.
 fn payment(number: u64, account: &str, cents: u64) -> Record {
     payment_in_parts(number, account, cents, 2)
 }
@@ -128,7 +128,7 @@ fn record(number: u64, account: &str) -> Record {
 }
 
 // The behaviour that users of the function rely on.
-mod same {
+mod same_behaviour {
     use super::*;
 
     #[tokio::test]
@@ -260,7 +260,7 @@ mod same {
 }
 
 // The behaviour that the function gains.
-mod more {
+mod new_behaviour {
     use super::*;
 
     #[tokio::test]
