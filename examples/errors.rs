@@ -1,9 +1,10 @@
-//! Errors that classify themselves, and a time limit for each message.
+//! Errors with a class for each type, and a time limit for each message.
 //!
-//! The handler returns `anyhow::Result<()>`. The consumer gives each type of error its class once:
-//! a permanent failure is sent to the dead-letter queue or redelivered until the redrive policy
-//! moves it, and a retryable one is redelivered. Errors are found through contexts. The layer
-//! limits the time of each message; its error is classified like any other.
+//! The handler returns `anyhow::Result<()>`. The consumer gives each type of error its class. A
+//! message that fails permanently is sent to the dead-letter queue, or redelivered until the
+//! redrive policy moves it. A message whose failure is retryable is redelivered. Errors are found
+//! through contexts. The layer limits the time of each message; its error is classified like any
+//! other.
 
 use std::time::Duration;
 
@@ -47,14 +48,14 @@ fn consumer() -> ConsumerBuilder<(), impl HandlerLayers<Customer>> {
 
 async fn handle(message: Message<Customer>) -> anyhow::Result<()> {
     let customer = message.body;
-    // No classifier knows this error, because other functions use the same type.
+    // This error has no classifier, because other functions use the same type.
     let credit: u32 = customer.credit.parse().permanent("invalid_credit")?;
     store(&customer.email, credit)
         .await
         .context("cannot onboard the customer")
 }
 
-/// Stands in for a request to a database.
+/// Simulates a request to a database.
 async fn store(email: &str, _credit: u32) -> Result<(), StoreError> {
     match email {
         "ada@example.com" => Err(StoreError::Exists),

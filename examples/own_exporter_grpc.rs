@@ -1,4 +1,5 @@
-//! The exporter of `opentelemetry-otlp` over gRPC, with a sampler and a resource of the program.
+//! The exporter of `opentelemetry-otlp` over gRPC, with a sampler and a resource that the program
+//! provides.
 //!
 //! `OTEL_EXPORTER_OTLP_ENDPOINT` is the collector's URL, such as
 //! `https://collector.example.com:4317`.
@@ -28,7 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let spans = SpanExporter::builder()
         .with_tonic()
         .with_tls_config(ClientTlsConfig::new().with_webpki_roots())
-        // The default of three retries costs most of a flush's second if the collector is down.
+        // If the collector is down, the default of three retries takes most of the second that a
+        // flush has.
         .with_retry_policy(RetryPolicy::default().with_max_retries(1))
         .build()?;
     let resource = Resource::builder_empty()

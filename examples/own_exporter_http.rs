@@ -1,9 +1,9 @@
-//! The exporters of `opentelemetry-otlp` over HTTP, in place of Baton's.
+//! The exporters of `opentelemetry-otlp` over HTTP, instead of Baton's.
 //!
 //! The clients are given explicitly. The default client of `opentelemetry-otlp` depends on the
-//! features that any crate of the program enables: a blocking one, which is refused at start, or an
-//! asynchronous one. `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_HEADERS` configure these
-//! exporters too.
+//! features that any crate of the program enables: a blocking client, which is an error at start,
+//! or an asynchronous one. `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_HEADERS` configure
+//! these exporters too.
 
 use std::error::Error;
 use std::time::Duration;
@@ -30,15 +30,15 @@ struct Order {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // One retry replaces a connection that broke while the process was frozen. The default of three
-    // costs most of a flush's second if the collector is down.
+    // One retry replaces a connection that broke while the process was frozen. If the collector is
+    // down, the default of three retries takes most of the second that a flush has.
     let retry = || RetryPolicy::default().with_max_retries(1);
     let spans = SpanExporter::builder()
         .with_http()
         .with_http_client(client())
         .with_retry_policy(retry())
         .build()?;
-    // Cumulative values, the default, do not add up if processes are short-lived.
+    // Cumulative values are the default, but those of short-lived processes do not add up.
     let metrics = MetricExporter::builder()
         .with_temporality(Temporality::Delta)
         .with_http()

@@ -1,8 +1,8 @@
 //! A queue with several types of messages.
 //!
-//! The message attribute `type` selects the handler, whose own type the body is decoded into. A
-//! message of an unknown type is a permanent failure; `otherwise` would add a handler for such
-//! messages. The span of each message has its type in `baton.message.type`.
+//! The message attribute `type` selects the handler, and the body is decoded into the type of that
+//! handler. A message of an unknown type fails permanently; `otherwise` would add a handler for
+//! such messages. The span of each message has its type in `baton.message.type`.
 
 use baton_lambda::{Failure, Message, Router};
 use serde::Deserialize;

@@ -33,7 +33,7 @@ async fn store_readings(messages: Arc<Messages<Reading>>) -> Result<(), StoreDow
     Ok(())
 }
 
-/// Stands in for a request that writes many rows. Returns the positions of the rows that were not
+/// Simulates a request that writes many rows. Returns the positions of the rows that were not
 /// written.
 async fn write(readings: impl Iterator<Item = &Reading>) -> Result<Vec<usize>, StoreDown> {
     let mut unwritten = Vec::new();
