@@ -17,7 +17,7 @@ def function(root):
 
 
 def package(name, manifest, dependency):
-    """Returns the whole manifest of a package with the README's, with `dependency` as the value of `baton-lambda`."""
+    """Returns the manifest of a package: the README's, with `dependency` as the value of `baton-lambda`."""
     assert DEPENDENCY in manifest, f"the README's manifest does not contain {DEPENDENCY}"
     head = f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2024"\n\n[workspace]\n\n'
     return head + manifest.replace(DEPENDENCY, dependency)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if page.name != "SUMMARY.md")
-# Pages outside the book, whose links must lead somewhere too.
+# Pages outside the book, whose links are checked too.
 OTHER_PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")]
 MAX_COLUMNS = 100
 
@@ -33,7 +33,7 @@ class Page(HTMLParser):
 
 
 def broken_links(files):
-    """Returns the links between HTML files, by path, that lead to no file or no id."""
+    """Returns the links between HTML files, given by path, whose file or id does not exist."""
     pages = {path: Page(html) for path, html in files.items() if path.suffix == ".html"}
     broken = []
     for path, page in pages.items():
@@ -57,14 +57,14 @@ def without_code(text):
 
 
 def broken_paths(page):
-    """Returns the relative links of a Markdown file that lead to no file, as they are in the repository."""
+    """Returns the relative links of a Markdown file whose target does not exist in the repository."""
     links = re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text()))
     paths = [link.split("#")[0] for link in links if not urlsplit(link).scheme]
     return [path for path in paths if path and not (page.parent / path).exists()]
 
 
 def long_lines(page):
-    """Returns the numbers of lines that could be wrapped."""
+    """Returns the numbers of the lines that are too long and could be wrapped."""
     lines = enumerate(page.read_text().splitlines(), 1)
     return [number for number, line in lines if len(line) > MAX_COLUMNS and not line.startswith("|")]
 
@@ -113,7 +113,7 @@ def main():
     checks = Checks()
     check_that_links_are_checked(checks)
     files = {path: path.read_text() for path in book.rglob("*.html")}
-    checks.equal("all links of the book lead somewhere", broken_links(files), [])
+    checks.equal("all links of the book have a target", broken_links(files), [])
     summary = (DOCS / "SUMMARY.md").read_text()
     tested = (ROOT / "examples/guide.rs").read_text()
     for page in PAGES:

@@ -41,7 +41,7 @@ class Archive:
         return sorted({*self.files} - {*sources} - GENERATED - {"LICENSE", "README.md"}) + self.links
 
     def tests(self):
-        """Returns the files with tests: by their name, or because only a test module loads them."""
+        """Returns the files with tests: those named as tests, and those that only a test module loads."""
         found = [file for file in self.files if {"tests", "tests.rs"} & {*pathlib.PurePath(file).parts}]
         for file in self.files:
             if not file.endswith(".rs"):

@@ -39,7 +39,7 @@ def output_of(root, *command):
 
 
 def members(root):
-    """Returns the packages of the workspace, and whether each is published."""
+    """Returns the packages of the workspace, each with True if it is published."""
     metadata = json.loads(output_of(root, "cargo", "metadata", "--no-deps", "--locked", "--format-version", "1"))
     return {package["name"]: package["publish"] != [] for package in metadata["packages"]}
 
@@ -91,7 +91,7 @@ def rendered(checks, projects, tool, *command):
 def template(checks, projects):
     """Renders the template with each tool, and returns the project of cargo-lambda."""
     source = str(projects.root / "templates/function")
-    # Cargo reports invalid manifests to everyone who has a Git dependency on the repository.
+    # Cargo reports invalid manifests of a repository to all projects with a Git dependency on it.
     code, output = run(source, "cargo", "metadata", "--no-deps", "--quiet", "--format-version", "1")
     checks.check("the template's manifest is valid before it is rendered", code == 0, output)
     if shutil.which("cargo-generate"):
@@ -106,7 +106,7 @@ def template(checks, projects):
 
 
 def same_profile(folder, other):
-    """Returns whether the release profiles of two projects are equal."""
+    """Returns True if the release profiles of two projects are equal."""
     profiles = [tomllib.loads((path / "Cargo.toml").read_text())["profile"] for path in (folder, other)]
     return profiles[0] == profiles[1]
 

@@ -10,7 +10,7 @@ import readme
 # `cargo vendor` copies about 400 crates; the first build compiles most of them.
 SECONDS = 900
 TEMPLATE_NAME = "shipments"
-# The answer to the template's question. The dependency on it is replaced.
+# The address given to the template's prompt. The dependency on it is replaced.
 REPOSITORY = "https://git.example/baton"
 LIBRARY = pathlib.Path("src/lib.rs")
 OFFLINE = {**os.environ, "CARGO_NET_OFFLINE": "true", "CARGO_TERM_COLOR": "never", "CARGO_INCREMENTAL": "0"}

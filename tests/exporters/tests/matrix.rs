@@ -1,5 +1,5 @@
-//! Exporters and clients that a program brings, by what a collector does: real processes, real
-//! sockets, and an environment that is frozen between invocations.
+//! Exporters and clients that a program provides, with collectors that work and that fail. The
+//! processes and sockets are real, and the environment is frozen between invocations.
 //!
 //! The table in `docs/your-own-opentelemetry.md` has a row for each test.
 
@@ -29,7 +29,7 @@ const FUNCTION: &str = env!("CARGO_BIN_EXE_exporting-function");
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time limit of a flush.
 const BUDGET: Duration = Duration::from_secs(1);
-/// Delay that a busy machine adds.
+/// Additional time that a busy machine may need.
 const SLACK: Duration = Duration::from_millis(500);
 const INVOCATIONS: u64 = 4;
 const RECORDS: u64 = 3;
@@ -237,7 +237,8 @@ async fn run_with(
     outcome
 }
 
-/// Checks a row whose flush awaits the exporter: nothing is lost, within the budget, on one thread.
+/// Checks a row whose flush awaits the exporter: no span is lost, a flush ends within its time
+/// limit, and there is one thread.
 async fn check_row(set_up: &str) {
     for column in COLUMNS {
         let outcome = run(set_up, column).await;
@@ -271,7 +272,7 @@ async fn span_exporter_with_tonic() {
 }
 
 /// The function does not start, and its error names the remedy.
-async fn assert_refused(set_up: &str) {
+async fn assert_invalid(set_up: &str) {
     let collector = Collector::start(set_up, Column::Works).await;
     let function = function(set_up, &collector.endpoint());
     let lambda = FakeLambda::start(&function).await.unwrap();
@@ -279,7 +280,7 @@ async fn assert_refused(set_up: &str) {
         Err(LambdaError::Exited { stderr, .. }) => {
             assert!(stderr.contains("blocking HTTP client"), "{stderr}");
             assert!(stderr.contains("with_http_client"), "{stderr}");
-            println!("{set_up:<24} refused: {stderr}");
+            println!("{set_up:<24} invalid: {stderr}");
         }
         other => panic!("{set_up}: {other:?}"),
     }
@@ -287,16 +288,16 @@ async fn assert_refused(set_up: &str) {
 
 #[tokio::test]
 async fn span_exporter_with_a_blocking_client_is_refused_at_start() {
-    assert_refused("reqwest-blocking").await;
+    assert_invalid("reqwest-blocking").await;
 }
 
 #[tokio::test]
 async fn metric_exporter_with_a_blocking_client_is_refused_at_start() {
-    assert_refused("metrics-reqwest-blocking").await;
+    assert_invalid("metrics-reqwest-blocking").await;
 }
 
-/// A blocking client that the check cannot see. In a debug build reqwest panics, in a release build
-/// it blocks the thread: either is logged with the remedy, and the spans are not lost.
+/// A blocking client that the check does not find. In a debug build, reqwest panics; in a release
+/// build, it blocks the thread. Both are logged with the remedy, and no span is lost.
 #[tokio::test]
 async fn a_blocking_client_that_hides_is_logged_and_its_spans_are_spilled() {
     let outcome = run("hidden-reqwest-blocking", Column::Hangs).await;
@@ -317,8 +318,8 @@ async fn a_blocking_client_that_hides_is_logged_and_its_spans_are_spilled() {
     );
 }
 
-/// Checks providers of a program: spans arrive if the collector works, and a flush keeps to its
-/// budget. What is not exported is lost.
+/// Checks providers that the program has set up. Spans arrive if the collector works, and a flush
+/// ends within its time limit. Spans that are not exported are lost.
 async fn check_providers(set_up: &str) {
     for column in COLUMNS {
         let outcome = run(set_up, column).await;
@@ -361,7 +362,7 @@ async fn providers_with_the_batch_processor_and_hyper_lose_every_span() {
     assert!(!outcome.log("spans not exported").is_empty());
 }
 
-/// The control: the matrix shows that spans are lost.
+/// Control: shows that the tests detect lost spans.
 #[tokio::test]
 async fn a_function_that_does_not_flush_exports_nothing() {
     let outcome = run("unflushed", Column::Works).await;
@@ -392,7 +393,7 @@ async fn all_signals_are_exported_by_the_programs_exporters() {
                 && format!("{:?}", record.body).contains("stored")
         });
         assert_eq!(stored.count() as u64, INVOCATIONS * RECORDS, "{records:?}");
-        // Of each signal, at most one request for an invocation.
+        // There is at most one request for each signal and invocation.
         for signal in [Signal::Traces, Signal::Metrics, Signal::Logs] {
             assert!(
                 collector.exports(signal).len() as u64 <= INVOCATIONS,
@@ -402,8 +403,8 @@ async fn all_signals_are_exported_by_the_programs_exporters() {
     }
 }
 
-/// Spans and log records of the exporter's own client are not exported, which would cause others
-/// without end.
+/// Spans and log records of the exporter's own client are not exported. Otherwise each export would
+/// create new ones.
 #[tokio::test]
 async fn the_client_of_the_exporter_creates_no_telemetry() {
     for client in ["reqwest", "tonic"] {

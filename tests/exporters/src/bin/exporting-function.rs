@@ -1,5 +1,5 @@
-//! A function whose telemetry is set up as the variable `SET_UP` says. Its handler makes one span
-//! and logs one line for each message.
+//! A function whose telemetry is set up as the variable `SET_UP` specifies. Its handler creates one
+//! span and logs one line for each message.
 //!
 //! | `SET_UP` | Telemetry |
 //! |---|---|
@@ -73,8 +73,8 @@ async fn handle(_: Message<String>) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-/// One retry, so that a connection that broke while the process was frozen costs no spans, and a
-/// collector that is down costs a tenth of a second.
+/// One retry. It replaces a connection that broke while the process was frozen, and takes only
+/// about a tenth of a second if the collector is down.
 fn retry() -> RetryPolicy {
     RetryPolicy::default().with_max_retries(1)
 }
@@ -166,7 +166,7 @@ fn providers(set_up: &str) -> Result<Telemetry> {
     ))
 }
 
-/// Makes the same spans as the consumer, but flushes nothing.
+/// Creates the same spans as the consumer, but flushes nothing.
 async fn unflushed() -> Result<()> {
     let processor = BatchSpanProcessor::builder(spans("reqwest-blocking")?).build();
     let provider = SdkTracerProvider::builder().with_span_processor(processor);

@@ -28,8 +28,8 @@ use tonic::{Request, Response, Status};
 
 use crate::Column;
 
-/// Accepts spans, metrics and log records, or fails as its column says. Keeps the ids of the spans
-/// that it has accepted.
+/// Accepts spans, metrics and log records, or fails as its column specifies. Keeps the ids of the
+/// spans that it has accepted.
 pub(crate) struct GrpcCollector {
     address: SocketAddr,
     sink: Sink,
