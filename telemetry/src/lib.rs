@@ -130,9 +130,8 @@
 //! gets a prefix, repeatedly if necessary, so that no field hides another. The other keys of the
 //! table have priority, then the event's fields (prefix as in `field.level`), then the message's
 //! fields (prefix as in `message.order_id`), then span fields, innermost first (prefix as in
-//! `span.order_id`). String values of spans are cut after 4 KiB,
-//! because every line repeats them. Spans of libraries (the AWS SDK, hyper, `lambda_runtime` …) add
-//! no fields.
+//! `span.order_id`). String values of spans are cut after 4 KiB, because every line repeats them.
+//! Spans of libraries (the AWS SDK, hyper, `lambda_runtime` …) add no fields.
 //!
 //! An event logged without an active OpenTelemetry context, as in a task spawned with
 //! `.in_current_span()`, takes its ids from the innermost `tracing` span around it: the ids that

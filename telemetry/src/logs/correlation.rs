@@ -63,8 +63,8 @@ pub fn message_id(context: &Context) -> Option<&str> {
     correlation.message_id.as_deref()
 }
 
-/// The ids of the invocation and the message, and the message's fields, in one value, because each
-/// value of a context costs an allocation for every message.
+/// The ids of the invocation and the message, and the message's fields. They are one value, because
+/// each value of a context needs an allocation for every message.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Correlation {
     pub(crate) request_id: Option<Arc<str>>,

@@ -7,7 +7,7 @@ use opentelemetry::{Context, Key, KeyValue, Value};
 use super::correlation::Correlation;
 use crate::otlp::encode::LogValue;
 
-/// Fields that all lines logged for one message have. Clones share the fields.
+/// Log fields of a message, which all its log lines have. Clones share the fields.
 ///
 /// ```
 /// use baton_telemetry::{MessageFields, with_message};

@@ -261,7 +261,7 @@ impl SpanExporter for Blocking {
 }
 
 #[tokio::test]
-async fn an_exporter_with_a_blocking_client_is_refused_and_nothing_is_exported() {
+async fn an_exporter_with_a_blocking_client_is_invalid_and_nothing_is_exported() {
     let builder = || {
         Telemetry::builder(SERVICE).span_exporter(Blocking {
             client: Mutex::new(Some(Client {})),
