@@ -387,14 +387,17 @@ async fn messages_to_the_dead_letter_queue_are_captured() {
         .record(Record::raw("b").group("b"));
     let outcome = batch.clone().run(busy).await;
     assert_eq!(outcome.failed(), ["message-2"]);
-    let letters = outcome.dead_letters();
-    assert_eq!(letters.len(), 1);
+    let dead_letters = outcome.dead_letters();
+    assert_eq!(dead_letters.len(), 1);
     assert_eq!(
-        (letters[0].body.as_str(), letters[0].group.as_deref()),
+        (
+            dead_letters[0].body.as_str(),
+            dead_letters[0].group.as_deref()
+        ),
         ("fail", Some("a"))
     );
-    assert_eq!(letters[0].attributes["tenant"], "blue");
-    assert_eq!(letters[0].attributes["baton.error.type"], "refused");
+    assert_eq!(dead_letters[0].attributes["tenant"], "blue");
+    assert_eq!(dead_letters[0].attributes["baton.error.type"], "refused");
     assert_eq!(outcome.failure("message-1").unwrap().error_type, "refused");
     let span = outcome.record_span("message-1").unwrap();
     assert_eq!(

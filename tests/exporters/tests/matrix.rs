@@ -25,7 +25,7 @@ use self::grpc::GrpcCollector;
 mod grpc;
 
 const FUNCTION: &str = env!("CARGO_BIN_EXE_exporting-function");
-/// Limit of an invocation: many times what a busy machine needs.
+/// Time limit of an invocation: many times the time that a busy machine needs.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time limit of a flush.
 const BUDGET: Duration = Duration::from_secs(1);
@@ -142,7 +142,7 @@ fn json_lines(stdout: &[String]) -> Vec<Value> {
         .collect()
 }
 
-/// Returns the spans that were finished, exported and spilled, as the last flush counted them.
+/// Returns the numbers of finished, exported and spilled spans that the last flush logged.
 fn flush_counts(stdout: &[String]) -> (u64, u64, u64) {
     let flushed = json_lines(stdout);
     let flushed = flushed
@@ -287,12 +287,12 @@ async fn assert_invalid(set_up: &str) {
 }
 
 #[tokio::test]
-async fn span_exporter_with_a_blocking_client_is_refused_at_start() {
+async fn span_exporter_with_a_blocking_client_is_invalid_at_start() {
     assert_invalid("reqwest-blocking").await;
 }
 
 #[tokio::test]
-async fn metric_exporter_with_a_blocking_client_is_refused_at_start() {
+async fn metric_exporter_with_a_blocking_client_is_invalid_at_start() {
     assert_invalid("metrics-reqwest-blocking").await;
 }
 
@@ -354,7 +354,7 @@ async fn providers_with_the_tokio_processor_and_tonic() {
     check_providers("tokio-tonic").await;
 }
 
-/// The thread of the batch processor has no reactor, so that hyper panics on it.
+/// The thread of the batch processor has no reactor, so hyper panics on it.
 #[tokio::test]
 async fn providers_with_the_batch_processor_and_hyper_lose_every_span() {
     let outcome = run("batch-hyper", Column::Works).await;
