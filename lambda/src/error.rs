@@ -17,7 +17,7 @@ pub enum Error {
     #[error("{}", join_errors(.0))]
     Config(Vec<InvalidConfig>),
     /// The telemetry has an exporter or span processor that would block or panic in an invocation.
-    /// The source is an [`InvalidExporter`](crate::InvalidExporter).
+    /// Contains an [`InvalidExporter`](crate::InvalidExporter).
     #[error("telemetry: {}", ErrorChain::new(.0.as_ref()))]
     Telemetry(BoxError),
     /// The dead-letter queue is invalid, or its client cannot be created.
