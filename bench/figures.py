@@ -137,7 +137,7 @@ def sizes(bench, mode):
     title = "binary with TLS (bare: without), stripped" if "direct-tls" in values else "binary, stripped (TLS only in Baton)"
     # The limit was 3.3 with traces alone. Metrics, log records, the spill, gzip and client
     # certificates add 0.25, and classes of errors, layers and log fields of messages 0.02.
-    yield Row(title, values, lambda mb: f"{mb:.2f} MB", absolute, None, 3.57, 2.5)
+    yield Row(title, values, lambda mb: f"{mb:.2f} MB", absolute, None, 3.58, 2.5)
 
 
 ALL = [

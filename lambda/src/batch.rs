@@ -3,7 +3,6 @@
 //! [`InvocationHandler`](crate::invocation::InvocationHandler) watches the deadlines, flushes and
 //! builds the response.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Once};
@@ -28,7 +27,7 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{SqsBatch, SqsRecord};
 use crate::failure::{Classifiers, Failure, FailureKind};
-use crate::handler::{BoxedBatchHandler, BoxedMessageHandler};
+use crate::handler::{BoxedBatchHandler, BoxedHandlerFuture, BoxedMessageHandler};
 use crate::message::Message;
 use crate::metrics::{BatchMetrics, Metrics, RecordTimer};
 use crate::panic_abort::{BatchGuard, PanicHook};
@@ -336,29 +335,54 @@ impl BatchProcessor {
         index: usize,
     ) -> RecordOutcome {
         let record = self.begin_record(active, index);
-        let call = self.call_handler(handler, &active.batch, index);
-        let result = run_until_cancelled(active, &record.context, call).await;
+        let start = || handler.start(&active.batch, index, self.config.envelope);
+        let result = match start_handler(&record.context, start) {
+            Ok(Ok(handler)) => {
+                self.run_until_cancelled(active, &record.context, handler)
+                    .await
+            }
+            Ok(Err(invalid)) => Err(RecordFailure::from_invalid_body(invalid)),
+            Err(failure) => Err(failure),
+        };
         self.finish_record(active, record, result).await
     }
 
-    async fn call_handler(
+    /// Runs a handler in `context` until it returns or is cancelled. A panic of the handler, or of
+    /// a value that it drops, becomes a failure.
+    async fn run_until_cancelled(
         &self,
-        handler: &BoxedMessageHandler,
-        batch: &Arc<SqsBatch>,
-        index: usize,
+        active: &ActiveBatch<'_>,
+        context: &Context,
+        handler: BoxedHandlerFuture,
     ) -> Result<(), RecordFailure> {
-        let result = handler
-            .start(batch, index, self.config.envelope)
-            .map_err(RecordFailure::from_invalid_body)?;
-        // The conversion runs the classifiers and formats the handler's error, which may panic: it
-        // must happen inside `catch_unwind`.
-        result
-            .await
-            .map_err(|failure| self.record_failure(&failure))
+        let call = AssertUnwindSafe(handler).catch_unwind();
+        let call = call.with_context(context.clone());
+        match select(call, pin!(active.cancellation.cancelled())).await {
+            Either::Left((Ok(Ok(())), _)) => Ok(()),
+            Either::Left((Ok(Err(failure)), _)) => {
+                let _active = context.clone().attach();
+                Err(self.record_failure(failure))
+            }
+            Either::Left((Err(panic), _)) => Err(RecordFailure::from_panic(panic)),
+            Either::Right((reason, call)) => {
+                active.metrics.record_stop(reason.error_type());
+                // The future is dropped here and not at the end of the scope: a destructor of the
+                // handler may panic, and its telemetry belongs to the span in `context`.
+                let _active = context.clone().attach();
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
+                    return Err(RecordFailure::from_panic(panic));
+                }
+                Err(RecordFailure::from_cancellation(reason))
+            }
+        }
     }
 
-    fn record_failure(&self, failure: &Failure) -> RecordFailure {
-        RecordFailure::new(failure, &self.failure_policy.classifiers)
+    /// Classifies a failure. A panic of the classifiers, or of the code that formats or drops the
+    /// error, becomes the failure.
+    fn record_failure(&self, failure: Failure) -> RecordFailure {
+        let classifiers = &self.failure_policy.classifiers;
+        let convert = || RecordFailure::new(&{ failure }, classifiers);
+        catch_unwind(AssertUnwindSafe(convert)).unwrap_or_else(RecordFailure::from_panic)
     }
 
     /// Starts the span and the timer of a record.
@@ -381,23 +405,14 @@ impl BatchProcessor {
         started: StartedRecord,
         result: Result<(), RecordFailure>,
     ) -> RecordOutcome {
-        let StartedRecord {
-            index,
-            context,
-            timer,
-        } = started;
         let error_type = result.as_ref().err().map(|failure| failure.error_type);
-        active.metrics.finish_record(&timer, error_type);
+        active.metrics.finish_record(&started.timer, error_type);
+        let StartedRecord { index, context, .. } = started;
         let outcome = match result {
             Ok(()) => RecordOutcome::Done,
-            Err(failure) => {
-                self.failure_policy.call_observer(index, &failure);
-                {
-                    let _active = context.clone().attach();
-                    failure.report(&context, &active.batch.record(index));
-                }
-                self.send_or_defer(active, index, &context, failure).await
-            }
+            // Boxed, so that the future of each record is small: glibc's allocator takes much
+            // longer for more than 1,024 bytes.
+            Err(failure) => Box::pin(self.handle_failure(active, index, &context, failure)).await,
         };
         if outcome != RecordOutcome::Deferred {
             context.span().end();
@@ -405,6 +420,22 @@ impl BatchProcessor {
         let is_done = outcome == RecordOutcome::Done;
         active.guard.end_record(index, is_done);
         outcome
+    }
+
+    /// Reports the failure of a record, and sends a permanent one to the dead-letter queue.
+    async fn handle_failure(
+        &self,
+        active: &ActiveBatch<'_>,
+        index: usize,
+        context: &Context,
+        failure: RecordFailure,
+    ) -> RecordOutcome {
+        self.failure_policy.call_observer(index, &failure);
+        {
+            let _active = context.clone().attach();
+            failure.report(context, &active.batch.record(index));
+        }
+        self.send_or_defer(active, index, context, failure).await
     }
 
     /// Emits a span with `reason` for each of the `skipped` records.
@@ -424,9 +455,10 @@ impl BatchProcessor {
     fn start_record(&self, active: &ActiveBatch<'_>, index: usize) -> Context {
         let record = active.batch.record(index);
         let (producer, id) = (&active.context.producers[index], &active.context.ids[index]);
-        let context = self
-            .spans
-            .start_record(&active.span, &active.context, &record, index);
+        let log_fields = active.batch.log_fields(index);
+        let context =
+            self.spans
+                .start_record(&active.span, &active.context, &record, index, log_fields);
         if let Some(log_fields) = &self.log_fields {
             let _active = context.clone().attach();
             let message = Message::without_body(&active.batch, index);
@@ -476,6 +508,20 @@ impl BatchProcessor {
             .then(DeferredDeadLetters::default)
     }
 
+    /// Returns the dead-letter queue if the failure is permanent and the queue can receive the
+    /// record.
+    fn dead_letter_queue_for(
+        &self,
+        active: &ActiveBatch<'_>,
+        index: usize,
+        failure: &RecordFailure,
+    ) -> Option<&DeadLetterQueue> {
+        let record = active.batch.record(index);
+        let queue = self.failure_policy.dead_letters.as_ref()?;
+        let is_permanent = failure.kind == FailureKind::Permanent;
+        (is_permanent && queue.can_receive(&record)).then_some(queue)
+    }
+
     /// Sends a permanently failed record to the dead-letter queue, or defers the send. Other
     /// records stay failed.
     async fn send_or_defer(
@@ -485,13 +531,10 @@ impl BatchProcessor {
         context: &Context,
         failure: RecordFailure,
     ) -> RecordOutcome {
-        let record = active.batch.record(index);
-        let queue = match &self.failure_policy.dead_letters {
-            Some(queue) if failure.kind == FailureKind::Permanent && queue.can_receive(&record) => {
-                queue
-            }
-            _ => return RecordOutcome::Failed,
+        let Some(queue) = self.dead_letter_queue_for(active, index, &failure) else {
+            return RecordOutcome::Failed;
         };
+        let record = active.batch.record(index);
         if let Some(deferred) = &active.deferred {
             deferred.insert(index, context, failure);
             return RecordOutcome::Deferred;
@@ -536,29 +579,11 @@ fn set_log_fields(message: &Message<()>, log_fields: &LogFields) {
     }
 }
 
-/// Runs a handler in `context` until it returns or is cancelled. A panic of the handler, or of a
-/// value that it drops, becomes a failure.
-async fn run_until_cancelled(
-    active: &ActiveBatch<'_>,
-    context: &Context,
-    handler: impl Future<Output = Result<(), RecordFailure>> + Send,
-) -> Result<(), RecordFailure> {
-    let call = AssertUnwindSafe(handler).catch_unwind();
-    let call = Box::pin(call.with_context(context.clone()));
-    match select(call, pin!(active.cancellation.cancelled())).await {
-        Either::Left((Ok(result), _)) => result,
-        Either::Left((Err(panic), _)) => Err(RecordFailure::from_panic(panic)),
-        Either::Right((reason, call)) => {
-            active.metrics.record_stop(reason.error_type());
-            // The future is dropped here and not at the end of the scope: a destructor of the
-            // handler may panic, and its telemetry belongs to the span in `context`.
-            let _active = context.clone().attach();
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
-                return Err(RecordFailure::from_panic(panic));
-            }
-            Err(RecordFailure::from_cancellation(reason))
-        }
-    }
+/// Calls the code that decodes messages and calls the handler, in `context`. A panic of that code,
+/// which is the user's, becomes a failure.
+fn start_handler<T>(context: &Context, start: impl FnOnce() -> T) -> Result<T, RecordFailure> {
+    let _active = context.clone().attach();
+    catch_unwind(AssertUnwindSafe(start)).map_err(RecordFailure::from_panic)
 }
 
 #[cfg(test)]

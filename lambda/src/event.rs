@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use baton_telemetry::MessageFields;
 use lambda_runtime::Context as LambdaContext;
 use serde::de::IgnoredAny;
 
@@ -37,6 +38,8 @@ pub(crate) struct SqsBatch {
     payload: String,
     records: Vec<SqsRecordFields>,
     lambda: Arc<LambdaContext>,
+    /// Log fields of the first message, from which those of the others are derived.
+    log_fields: MessageFields,
 }
 
 impl SqsBatch {
@@ -55,7 +58,13 @@ impl SqsBatch {
             payload,
             records,
             lambda,
+            log_fields: MessageFields::default(),
         })
+    }
+
+    /// Returns the log fields of the message at `index`.
+    pub(crate) fn log_fields(&self, index: usize) -> MessageFields {
+        self.log_fields.at(index)
     }
 
     pub(crate) fn lambda_context(&self) -> &LambdaContext {

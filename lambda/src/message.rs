@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::envelope::{Envelope, EventBridgeMetadata, MissingEnvelope, SnsMetadata};
 use crate::event::{MessageAttribute, SqsBatch, SqsRecord};
-use crate::failure::Failure;
+use crate::failure::{Failure, HandlerError};
 use crate::handler::MessageBody;
 
 /// One SQS message with its decoded body.
@@ -155,7 +155,7 @@ impl<T> Message<T> {
 
     /// Adds a field to all further log lines and log records of this message: those of the handler,
     /// those of the layers around it, and the runtime's own, such as `message failed`. A field with
-    /// the same key is replaced.
+    /// the same key is replaced. A key that the line already has gets the prefix `message.`.
     ///
     /// ```
     /// use baton_lambda::{Failure, Message};
@@ -215,8 +215,9 @@ impl Message<Raw> {
     ///
     /// Returns a permanent failure with the `error.type` `invalid_body`, which states the position
     /// but no values.
-    pub fn decode_as<T: MessageBody>(self) -> Result<Message<T>, Failure> {
-        let body = decode_body(Cow::Owned(self.body.0)).map_err(Failure::from_invalid_body)?;
+    pub fn decode_as<T: MessageBody>(self) -> Result<Message<T>, HandlerError> {
+        let body = decode_body(Cow::Owned(self.body.0));
+        let body = body.map_err(|error| Failure::from_invalid_body(error).into_error())?;
         Ok(Message {
             body,
             batch: self.batch,
@@ -227,13 +228,13 @@ impl Message<Raw> {
 }
 
 impl Message<()> {
-    /// Returns the metadata of a message in the active context.
+    /// Returns the metadata of the message at a position of the batch.
     pub(crate) fn without_body(batch: &Arc<SqsBatch>, index: usize) -> Self {
         Self {
             body: (),
             batch: Arc::clone(batch),
             index,
-            log_fields: MessageFields::current(),
+            log_fields: batch.log_fields(index),
         }
     }
 }
@@ -298,6 +299,14 @@ pub(crate) enum BodyError {
     MissingEnvelope(#[from] MissingEnvelope),
     #[error("the body is not JSON: error at line {line} column {column}")]
     Syntax { line: usize, column: usize },
+    #[error(
+        "the body is not an object with a string in field {name}, which selects the handler: error at line {line} column {column}"
+    )]
+    TypeField {
+        name: String,
+        line: usize,
+        column: usize,
+    },
     #[error("the body does not match the handler's type: error at line {line} column {column}")]
     TypeMismatch { line: usize, column: usize },
     #[error(

@@ -120,13 +120,14 @@ impl InvocationSpans {
 
     /// Starts a record span: a child of the producer's span with a link to the batch span, or a
     /// child of the batch span with a link to the producer's span. Lines logged in the returned
-    /// context carry the message id, and the fields that are set later.
+    /// context carry the message id and `log_fields`.
     pub(crate) fn start_record(
         &self,
         batch_span: &Context,
         batch: &BatchContext,
         record: &SqsRecord<'_>,
         index: usize,
+        log_fields: MessageFields,
     ) -> Context {
         let producer = &batch.producers[index];
         let batch_span_context = batch_span.span().span_context().clone();
@@ -151,7 +152,7 @@ impl InvocationSpans {
             .with_links(links);
         let span = self.tracer.build_with_context(builder, &parent);
         let id = batch.ids[index].clone();
-        with_message(&parent, id, MessageFields::default()).with_span(span)
+        with_message(&parent, id, log_fields).with_span(span)
     }
 
     fn record_attributes(

@@ -1,22 +1,24 @@
 //! Processing of a batch whose handler gets all messages at once.
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use opentelemetry::trace::TraceContextExt as _;
+use tokio::task::coop::consume_budget;
 
 use super::groups::group_records;
 use super::record_failure::RecordFailure;
 use super::{
-    ActiveBatch, BatchProcessor, GROUP_BLOCKED, RecordOutcome, StartedRecord, run_until_cancelled,
+    ActiveBatch, BatchProcessor, GROUP_BLOCKED, RecordOutcome, StartedRecord, start_handler,
 };
-use crate::failure::Failure;
 use crate::handler::{BoxedBatchHandler, DecodedBatch, Settlements};
 
-/// Result of a record in the handler of its batch.
-type RecordResult = Result<(), RecordFailure>;
+/// A record whose body has been decoded, or could not be, and its result so far.
+struct DecodedRecord {
+    started: StartedRecord,
+    result: Result<(), RecordFailure>,
+}
 
 /// Processing of one batch.
 pub(super) struct WholeBatch<'a> {
@@ -42,104 +44,104 @@ impl<'a> WholeBatch<'a> {
 
     /// Handles the records. Returns those that failed.
     pub(super) async fn process(&self, handler: &BoxedBatchHandler) -> Vec<usize> {
-        let Self {
-            processor, active, ..
-        } = self;
-        let all: Vec<usize> = (0..active.batch.len()).collect();
-        if let Some(reason) = active.cancellation.check_drain() {
-            processor.skip_records(active, &all, reason.into());
-            return all;
-        }
         let mut decoded = handler.start();
-        let (started, mut failed) = self.decode(&mut *decoded).await;
-        let results = self.run(decoded, &started).await;
-        failed.extend(self.finish(started, results).await);
+        let (mut records, mut failed) = self.decode(&mut *decoded).await;
+        self.run(decoded, &mut records).await;
+        failed.extend(self.finish(records).await);
         failed
     }
 
-    /// Decodes the bodies of all records. Returns the records whose bodies were decoded, and those
-    /// that failed. After a record that failed, the rest of its message group is skipped.
-    async fn decode(&self, decoded: &mut dyn DecodedBatch) -> (Vec<StartedRecord>, Vec<usize>) {
+    /// Decodes the bodies of the records. Returns the records with the results of decoding, and
+    /// those that were skipped.
+    async fn decode(&self, decoded: &mut dyn DecodedBatch) -> (Vec<DecodedRecord>, Vec<usize>) {
         let Self {
             processor, active, ..
         } = self;
-        let (mut started, mut failed) = (Vec::new(), Vec::new());
+        let (mut records, mut skipped) = (Vec::new(), Vec::new());
         let mut blocked = HashSet::new();
         for index in 0..active.batch.len() {
+            // Decoding many large bodies must not keep the task that watches the deadlines from
+            // running.
+            consume_budget().await;
+            if let Some(reason) = active.cancellation.check_drain() {
+                let rest: Vec<usize> = (index..active.batch.len()).collect();
+                processor.skip_records(active, &rest, reason.into());
+                skipped.extend(rest);
+                break;
+            }
             let group = self.groups[index];
             if blocked.contains(&group) {
                 processor.skip_records(active, &[index], GROUP_BLOCKED);
-                failed.push(index);
+                skipped.push(index);
                 continue;
             }
-            let record = processor.begin_record(active, index);
-            // The user's code decodes the body and may panic.
-            let decode = || {
-                let _active = record.context.clone().attach();
-                decoded.decode(&active.batch, index, processor.config.envelope)
-            };
-            let result = match catch_unwind(AssertUnwindSafe(decode)) {
+            let started = processor.begin_record(active, index);
+            let decode = || decoded.decode(&active.batch, index, processor.config.envelope);
+            let result = match start_handler(&started.context, decode) {
                 Ok(result) => result.map_err(RecordFailure::from_invalid_body),
-                Err(panic) => Err(RecordFailure::from_panic(panic)),
+                Err(failure) => Err(failure),
             };
-            if result.is_ok() {
-                started.push(record);
-                continue;
-            }
-            let outcome = processor.finish_record(active, record, result).await;
-            if outcome == RecordOutcome::Failed {
+            // After a message that goes to the dead-letter queue, its group is continued.
+            if let Err(failure) = &result
+                && processor
+                    .dead_letter_queue_for(active, index, failure)
+                    .is_none()
+            {
                 blocked.insert(group);
-                failed.push(index);
             }
+            records.push(DecodedRecord { started, result });
         }
-        (started, failed)
+        (records, skipped)
     }
 
-    /// Runs the handler. Returns the result of each started record.
-    async fn run(
-        &self,
-        decoded: Box<dyn DecodedBatch>,
-        started: &[StartedRecord],
-    ) -> Vec<RecordResult> {
-        if started.is_empty() {
-            return Vec::new();
-        }
+    /// Runs the handler with the messages that were decoded, and sets their results.
+    async fn run(&self, decoded: Box<dyn DecodedBatch>, records: &mut [DecodedRecord]) {
         let Self {
             processor, active, ..
         } = self;
-        let contexts = started.iter().map(|record| record.context.clone());
+        let mut given: Vec<&mut DecodedRecord> =
+            records.iter_mut().filter(|it| it.result.is_ok()).collect();
+        if given.is_empty() {
+            return;
+        }
+        if let Some(reason) = active.cancellation.check_drain() {
+            for record in given {
+                record.result = Err(RecordFailure::from_skip(reason.into()));
+            }
+            return;
+        }
+        let contexts = given.iter().map(|it| it.started.context.clone());
         let settlements = Arc::new(Settlements::new(contexts.collect()));
-        let call = async {
-            let result = decoded.handle(Arc::clone(&settlements)).await;
-            result.map_err(|failure| processor.record_failure(&failure))
+        let start = || decoded.handle(Arc::clone(&settlements));
+        let unsettled = match start_handler(&active.span, start) {
+            Ok(handler) => {
+                processor
+                    .run_until_cancelled(active, &active.span, handler)
+                    .await
+            }
+            Err(failure) => Err(failure),
         };
-        let unsettled = run_until_cancelled(active, &active.span, call).await;
-        let settlements = settlements.take().into_iter();
-        settlements
-            .map(|settlement| match settlement {
-                Some(Err(failure)) => Err(self.record_failure(failure)),
+        if let Err(failure) = &unsettled {
+            failure.set_on(&active.span);
+        }
+        for (record, settlement) in given.iter_mut().zip(settlements.take()) {
+            record.result = match settlement {
+                Some(Err(failure)) => Err(processor.record_failure(failure)),
                 Some(Ok(())) => Ok(()),
                 None => unsettled.clone(),
-            })
-            .collect()
-    }
-
-    /// Converts the failure of one message. A panic of the user's code becomes the failure.
-    fn record_failure(&self, failure: Failure) -> RecordFailure {
-        // The failure is dropped inside, because its destructor may panic too.
-        let convert = || self.processor.record_failure(&{ failure });
-        catch_unwind(AssertUnwindSafe(convert)).unwrap_or_else(RecordFailure::from_panic)
+            };
+        }
     }
 
     /// Finishes the records, each message group in order and the groups concurrently. Returns the
     /// records that failed.
-    async fn finish(&self, started: Vec<StartedRecord>, results: Vec<RecordResult>) -> Vec<usize> {
+    async fn finish(&self, records: Vec<DecodedRecord>) -> Vec<usize> {
         let concurrency = self.processor.config.concurrency.get();
         let group_count = self.groups.iter().max().map_or(0, |last| last + 1);
-        let mut groups: Vec<Vec<(StartedRecord, RecordResult)>> = Vec::new();
+        let mut groups: Vec<Vec<DecodedRecord>> = Vec::new();
         groups.resize_with(group_count, Vec::new);
-        for (record, result) in started.into_iter().zip(results) {
-            groups[self.groups[record.index]].push((record, result));
+        for record in records {
+            groups[self.groups[record.started.index]].push(record);
         }
         stream::iter(groups)
             .map(|group| self.finish_group(group))
@@ -151,18 +153,18 @@ impl<'a> WholeBatch<'a> {
 
     /// Finishes the records of a group. All records after one that failed are returned too, because
     /// SQS would otherwise delete them and redeliver the failed one after them.
-    async fn finish_group(&self, group: Vec<(StartedRecord, RecordResult)>) -> Vec<usize> {
+    async fn finish_group(&self, group: Vec<DecodedRecord>) -> Vec<usize> {
         let mut failed = Vec::new();
-        for (record, result) in group {
-            let index = record.index;
+        for DecodedRecord { started, result } in group {
+            let index = started.index;
             if !failed.is_empty() {
-                self.finish_blocked(&record, result);
+                self.finish_blocked(&started, result);
                 failed.push(index);
                 continue;
             }
             let outcome = self
                 .processor
-                .finish_record(self.active, record, result)
+                .finish_record(self.active, started, result)
                 .await;
             if outcome == RecordOutcome::Failed {
                 failed.push(index);
@@ -171,19 +173,23 @@ impl<'a> WholeBatch<'a> {
         failed
     }
 
-    /// Ends the span of a record that is returned because an earlier record of its group failed.
-    fn finish_blocked(&self, record: &StartedRecord, result: RecordResult) {
-        let failure = match result {
-            Ok(()) => RecordFailure::from_skip(GROUP_BLOCKED),
-            Err(failure) => failure,
-        };
-        let active = self.active;
+    /// Ends the span of a record that is returned because an earlier one of its group failed. Its
+    /// own failure is reported if it has one, but a permanent one is not sent to the dead-letter
+    /// queue, because the message is redelivered.
+    fn finish_blocked(&self, record: &StartedRecord, result: Result<(), RecordFailure>) {
+        let (active, policy) = (self.active, &self.processor.failure_policy);
+        let blocked = || RecordFailure::from_skip(GROUP_BLOCKED);
+        let failure = result.as_ref().err().cloned().unwrap_or_else(blocked);
         let error_type = Some(failure.error_type);
         active.metrics.finish_record(&record.timer, error_type);
-        self.processor
-            .failure_policy
-            .call_observer(record.index, &failure);
-        failure.set_on(&record.context);
+        policy.call_observer(record.index, &failure);
+        match result {
+            Ok(()) => failure.set_on(&record.context),
+            Err(_) => {
+                let _active = record.context.clone().attach();
+                failure.report(&record.context, &active.batch.record(record.index));
+            }
+        }
         record.context.span().end();
         active.guard.end_record(record.index, false);
     }

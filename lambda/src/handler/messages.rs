@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::Context;
+use tracing::warn;
 
 use crate::failure::Failure;
 use crate::message::Message;
@@ -130,9 +131,21 @@ impl Settlements {
             "no message at position {position}: the batch has {}",
             self.contexts.len()
         );
-        // The results have been taken if a task settles messages after the handler has returned.
-        if let Some(settlement) = self.lock().get_mut(position) {
-            settlement.get_or_insert(result);
+        let ignored = match self.lock().get_mut(position) {
+            Some(settlement) if settlement.is_none() => {
+                *settlement = Some(result);
+                return;
+            }
+            Some(_) => Some(result),
+            None => None,
+        };
+        // A rejected failure is dropped after the lock has been released, because its destructor is
+        // the user's code.
+        if ignored.is_none() {
+            let _active = self.contexts[position].clone().attach();
+            warn!(
+                "message settled too late: the handler had returned, so that its result has been applied"
+            );
         }
     }
 

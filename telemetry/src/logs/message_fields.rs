@@ -1,10 +1,10 @@
 //! Log fields of a message.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry::{Key, KeyValue, Value};
 
-use super::correlation::Correlation;
 use crate::otlp::encode::LogValue;
 
 /// Log fields of a message, which all its log lines have. Clones share the fields.
@@ -15,28 +15,36 @@ use crate::otlp::encode::LogValue;
 ///
 /// let fields = MessageFields::default();
 /// let _active = with_message(&Context::new(), None, fields.clone()).attach();
-/// MessageFields::current().set("order_id", 7);
+/// fields.set("order_id", 7);
+/// tracing::info!("order received"); // … "order_id":7 …
 /// assert_eq!(fields.to_vec(), [KeyValue::new("order_id", 7)]);
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct MessageFields(Arc<Mutex<Vec<KeyValue>>>);
+pub struct MessageFields {
+    /// Position of the message in its batch.
+    position: usize,
+    /// Fields of all messages of the batch, so that a message without fields costs no allocation.
+    batch: Arc<Mutex<BatchFields>>,
+}
+
+/// Fields of the messages of a batch, by their positions.
+type BatchFields = HashMap<usize, Vec<KeyValue>>;
 
 impl MessageFields {
-    /// Returns the fields of the message in the active context, or new ones if there is no message.
+    /// Returns the fields of the message at this position of the same batch.
     #[must_use]
-    pub fn current() -> Self {
-        Context::map_current(|context| {
-            let correlation: Option<&Correlation> = context.get();
-            correlation
-                .and_then(|correlation| correlation.message_fields.clone())
-                .unwrap_or_default()
-        })
+    pub fn at(&self, position: usize) -> Self {
+        Self {
+            position,
+            batch: Arc::clone(&self.batch),
+        }
     }
 
     /// Sets a field, or replaces its value.
     pub fn set(&self, key: impl Into<Key>, value: impl Into<Value>) {
         let field = KeyValue::new(key, value);
-        let mut fields = self.lock();
+        let mut batch = self.lock();
+        let fields = batch.entry(self.position).or_default();
         match fields.iter_mut().find(|known| known.key == field.key) {
             Some(known) => *known = field,
             None => fields.push(field),
@@ -47,17 +55,17 @@ impl MessageFields {
     /// lines themselves.
     #[must_use]
     pub fn to_vec(&self) -> Vec<KeyValue> {
-        self.lock().clone()
+        self.lock().get(&self.position).cloned().unwrap_or_default()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        !self.lock().contains_key(&self.position)
     }
 
     /// Calls `visit` with each field. A trait object, because each writer would otherwise have a
     /// copy of this code.
     pub(super) fn for_each(&self, visit: &mut dyn FnMut(&str, LogValue<'_>)) {
-        for field in self.lock().iter() {
+        for field in self.lock().get(&self.position).into_iter().flatten() {
             let key = field.key.as_str();
             match &field.value {
                 Value::Bool(value) => visit(key, LogValue::Bool(*value)),
@@ -69,7 +77,7 @@ impl MessageFields {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<KeyValue>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BatchFields> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -229,6 +229,101 @@ async fn a_failure_whose_destructor_panics_fails_only_its_message() {
     assert_eq!(error_types(&outcome), ["panic", "none"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_decoded_slowly_leave_no_time_for_the_handler() {
+    /// A body whose decoding takes a second of the paused clock.
+    struct Slow;
+
+    impl<'de> serde::Deserialize<'de> for Slow {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            serde::de::IgnoredAny::deserialize(deserializer)?;
+            futures_util::future::FutureExt::now_or_never(tokio::time::advance(
+                Duration::from_secs(1),
+            ));
+            Ok(Self)
+        }
+    }
+
+    async fn handle(_: Arc<Messages<Slow>>) -> Result<(), Failure> {
+        panic!("the handler was called");
+    }
+
+    let batch = (0..4).fold(Batch::standard("orders"), |batch, _| batch.message(0));
+    let batch = batch.timeout(Duration::from_secs(3));
+    let outcome = batch.run_batch(handle).await;
+    assert_eq!(outcome.failed().len(), 4);
+    assert_eq!(error_types(&outcome), ["deadline_exceeded"; 4]);
+}
+
+#[tokio::test]
+async fn the_failure_of_the_handler_is_on_the_batch_span() {
+    let outcome = run(&["complete"], "error").await;
+    assert!(outcome.failed().is_empty());
+    let span = outcome.batch_span().unwrap();
+    assert_eq!(span.attributes["error.type"], "busy");
+    assert_eq!(span.error.as_deref(), Some("the store is busy"));
+}
+
+#[tokio::test]
+async fn a_failure_that_settles_when_it_is_dropped_does_not_block() {
+    #[derive(Debug)]
+    struct Settles(Arc<Messages<String>>);
+
+    impl std::fmt::Display for Settles {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("settles")
+        }
+    }
+
+    impl std::error::Error for Settles {}
+
+    impl Drop for Settles {
+        fn drop(&mut self) {
+            self.0.complete(1);
+        }
+    }
+
+    async fn handle(messages: Arc<Messages<String>>) -> Result<(), Failure> {
+        messages.complete(0);
+        messages.fail(0, Settles(Arc::clone(&messages)));
+        Err(Failure::retry("busy", "not now"))
+    }
+
+    let batch = Batch::standard("orders").raw_message("a").raw_message("b");
+    let outcome = batch.run_batch(handle).await;
+    assert!(outcome.failed().is_empty());
+}
+
+#[cfg(feature = "dead-letter-queue")]
+#[tokio::test]
+async fn an_invalid_body_is_sent_to_the_dead_letter_queue_in_the_order_of_its_group() {
+    async fn handle(messages: Arc<Messages<u8>>) -> Result<(), Failure> {
+        for (position, message) in messages.iter().enumerate() {
+            if message.body == 0 {
+                messages.fail(position, Failure::retry("busy", "not now"));
+            }
+        }
+        Ok(())
+    }
+    let batch = |first: u8| {
+        Batch::fifo("orders")
+            .dead_letter_queue("dead.fifo")
+            .record(Record::json(first).group("a"))
+            .record(Record::raw("invalid").group("a"))
+            .record(Record::json(3).group("a"))
+    };
+    let outcome = batch(1).run_batch(handle).await;
+    assert!(outcome.failed().is_empty());
+    assert_eq!(outcome.dead_letters().len(), 1);
+    let outcome = batch(0).run_batch(handle).await;
+    assert_eq!(outcome.failed(), ["message-1", "message-2", "message-3"]);
+    assert_eq!(outcome.dead_letters().len(), 0);
+    assert_eq!(
+        error_types(&outcome),
+        ["busy", "invalid_body", "message_group_blocked"]
+    );
+}
+
 #[cfg(feature = "dead-letter-queue")]
 #[tokio::test]
 async fn permanent_failures_are_sent_to_the_dead_letter_queue() {

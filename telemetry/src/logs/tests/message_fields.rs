@@ -71,8 +71,10 @@ fn a_taken_key_gets_a_prefix() {
 #[test]
 fn a_field_that_is_set_again_is_replaced() {
     let line = written(|| {
-        let _active = message_context(&fields([KeyValue::new("step", 1)])).attach();
-        MessageFields::current().set("step", 2);
+        let fields = fields([KeyValue::new("step", 1)]);
+        let _active = message_context(&fields).attach();
+        fields.at(1).set("step", 3);
+        fields.set("step", 2);
         info!("m");
     });
     assert_eq!(line, r#","step":2,"messageId":"m-1"}"#);
