@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::failure::{Class, Classifiers};
 use crate::handler::{
     BatchHandler, BoxedBatchHandler, BoxedMessageHandler, Handler, HandlerLayers, MessageBody,
+    NoLayers,
 };
 use crate::message::Message;
 use crate::service::ConsumerService;
@@ -463,8 +464,8 @@ impl<S, L> ConsumerBuilder<S, L> {
     }
 }
 
-/// Consumers of whole batches, which have no layers.
-impl<S> ConsumerBuilder<S> {
+/// Consumers of whole batches.
+impl<S, L> ConsumerBuilder<S, L> {
     /// Initialises telemetry and handles batches until Lambda ends the process, as
     /// [`run`](Self::run) does. The handler gets all messages of a batch at once, for a store that
     /// writes many rows in one request.
@@ -487,6 +488,7 @@ impl<S> ConsumerBuilder<S> {
     where
         H: BatchHandler<S, Args>,
         S: Send + Sync + 'static,
+        L: NoLayers,
     {
         let (handler, settings) = self.into_batch_parts(handler);
         Run(Box::pin(start::run(handler, settings)))

@@ -9,6 +9,7 @@ use crate::config::{DEAD_LETTER_QUEUE, InvalidConfig, RuntimeVariableError};
 
 /// Error that prevents a consumer from starting, or stops it.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A variable that Lambda sets is missing or empty.
     #[error("{0} is not set: start this program on Lambda, or with `baton up`")]

@@ -52,20 +52,25 @@ const INVALID_BODY: &str = "invalid_body";
 /// 3. retryable, with the name of the error's type as `error.type`, or `_OTHER` for a box or a
 ///    string.
 ///
-/// A classifier finds its error through the contexts of `anyhow` and `eyre`, in boxes, in an
-/// [`io::Error`](std::io::Error), and as the [source](std::error::Error::source) of another error.
-/// It does not find an error that the chain of sources omits:
+/// A classifier finds its error through the contexts of `anyhow` and `eyre`, in a `Box`, an
+/// [`Arc`](std::sync::Arc) or an [`io::Error`](std::io::Error), and as the
+/// [source](std::error::Error::source) of another error. It does not find an error that the chain
+/// of sources omits:
 ///
 /// - in a variant that is `#[error(transparent)]`: classify the outer type instead,
-/// - in an `eyre::Report` without a context, because `eyre` then hides the type of the error.
+/// - in an `eyre::Report` without a context, because `eyre` then hides the type of the error,
+/// - an error that is itself the context of an `anyhow::Error` or an `eyre::Report`.
 ///
 /// # Text
 ///
 /// The text of the source and of its causes is recorded in the span and in the log. It must contain
 /// neither a message body nor personal data. Errors of `serde_json` contain values of the parsed
-/// text. They are recorded without these values, unless an `anyhow::Error` that is given to
-/// [`Failure::permanent`] or [`Failure::retry`] hides their type. Use `?` or
-/// [`.permanent(…)`](ResultExt::permanent) instead.
+/// text. They are recorded without these values, except where their type is hidden:
+///
+/// - in a variant that is `#[error(transparent)]`: use `#[source]` with a text instead,
+/// - in an `eyre::Report` without a context,
+/// - in an `anyhow::Error` that is given to [`Failure::permanent`] or [`Failure::retry`]: use `?`
+///   or [`.permanent(…)`](ResultExt::permanent) instead.
 pub struct Failure {
     class: Class,
     /// True if the class was given, and is not the default for the type of the source.
@@ -136,7 +141,7 @@ impl Failure {
         if self.is_classified {
             return Some(self.class);
         }
-        chain::errors(self.source.as_ref()).find_map(|error| match error.downcast_ref() {
+        chain::errors(self.source.as_ref()).find_map(|error| match chain::find(error) {
             Some(HandlerError(failure)) => failure.known_class(classifiers),
             None => classifiers.classify(error),
         })

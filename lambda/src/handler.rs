@@ -21,7 +21,7 @@ mod router;
 
 pub use batch_handler::{BatchHandler, BatchHandlerFn};
 pub(crate) use boxed::{BoxedBatchHandler, BoxedMessageHandler, DecodedBatch};
-pub use layers::{HandlerLayers, HandlerService};
+pub use layers::{HandlerLayers, HandlerService, NoLayers};
 pub use messages::Messages;
 pub(crate) use messages::Settlements;
 pub use router::{Router, RouterArgs};
@@ -48,7 +48,7 @@ pub use router::{Router, RouterArgs};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message handler",
     label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",
-    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
+    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`; a handler of `Arc<Messages<T>>` needs `run_batch` instead of `run`"
 )]
 pub trait Handler<S, Args>: Send + Sync + 'static {
     /// Type that the message body is decoded into.
@@ -82,7 +82,7 @@ where
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message handler",
     label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",
-    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
+    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`; a handler of `Arc<Messages<T>>` needs `run_batch` instead of `run`"
 )]
 pub trait HandlerFn<S, Args> {
     /// Type that the message body is decoded into.

@@ -188,7 +188,7 @@
 //! | `baton.sqs.dead_letter_queue` | record | the queue that the message was moved to |
 //! | `baton.message.type` | record | the type of the message, if a [`Router`] handles it |
 //! | `baton.context.invalid` | record | parts of the message's context that were ignored, with the reasons |
-//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, if the invocation fails; record: the handler's own, `invalid_body`, `missing_message_type`, `unknown_message_type`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's error code, `connect` (no connection was established), `io` (the connection broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
+//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, if the invocation fails, or that of the failure of a handler of whole batches; record: the handler's own, `invalid_body`, `missing_message_type`, `unknown_message_type`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's error code, `connect` (no connection was established), `io` (the connection broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
 //! | `aws.sqs.queue.url` | send | |
 //! | `server.address` | send | |
 //! | `server.port` | send | |
@@ -317,7 +317,7 @@ pub use failure::{Class, Failure, FailureKind, HandlerError, ResultExt};
 pub use flush::{FlushLayer, FlushService};
 pub use handler::{
     BatchHandler, BatchHandlerFn, Handler, HandlerFn, HandlerFuture, HandlerLayers, HandlerResult,
-    HandlerService, MessageBody, Messages, Router, RouterArgs,
+    HandlerService, MessageBody, Messages, NoLayers, Router, RouterArgs,
 };
 pub use invocation::InvocationError;
 pub use message::{Message, Raw};

@@ -118,7 +118,7 @@ use crate::consumer::{Consumer, ConsumerBuilder, Settings};
 #[cfg(feature = "dead-letter-queue")]
 use crate::dead_letter::InvalidDeadLetterQueue;
 use crate::flush::Flusher;
-use crate::handler::{BatchHandler, Handler, HandlerLayers, MessageBody};
+use crate::handler::{BatchHandler, Handler, HandlerLayers, MessageBody, NoLayers};
 use crate::invocation::InvocationHandler;
 use crate::shutdown::Shutdown;
 
@@ -130,7 +130,7 @@ mod outcome;
 mod record;
 mod span;
 
-pub use capture::log_layer;
+pub use capture::capture_layer;
 #[cfg(feature = "dead-letter-queue")]
 pub use dead_letters::DeadLetter;
 pub use measurements::Measurement;
@@ -276,7 +276,7 @@ impl Batch {
 
     /// Runs the batch through `handler` with the options, the state, the layers and the classifiers
     /// of `consumer`. Options that are not set have their defaults, because the environment is not
-    /// read.
+    /// read. The test replaces the consumer's [telemetry](ConsumerBuilder::telemetry).
     pub fn run_with<H, T, S, L, Args>(
         self,
         consumer: ConsumerBuilder<S, L>,
@@ -302,14 +302,15 @@ impl Batch {
 
     /// Runs the batch through a handler of whole batches with the options, the state and the
     /// classifiers of `consumer`. Options that are not set have their defaults.
-    pub fn run_batch_with<H, S, Args>(
+    pub fn run_batch_with<H, S, L, Args>(
         self,
-        consumer: ConsumerBuilder<S>,
+        consumer: ConsumerBuilder<S, L>,
         handler: H,
     ) -> BoxFuture<'static, Outcome>
     where
         H: BatchHandler<S, Args>,
         S: Send + Sync + 'static,
+        L: NoLayers,
     {
         let (handler, settings) = consumer.into_batch_parts(handler);
         Box::pin(self.run_boxed(handler, settings))

@@ -22,7 +22,7 @@ const TWO_ERRORS: Limit = Limit {
 };
 
 /// File, limit, and text that names the remedy.
-const MISTAKES: [(&str, Limit, &str); 12] = [
+const MISTAKES: [(&str, Limit, &str); 15] = [
     (
         "missing_deserialize",
         ONE_ERROR,
@@ -59,6 +59,21 @@ const MISTAKES: [(&str, Limit, &str); 12] = [
         "wrong_state",
         TWO_ERRORS,
         "the type given to `Consumer::builder().state(…)`",
+    ),
+    (
+        "batch_handler_in_run",
+        ONE_ERROR,
+        "needs `run_batch` instead of `run`",
+    ),
+    (
+        "message_handler_in_run_batch",
+        ONE_ERROR,
+        "need `run` instead of `run_batch`",
+    ),
+    (
+        "layers_of_a_batch",
+        ONE_ERROR,
+        "layers do not apply to a handler of whole batches",
     ),
     (
         "run_with_missing_state",

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::iter::successors;
+use std::sync::Arc;
 use std::{fmt, io};
 
 /// Returns an error and its causes, the outermost first.
@@ -37,10 +38,24 @@ pub(super) fn fmt_one(
     error: &(dyn StdError + 'static),
     formatter: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    match error.downcast_ref() {
+    match json_error(error) {
         Some(json) => write!(formatter, "{}", RedactedJsonError::new(json)),
         None => write!(formatter, "{error}"),
     }
+}
+
+/// Returns the error of `serde_json` whose text is the text of `error`.
+fn json_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a serde_json::Error> {
+    find(error).or_else(|| json_error(inner_error(error)?))
+}
+
+/// Returns the error if it has the type `E`, or is a box or an `Arc` of it.
+pub(super) fn find<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
+    let boxed = || error.downcast_ref::<Box<E>>().map(|error| &**error);
+    let shared = || error.downcast_ref::<Arc<E>>().map(|error| &**error);
+    error.downcast_ref().or_else(boxed).or_else(shared)
 }
 
 /// An error of `serde_json` without the values that its text contains, because the parsed text is

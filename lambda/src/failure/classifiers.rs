@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use super::chain;
 use super::class::Class;
 
 type Classify = Arc<dyn Fn(&(dyn StdError + 'static)) -> Option<Class> + Send + Sync>;
@@ -19,9 +20,7 @@ impl Classifiers {
         C: Into<Option<Class>>,
     {
         self.0.push(Arc::new(move |error| {
-            error
-                .downcast_ref::<E>()
-                .and_then(|error| classify(error).into())
+            chain::find::<E>(error).and_then(|error| classify(error).into())
         }));
     }
 

@@ -1,6 +1,7 @@
 //! Classes and texts of failures.
 
 use std::io;
+use std::sync::Arc;
 
 use super::*;
 
@@ -83,6 +84,12 @@ fn a_classifier_finds_its_error_in_every_wrapper() {
     assert_eq!(classify(io::Error::other(error())), BAD_ADDRESS);
     let report = eyre::Report::from(error()).wrap_err("cannot onboard");
     assert_eq!(classify(report), BAD_ADDRESS);
+    assert_eq!(classify(Box::new(error())), BAD_ADDRESS);
+    assert_eq!(classify(Arc::new(error())), BAD_ADDRESS);
+    let double: BoxError = Box::new(Box::new(error()));
+    assert_eq!(classify(double), BAD_ADDRESS);
+    let source: BoxError = Box::new(Arc::new(error()));
+    assert_eq!(classify(CannotOnboard(source)), BAD_ADDRESS);
 }
 
 #[test]
@@ -172,6 +179,14 @@ fn a_json_error_does_not_repeat_values() {
         format!("outer: cannot onboard the customer: {text}")
     );
     assert_eq!(classify(error()), Class::permanent("invalid_json"));
+    for wrapped in [
+        Failure::from(io::Error::from(error())),
+        Failure::from(Box::new(error())),
+        Failure::from(Arc::new(error())),
+        Failure::retry("io", io::Error::from(error())),
+    ] {
+        assert_eq!(wrapped.to_string(), text);
+    }
     let hidden = Err::<(), _>(anyhow::Error::from(error()));
     assert_eq!(hidden.retry("parse").unwrap_err().to_string(), text);
     let marked = Err::<(), _>(error()).permanent("parse").unwrap_err();

@@ -15,7 +15,7 @@ use super::{BoxedHandlerFuture, HandlerFuture, HandlerResult, MessageBody};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of whole batches",
     label = "expected `async fn(Arc<Messages<T>>) -> Result<(), E>`, or `async fn(Arc<Messages<T>>, S)` with the state given to the builder",
-    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
+    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`; a handler of `Message<T>`, and a `Router`, need `run` instead of `run_batch`"
 )]
 pub trait BatchHandler<S, Args>: Send + Sync + 'static {
     /// Type that message bodies are decoded into.
@@ -46,7 +46,7 @@ where
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of whole batches",
     label = "expected `async fn(Arc<Messages<T>>) -> Result<(), E>`, or `async fn(Arc<Messages<T>>, S)` with the state given to the builder",
-    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`"
+    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`; a handler of `Message<T>`, and a `Router`, need `run` instead of `run_batch`"
 )]
 pub trait BatchHandlerFn<S, Args> {
     /// Type that message bodies are decoded into.

@@ -70,6 +70,16 @@ impl<T> HandlerLayers<T> for Identity {
     }
 }
 
+/// The layers of a consumer of whole batches. Implemented for [`Identity`] only.
+#[diagnostic::on_unimplemented(
+    message = "layers do not apply to a handler of whole batches",
+    label = "remove the layers of this consumer",
+    note = "a layer wraps the handler of one message: use `run` with a handler of `Message<T>`"
+)]
+pub trait NoLayers {}
+
+impl NoLayers for Identity {}
+
 impl<T, Inner, Outer> HandlerLayers<T> for Stack<Inner, Outer>
 where
     T: Send + 'static,

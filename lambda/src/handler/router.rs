@@ -102,10 +102,10 @@ impl<S: 'static> Router<S> {
     /// ```
     /// use baton_lambda::Router;
     ///
-    /// let router = Router::<()>::by(|message| Some(message.event_bridge()?.detail_type));
+    /// let router = Router::<()>::by_key(|message| Some(message.event_bridge()?.detail_type));
     /// ```
     #[must_use]
-    pub fn by(find: impl Fn(&Message<Raw>) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn by_key(find: impl Fn(&Message<Raw>) -> Option<String> + Send + Sync + 'static) -> Self {
         Self::new(RouteKey::Function(Box::new(find)))
     }
 
@@ -173,7 +173,7 @@ impl RouteKey {
     fn read(&self, message: &Message<Raw>) -> Result<Option<String>, BodyError> {
         match self {
             Self::Attribute(name) => Ok(message.attribute(name).map(Cow::into_owned)),
-            Self::Field(name) => Ok(read_field(&message.body, name)?),
+            Self::Field(name) => read_field(&message.body, name),
             Self::Function(find) => Ok(find(message)),
         }
     }
@@ -195,7 +195,7 @@ where
 {
     Box::new(move |message, state| match message.decode_as() {
         Ok(message) => handler.handle(message, state),
-        Err(failure) => Box::pin(ready(Err(failure))),
+        Err(error) => Box::pin(ready(Err(error.into()))),
     })
 }
 
@@ -233,11 +233,21 @@ impl<S> fmt::Debug for Router<S> {
 
 /// Returns the string in a field of a JSON object, without decoding the other fields. If several
 /// fields have this name, the last one is used.
-fn read_field(json: &str, name: &str) -> Result<Option<String>, serde_json::Error> {
+fn read_field(json: &str, name: &str) -> Result<Option<String>, BodyError> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let value = deserializer.deserialize_map(FieldVisitor(name))?;
-    deserializer.end()?;
-    Ok(value)
+    let value = deserializer.deserialize_map(FieldVisitor(name));
+    let value = value.and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(|error| {
+        if error.is_data() {
+            BodyError::TypeField {
+                name: name.to_owned(),
+                line: error.line(),
+                column: error.column(),
+            }
+        } else {
+            error.into()
+        }
+    })
 }
 
 struct FieldVisitor<'a>(&'a str);

@@ -164,18 +164,18 @@ impl Drop for TestRun {
     }
 }
 
-/// Returns a layer that captures the log lines of all runs, down to level DEBUG. It is for tests of
+/// Returns a layer that captures the log lines of all runs, down to level INFO. It is for tests of
 /// programs with their own `tracing` subscriber; any other process gets the layer automatically.
 ///
 /// ```
 /// use baton_lambda::testing;
 /// use baton_lambda::tracing_subscriber::layer::SubscriberExt as _;
 ///
-/// let subscriber = baton_lambda::tracing_subscriber::registry().with(testing::log_layer());
+/// let subscriber = baton_lambda::tracing_subscriber::registry().with(testing::capture_layer());
 /// # let _guard = baton_lambda::tracing::subscriber::set_default(subscriber);
 /// ```
 #[must_use]
-pub fn log_layer() -> LogLayer {
+pub fn capture_layer() -> LogLayer {
     LogLayer::captured(|line| {
         if let Ok(line) = serde_json::from_slice(line)
             && let Some(captured) = RunRegistry::lock().active_run()
@@ -191,8 +191,8 @@ fn install_subscriber() {
     use baton_telemetry::tracing_subscriber::filter::LevelFilter;
     use baton_telemetry::tracing_subscriber::layer::SubscriberExt as _;
     let subscriber = baton_telemetry::tracing_subscriber::registry()
-        .with(LevelFilter::DEBUG)
-        .with(log_layer());
+        .with(LevelFilter::INFO)
+        .with(capture_layer());
     #[cfg(feature = "tracing")]
     let subscriber = subscriber.with(baton_telemetry::tracing_layer());
     let _ = tracing::subscriber::set_global_default(subscriber);

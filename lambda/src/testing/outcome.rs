@@ -90,9 +90,9 @@ impl Outcome {
     }
 
     /// Returns the log lines of the batch and its messages as JSON objects, with the keys that they
-    /// have on Lambda: those of the handler and the runtime, down to level DEBUG. Lines of a task
+    /// have on Lambda: those of the handler and the runtime, down to level INFO. Lines of a task
     /// without the message's context are missing. All lines are missing if the process has its own
-    /// `tracing` subscriber without the [layer](super::log_layer).
+    /// `tracing` subscriber without the [layer](super::capture_layer).
     #[must_use]
     pub fn log(&self) -> &[serde_json::Value] {
         &self.log

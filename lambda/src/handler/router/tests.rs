@@ -101,7 +101,7 @@ async fn a_message_is_routed_by_a_field_of_its_body() {
 
 #[tokio::test]
 async fn a_function_finds_the_type_of_an_eventbridge_event() {
-    let router = Router::by(|message| Some(message.event_bridge()?.detail_type));
+    let router = Router::by_key(|message| Some(message.event_bridge()?.detail_type));
     let router = router.route("Order Placed", on_number);
     let body = json!({"source": "shop", "detail-type": "Order Placed", "detail": 7});
     let consumer = Consumer::builder().envelope(Envelope::EventBridge);
@@ -124,4 +124,13 @@ async fn a_long_type_is_cut_in_spans_and_errors() {
 #[should_panic(expected = "message type \"text\" already has a route")]
 fn a_type_has_only_one_route() {
     let _ = by_attribute().route("text", on_number);
+}
+
+#[tokio::test]
+async fn the_error_of_a_field_that_is_not_a_string_names_the_field() {
+    let router = Router::by_field("kind").route("a", on_object);
+    let outcome = run(router, Record::raw(r#"{"kind": 7}"#)).await;
+    let text = "the body is not an object with a string in field kind, which selects the handler: \
+                error at line 1 column 10";
+    assert_eq!(result(&outcome), ("invalid_body", text, None));
 }
