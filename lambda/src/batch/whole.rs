@@ -105,6 +105,7 @@ impl<'a> WholeBatch<'a> {
             return;
         }
         if let Some(reason) = active.cancellation.check_drain() {
+            active.metrics.record_stop(reason.error_type());
             for record in given {
                 record.result = Err(RecordFailure::from_skip(reason.into()));
             }

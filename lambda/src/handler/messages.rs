@@ -143,9 +143,7 @@ impl Settlements {
         // the user's code.
         if ignored.is_none() {
             let _active = self.contexts[position].clone().attach();
-            warn!(
-                "message settled too late: the handler had returned, so that its result has been applied"
-            );
+            warn!("message not settled: the handler of its batch has already returned");
         }
     }
 
