@@ -1,13 +1,13 @@
 //! Checks of exporters and span processors at start. Invalid ones would block or panic in a flush.
 
 use std::any::type_name;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::fs;
 
 use opentelemetry_sdk::trace::SpanProcessor;
 
 /// Exporter or span processor that cannot run on the thread of the runtime.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidExporter {
     /// The exporter has a blocking HTTP client: the default of `opentelemetry-otlp`.
@@ -36,6 +36,13 @@ pub enum InvalidExporter {
         /// Name of the processor's type.
         processor: &'static str,
     },
+}
+
+/// Same text as `Display`, because a `main` that returns the error prints its `Debug` form.
+impl Debug for InvalidExporter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
 }
 
 /// `Debug` form of `reqwest::blocking::Client` inside an exporter of `opentelemetry-otlp`. Other
