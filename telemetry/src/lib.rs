@@ -213,6 +213,7 @@ mod logs;
 mod metrics;
 mod otlp;
 mod output;
+mod panics;
 mod propagation;
 mod resource;
 mod telemetry;

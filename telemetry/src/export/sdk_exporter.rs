@@ -8,7 +8,6 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::time::SystemTime;
 
@@ -26,6 +25,7 @@ use super::collector::{BREAKER_PAUSE, DestinationError, SendFuture};
 use crate::metrics::ReadCounts;
 use crate::otlp::PartialSuccess;
 use crate::otlp::decode::{self, LogDecoder};
+use crate::panics::catch_panic;
 use crate::transport::client::BufList;
 
 mod guarded_export;
@@ -205,11 +205,6 @@ impl<R: RecordExporter> SdkExporter for GuardedExporter<R> {
         // The process is about to end, and the exporter logs its failures.
         let _ = catch_panic(|| self.records.shutdown());
     }
-}
-
-/// Calls the program's code. Returns `None` if it panics.
-pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 /// Runs the exports of one exporter with a circuit breaker and a deadline. Telemetry is suppressed,

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::KeyValue;
@@ -14,6 +13,7 @@ use super::series::{AggregationKind, Point, Series, SeriesState};
 use crate::otlp::encode::metrics::{
     AggregationTemporality, MetricDescriptor, MetricKind, MetricsEncoder, NumberValue, TimeRange,
 };
+use crate::panics::catch_panic;
 
 /// Maximum number of attribute sets per instrument (metrics SDK specification, "Cardinality
 /// limits").
@@ -124,11 +124,11 @@ impl MetricInstrument {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         for callback in &callbacks {
-            if catch_unwind(AssertUnwindSafe(|| callback(self))).is_err() {
+            if let Err(panic) = catch_panic(|| callback(self)) {
                 let instrument = &*self.descriptor.name;
                 warn!(
                     instrument,
-                    "the callback of an observable instrument panicked"
+                    panic, "the callback of an observable instrument panicked"
                 );
             }
         }

@@ -23,9 +23,10 @@ use tracing::warn;
 
 use super::ReadCounts;
 use super::self_metrics::SelfMetrics;
-use crate::export::sdk_exporter::{ExportRunner, FlushFuture, SdkPipeline, catch_panic};
+use crate::export::sdk_exporter::{ExportRunner, FlushFuture, SdkPipeline};
 use crate::export::{ExporterError, FailureLog, run_until};
 use crate::otlp::Signal;
+use crate::panics::catch_panic;
 
 /// The SDK's meters, and the exporter that the program provides for their metrics.
 ///

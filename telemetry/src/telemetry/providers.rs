@@ -16,10 +16,11 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::export::collector::DestinationError;
-use crate::export::sdk_exporter::{FlushFuture, SdkExportError, SdkPipeline, catch_panic};
+use crate::export::sdk_exporter::{FlushFuture, SdkExportError, SdkPipeline};
 use crate::export::{ExporterError, FailureLog};
 use crate::metrics::ReadCounts;
 use crate::otlp::Signal;
+use crate::panics::catch_panic;
 
 /// The providers of a program. Their `force_flush` blocks, and a caller cannot limit it. Each call
 /// therefore runs on a thread, and a flush stops waiting for the thread at its deadline.
@@ -180,9 +181,10 @@ impl ProviderThread {
         });
         spawned.map_err(|error| SdkExportError::Failed(error.to_string()))?;
         match receiver.await {
-            Ok(Some(Ok(()))) => Ok(()),
-            Ok(Some(Err(error))) => Err(SdkExportError::Failed(error.to_string())),
-            Ok(None) | Err(_) => Err(SdkExportError::Panicked("in the provider".to_owned())),
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(SdkExportError::Failed(error.to_string())),
+            Ok(Err(panic)) => Err(SdkExportError::Panicked(panic)),
+            Err(_) => Err(SdkExportError::Panicked("the thread ended".to_owned())),
         }
     }
 }

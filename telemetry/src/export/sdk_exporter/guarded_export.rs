@@ -1,8 +1,6 @@
 //! One export by an exporter that the program provides. Telemetry is suppressed as in the SDK's
 //! processors, panics are caught, and an exporter that blocks the thread is reported.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Once;
 use std::task::{Context as TaskContext, Poll};
@@ -13,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
 use super::{ExportFuture, SdkExportError};
+use crate::panics::catch_panic;
 
 /// Minimum duration of one poll for which an exporter counts as blocking. On a whole processor,
 /// converting and compressing the largest request takes a tenth of it.
@@ -90,9 +89,8 @@ impl<'a> GuardedExport<'a> {
     fn cancel(&mut self) {
         if let Some(export) = self.export.take() {
             let _suppressed = Context::enter_telemetry_suppressed_scope();
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(export)));
-            if let Err(payload) = dropped {
-                self.reporter.report_panic(panic_text(&*payload));
+            if let Err(message) = catch_panic(|| drop(export)) {
+                self.reporter.report_panic(&message);
             }
         }
     }
@@ -109,7 +107,7 @@ impl Future for GuardedExport<'_> {
             StdInstant::now(),
             Context::enter_telemetry_suppressed_scope(),
         );
-        let polled = catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(context)));
+        let polled = catch_panic(|| export.as_mut().poll(context));
         // The log line below must not be suppressed.
         drop(suppressed);
         self.reporter.check_time(began.elapsed());
@@ -122,11 +120,10 @@ impl Future for GuardedExport<'_> {
                 };
                 Poll::Ready(outcome.map_err(failed))
             }
-            Err(payload) => {
+            Err(message) => {
                 self.cancel();
-                let message = panic_text(&*payload);
-                self.reporter.report_panic(message);
-                Poll::Ready(Err(SdkExportError::Panicked(message.to_owned())))
+                self.reporter.report_panic(&message);
+                Poll::Ready(Err(SdkExportError::Panicked(message)))
             }
         }
     }
@@ -135,17 +132,5 @@ impl Future for GuardedExport<'_> {
 impl Drop for GuardedExport<'_> {
     fn drop(&mut self) {
         self.cancel();
-    }
-}
-
-/// Returns the message of a panic.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    match (
-        payload.downcast_ref::<&str>(),
-        payload.downcast_ref::<String>(),
-    ) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "no message",
     }
 }

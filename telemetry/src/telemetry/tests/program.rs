@@ -33,6 +33,8 @@ enum Action {
     /// Panics when the cancelled future is dropped.
     PanicOnDrop,
     Block,
+    /// Panics with a payload that panics when it is dropped.
+    PanicWithPayload,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -84,6 +86,7 @@ impl SpanExporter for Scripted {
             Action::Fail => return Err(OTelSdkError::InternalFailure("no".to_owned())),
             Action::Hang => pending().await,
             Action::Panic => panic!("no reactor"),
+            Action::PanicWithPayload => std::panic::panic_any(PanicOnDrop(true)),
             Action::PanicOnDrop => {
                 let _guard = PanicOnDrop(true);
                 pending().await
@@ -150,6 +153,7 @@ async fn what_the_exporter_does_not_accept_is_spilled_within_the_budget() {
         Action::Hang,
         Action::Panic,
         Action::PanicOnDrop,
+        Action::PanicWithPayload,
     ] {
         let (telemetry, log, output) = scripted(&[action], &[SPILL]).await;
         end_span(&telemetry, "lost");
@@ -272,6 +276,8 @@ async fn an_exporter_with_a_blocking_client_is_invalid_and_nothing_is_exported()
         error.to_string().contains("blocking HTTP client"),
         "{error}"
     );
+    // A `main` that returns the error prints this form.
+    assert_eq!(format!("{error:?}"), error.to_string());
     let collector = start_collector(&[]).await;
     let config = config(&collector, &[]);
     let telemetry = built(builder(), config, Output::captured()).await;
@@ -598,15 +604,50 @@ fn from_providers(time: Duration) -> (Telemetry, SlowProcessor) {
         time,
         flushes: Arc::default(),
     };
-    let tracer = SdkTracerProvider::builder().with_span_processor(processor.clone());
+    (from_providers_with(processor.clone()), processor)
+}
+
+fn from_providers_with(processor: impl SpanProcessor + 'static) -> Telemetry {
+    let tracer = SdkTracerProvider::builder().with_span_processor(processor);
     let meter = SdkMeterProvider::builder().build();
     let logger = SdkLoggerProvider::builder().build();
     let providers = ProgramProviders::new(tracer.build(), meter.clone(), logger);
     let (config, _) = TelemetryConfig::from_lookup(&|_| None);
     let tracer = SdkTracerProvider::builder().build();
     let pipeline: Box<dyn SdkPipeline> = Box::new(providers);
-    let telemetry = Telemetry::without_buffers(config, tracer, meter, Some(pipeline));
-    (telemetry, processor)
+    Telemetry::without_buffers(config, tracer, meter, Some(pipeline))
+}
+
+/// A processor whose `force_flush` panics.
+#[derive(Debug)]
+struct PanicsInFlush;
+
+impl SpanProcessor for PanicsInFlush {
+    fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        panic!("no reactor")
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_warning_about_a_provider_that_panics_contains_the_message_of_the_panic() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let lines = captured(|| {
+        runtime.block_on(async {
+            let telemetry = from_providers_with(PanicsInFlush);
+            telemetry.flush(Instant::now() + BUDGET).await;
+        });
+    });
+    let lines = serde_json::to_string(&lines).unwrap();
+    assert!(lines.contains("panicked: no reactor"), "{lines}");
 }
 
 #[tokio::test]
