@@ -40,6 +40,7 @@ use crate::resource::{self, ServiceInfo};
 
 mod background;
 mod builder;
+mod guarded;
 mod logs;
 mod meters;
 mod pipeline;

@@ -1,4 +1,4 @@
-use baton_telemetry::{AdditionalPropagators, parse_trace_context};
+use baton_telemetry::{AdditionalPropagators, BoxedPropagator, parse_trace_context};
 use opentelemetry::KeyValue;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
@@ -570,9 +570,28 @@ impl TextMapPropagator for TraceIdField {
     }
 }
 
+/// A propagator that always panics, which must not fail the batch.
+#[derive(Debug)]
+struct Panics;
+
+impl TextMapPropagator for Panics {
+    fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
+
+    fn extract_with_context(&self, _: &Context, _: &dyn Extractor) -> Context {
+        panic!("extract")
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}
+
 #[test]
 fn a_provided_propagator_is_used_where_the_others_find_nothing() {
-    let propagators = AdditionalPropagators::new(vec![Box::new(TraceIdField)]);
+    let propagators = AdditionalPropagators::new(vec![
+        BoxedPropagator::new(Panics),
+        BoxedPropagator::new(TraceIdField),
+    ]);
     let additional = AdditionalExtractor::new(propagators);
     let extract = |attributes: Json| {
         let event = json!({"Records": [{

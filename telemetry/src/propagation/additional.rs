@@ -1,5 +1,6 @@
 //! Propagators that the program provides in addition to [`Propagator`].
 
+use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,9 +10,42 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, global};
 
 use super::Propagator;
+use crate::panics::PartGuard;
 
-/// A propagator that the program provides.
-pub type BoxedPropagator = Box<dyn TextMapPropagator + Send + Sync>;
+/// Propagator that the program provides. Panics are caught: then it finds no context and writes
+/// nothing.
+#[derive(Debug)]
+pub struct BoxedPropagator {
+    propagator: Box<dyn TextMapPropagator + Send + Sync>,
+    guard: PartGuard,
+}
+
+impl BoxedPropagator {
+    /// Boxes a propagator.
+    #[must_use]
+    pub fn new<P: TextMapPropagator + Send + Sync + 'static>(propagator: P) -> Self {
+        let effect = "it finds no context and writes nothing";
+        Self {
+            propagator: Box::new(propagator),
+            guard: PartGuard::new("propagator", type_name::<P>(), effect),
+        }
+    }
+
+    fn extract(&self, context: &Context, extractor: &dyn Extractor) -> Option<Context> {
+        let extract = || self.propagator.extract_with_context(context, extractor);
+        self.guard.call(extract)
+    }
+
+    fn inject(&self, context: &Context, injector: &mut dyn Injector) {
+        let inject = || self.propagator.inject_context(context, injector);
+        self.guard.call(inject);
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let fields = || self.propagator.fields().map(str::to_owned).collect();
+        self.guard.call(fields).unwrap_or_default()
+    }
+}
 
 /// Propagators that the program provides. They are used in order where [`Propagator`] finds no
 /// trace context. Clones share them.
@@ -62,8 +96,7 @@ struct Propagators(Vec<BoxedPropagator>);
 impl PropagatorList for Propagators {
     fn extract(&self, context: &Context, extractor: &dyn Extractor) -> Option<Context> {
         let extracted = self.0.iter();
-        let extracted =
-            extracted.map(|propagator| propagator.extract_with_context(context, extractor));
+        let extracted = extracted.filter_map(|propagator| propagator.extract(context, extractor));
         let before = context.span().span_context().clone();
         let mut found = extracted.filter(|extracted| {
             let span = extracted.span();
@@ -75,8 +108,8 @@ impl PropagatorList for Propagators {
 
     fn set_global(self: Arc<Self>, first: Propagator) {
         let fields = first.fields().map(str::to_owned);
-        let additional = self.0.iter().flat_map(|propagator| propagator.fields());
-        let fields = fields.chain(additional.map(str::to_owned)).collect();
+        let additional = self.0.iter().flat_map(BoxedPropagator::fields);
+        let fields = fields.chain(additional).collect();
         global::set_text_map_propagator(PropagatorChain {
             first,
             additional: self,
@@ -106,7 +139,7 @@ impl TextMapPropagator for PropagatorChain {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
         self.first.inject_context(context, injector);
         for propagator in &self.additional.0 {
-            propagator.inject_context(context, injector);
+            propagator.inject(context, injector);
         }
     }
 
@@ -156,16 +189,34 @@ mod tests {
         }
     }
 
+    #[derive(Debug)]
+    struct Panics;
+
+    impl TextMapPropagator for Panics {
+        fn inject_context(&self, _: &Context, _: &mut dyn Injector) {
+            panic!("inject")
+        }
+
+        fn extract_with_context(&self, _: &Context, _: &dyn Extractor) -> Context {
+            panic!("extract")
+        }
+
+        fn fields(&self) -> FieldIter<'_> {
+            panic!("fields")
+        }
+    }
+
     fn span(trace_id: TraceId, is_remote: bool) -> SpanContext {
         let (span_id, flags) = (SpanId::from(1), TraceFlags::SAMPLED);
         SpanContext::new(trace_id, span_id, flags, is_remote, TraceState::NONE)
     }
 
     fn chain() -> PropagatorChain {
-        let additional: BoxedPropagator = Box::new(TraceIdOnly([FIELD.to_owned()]));
+        let additional = BoxedPropagator::new(TraceIdOnly([FIELD.to_owned()]));
         PropagatorChain {
             first: Propagator::default(),
-            additional: Arc::new(Propagators(vec![additional])),
+            // The first one panics.
+            additional: Arc::new(Propagators(vec![BoxedPropagator::new(Panics), additional])),
             fields: Vec::new(),
         }
     }

@@ -10,12 +10,14 @@ use opentelemetry_sdk::resource::ResourceDetector;
 use opentelemetry_sdk::trace::{IdGenerator, ShouldSample, SpanExporter, SpanProcessor};
 
 use super::Telemetry;
+use super::guarded::{GuardedIdGenerator, GuardedProcessor, GuardedSampler};
 use super::program::{CollectedParts, MetricExporter, ProgramParts};
 use crate::export::InvalidExporter;
 use crate::export::headers::OpenHeaderSource;
 use crate::export::sdk_exporter::{
     check_debug_form, check_metric_exporter, check_processor, log_exporter, span_exporter,
 };
+use crate::propagation::BoxedPropagator;
 use crate::resource::{ServiceInfo, provided_attributes};
 
 /// Builder for [`Telemetry`].
@@ -126,8 +128,10 @@ impl TelemetryBuilder {
 
     /// Sets the sampler, in place of `OTEL_TRACES_SAMPLER`. It also decides in
     /// [`Telemetry::samples_root`].
+    ///
+    /// If it panics, `parentbased_always_on` decides, and the first panic is logged as an error.
     pub fn sampler(mut self, sampler: impl Into<Box<dyn ShouldSample>>) -> Self {
-        self.parts().sampler = Some(sampler.into());
+        self.parts().sampler = Some(Box::new(GuardedSampler::new(sampler)));
         self
     }
 
@@ -137,6 +141,8 @@ impl TelemetryBuilder {
     /// Flushes do not call `force_flush`, because it has no deadline, and [`Telemetry::shutdown`]
     /// does not call `shutdown`. The SDK's processors that export by themselves are
     /// [invalid](InvalidExporter).
+    ///
+    /// A call that panics has no effect. The first panic of a processor is logged as an error.
     ///
     /// ```
     /// use std::time::Duration;
@@ -169,13 +175,16 @@ impl TelemetryBuilder {
     pub fn span_processor<P: SpanProcessor + 'static>(mut self, processor: P) -> Self {
         let parts = self.parts();
         parts.check(check_processor::<P>());
+        let processor = GuardedProcessor::new(processor);
         parts.add_step(|provider| provider.with_span_processor(processor));
         self
     }
 
-    /// Sets the generator of trace ids and span ids. The default is random.
+    /// Sets the generator of trace ids and span ids. The default is random, as are the
+    /// ids in place of which it panics. The first panic is logged as an error.
     pub fn id_generator<G: IdGenerator + 'static>(mut self, generator: G) -> Self {
         let parts = self.parts();
+        let generator = GuardedIdGenerator::new(generator);
         parts.add_step(|provider| provider.with_id_generator(generator));
         self
     }
@@ -203,11 +212,14 @@ impl TelemetryBuilder {
 
     /// Adds a propagator. It is used where those of `OTEL_PROPAGATORS` and those added before find
     /// no trace context. All propagators write into outgoing requests.
+    ///
+    /// One that panics finds no context and writes nothing. Its first panic is logged as an error.
     pub fn propagator<P: TextMapPropagator + Send + Sync + 'static>(
         mut self,
         propagator: P,
     ) -> Self {
-        self.parts().propagators.push(Box::new(propagator));
+        let propagator = BoxedPropagator::new(propagator);
+        self.parts().propagators.push(propagator);
         self
     }
 

@@ -15,8 +15,8 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMe
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::resource::ResourceDetector;
 use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, IdGenerator, Sampler, SimpleSpanProcessor, SpanData, SpanExporter,
-    SpanProcessor,
+    BatchSpanProcessor, IdGenerator, Sampler, SamplingResult, SimpleSpanProcessor, SpanData,
+    SpanExporter, SpanProcessor,
 };
 use tracing::warn;
 
@@ -393,6 +393,85 @@ async fn sampler_processors_and_id_generator_are_those_of_the_program() {
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await, FlushReport::default());
     assert!(!telemetry.samples_root(TraceId::from(6)));
+}
+
+/// A sampler, id generator and span processor that panics in every call.
+#[derive(Debug, Clone)]
+struct Panics;
+
+impl ShouldSample for Panics {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[opentelemetry::trace::Link],
+    ) -> SamplingResult {
+        panic!("sampler")
+    }
+}
+
+impl IdGenerator for Panics {
+    fn new_trace_id(&self) -> TraceId {
+        panic!("trace id")
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        panic!("span id")
+    }
+}
+
+impl SpanProcessor for Panics {
+    fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {
+        panic!("start")
+    }
+
+    fn on_end(&self, _: SpanData) {
+        panic!("end")
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        panic!("flush")
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        panic!("shutdown")
+    }
+}
+
+#[test]
+fn panics_of_parts_are_logged_once_and_the_defaults_apply() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let lines = captured(|| {
+        runtime.block_on(async {
+            let builder = Telemetry::builder(SERVICE)
+                .sampler(Panics)
+                .id_generator(Panics)
+                .span_processor(Panics)
+                .span_processor(Stamp);
+            let (telemetry, collector) = telemetry_with(builder).await;
+            end_span(&telemetry, "first");
+            end_span(&telemetry, "second");
+            assert!(telemetry.samples_root(TraceId::from(6)));
+            assert_eq!(flush(&telemetry).await.exported, 2);
+            for span in collector.spans().unwrap() {
+                assert_ne!(span.trace_id, TraceId::INVALID.to_string());
+                assert!(span.attributes.contains_key("stamp"), "{span:?}");
+            }
+        });
+    });
+    let errors = lines.iter().filter(|line| line["level"] == "ERROR");
+    let mut parts: Vec<&str> = errors
+        .map(|line| {
+            assert!(line["type_name"].as_str().unwrap().ends_with("::Panics"));
+            line["part"].as_str().unwrap()
+        })
+        .collect();
+    parts.sort_unstable();
+    assert_eq!(parts, ["id generator", "sampler", "span processor"]);
 }
 
 #[tokio::test]
