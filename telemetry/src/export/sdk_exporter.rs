@@ -17,7 +17,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord};
 use opentelemetry_sdk::trace::SpanExporter;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, timeout_at};
 
 use self::guarded_export::{ExportReporter, GuardedExport};
 use super::breaker::{Breaker, Cost, Health, slow_after};
@@ -167,6 +168,9 @@ impl<E: LogExporter> RecordExporter for Logs<E> {
 struct GuardedExporter<R> {
     records: R,
     runner: ExportRunner,
+    /// Serialises the exports: "Export() should not be called concurrently with other Export calls
+    /// for the same exporter instance" (OpenTelemetry specification, "Trace SDK").
+    turn: Mutex<()>,
 }
 
 impl<R: RecordExporter> GuardedExporter<R> {
@@ -174,7 +178,21 @@ impl<R: RecordExporter> GuardedExporter<R> {
         Self {
             runner: ExportRunner::new(records.name()),
             records,
+            turn: Mutex::default(),
         }
+    }
+
+    /// Waits until no other flush calls the exporter. If this takes until `deadline`, the circuit
+    /// breaker does not count a failure, because the exporter was not called.
+    async fn wait_for_turn(
+        &self,
+        deadline: Instant,
+    ) -> Result<MutexGuard<'_, ()>, DestinationError> {
+        if !self.runner.accepts_requests() {
+            return Err(DestinationError::CircuitOpen);
+        }
+        let turn = timeout_at(deadline, self.turn.lock()).await;
+        turn.map_err(|_| DestinationError::Sdk(Box::new(SdkExportError::Timeout)))
     }
 }
 
@@ -193,6 +211,7 @@ impl<R: RecordExporter> SdkExporter for GuardedExporter<R> {
 
     fn send(&self, mut request: BufList, deadline: Instant) -> SendFuture<'_> {
         Box::pin(async move {
+            let _turn = self.wait_for_turn(deadline).await?;
             let request = request.copy_to_bytes(request.remaining());
             let export = self.records.export(&request)?;
             self.runner.run(export, request.len(), deadline).await?;
