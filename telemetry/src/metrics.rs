@@ -27,6 +27,7 @@ use crate::otlp::encode::{self, ResourceFrame};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::transport::client::BufList;
 
+mod guarded_meters;
 mod instrument;
 mod meter;
 mod sdk_metrics;

@@ -3,8 +3,8 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ use opentelemetry_sdk::metrics::{
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::ReadCounts;
+use super::guarded_meters::GuardedMeters;
 use super::self_metrics::SelfMetrics;
 use crate::export::sdk_exporter::{ExportRunner, FlushFuture, SdkPipeline};
 use crate::export::{ExporterError, FailureLog, run_until};
@@ -35,13 +36,16 @@ use crate::panics::catch_panic;
 /// aggregate.
 pub(crate) struct SdkMetrics<E> {
     exporter: E,
-    provider: SdkMeterProvider,
+    temporality: Temporality,
+    provider: GuardedMeters,
     reader: SharedReader,
     self_metrics: SelfMetrics,
     runner: ExportRunner,
     failure_log: FailureLog,
     /// The collection that was not accepted. Locked by the running export.
     pending: Mutex<Option<ResourceMetrics>>,
+    /// A collection has failed, and the error was logged.
+    is_collect_logged: AtomicBool,
     /// Collections that the exporter has accepted.
     exported: AtomicU64,
     /// Data points that were not exported before the process ended.
@@ -60,7 +64,8 @@ impl<E> fmt::Debug for SdkMetrics<E> {
 
 impl<E: PushMetricExporter> SdkMetrics<E> {
     pub(crate) fn new(exporter: E, resource: &Resource) -> Self {
-        let reader = ManualReader::builder().with_temporality(exporter.temporality());
+        let temporality = exporter.temporality();
+        let reader = ManualReader::builder().with_temporality(temporality);
         let reader = SharedReader(Arc::new(reader.build()));
         let provider = SdkMeterProvider::builder()
             .with_resource(resource.clone())
@@ -69,17 +74,19 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
         Self {
             self_metrics: SelfMetrics::new(&provider),
             exporter,
-            provider,
+            temporality,
+            provider: GuardedMeters(provider),
             reader,
             runner: ExportRunner::new(type_name::<E>()),
             failure_log: FailureLog::new(Signal::Metrics, type_name::<E>().to_owned()),
             pending: Mutex::default(),
+            is_collect_logged: AtomicBool::new(false),
             exported: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn provider(&self) -> &SdkMeterProvider {
+    pub(crate) fn provider(&self) -> &GuardedMeters {
         &self.provider
     }
 
@@ -96,18 +103,34 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
             return Ok(());
         }
         self.self_metrics.record(read_counts(), self.dropped());
-        let mut collected = ResourceMetrics::default();
-        // The only error is that the reader is shut down, which never happens.
-        let _ = self.reader.collect(&mut collected);
+        let collected = self.collect();
         if count_points(&collected) > 0 {
             *pending = Some(collected);
         }
         let outcome = self.export_pending(&mut pending, deadline).await;
-        if self.exporter.temporality() == Temporality::Cumulative {
+        if self.temporality == Temporality::Cumulative {
             // The next collection repeats these values.
             *pending = None;
         }
         outcome
+    }
+
+    /// Returns an empty collection if the SDK fails. Callbacks of the program do not panic here, so
+    /// only a fault of the SDK itself leads to this.
+    fn collect(&self) -> ResourceMetrics {
+        let mut collected = ResourceMetrics::default();
+        let outcome = catch_panic(|| self.reader.collect(&mut collected));
+        let outcome = outcome.map(|outcome| outcome.map_err(|error| error.to_string()));
+        let Err(error) = outcome.flatten() else {
+            return collected;
+        };
+        if !self.is_collect_logged.swap(true, Relaxed) {
+            error!(
+                error,
+                "metrics are no longer exported: the SDK cannot collect them"
+            );
+        }
+        ResourceMetrics::default()
     }
 
     /// Exports the pending collection, if there is one. It stays pending if the export fails or is

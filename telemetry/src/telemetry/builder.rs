@@ -64,7 +64,7 @@ impl TelemetryBuilder {
     /// A flush awaits its `export` on the flushing task until the deadline, with telemetry
     /// suppressed. The buffer, the circuit breaker, the spill and the counts work as for a
     /// collector. Spans whose export fails or times out are spilled, so that a collector may get
-    /// them twice. An exporter that retries should do so only briefly, because the flush waits for
+    /// them twice. Concurrent flushes call `export` one after the other. An exporter that retries should do so only briefly, because the flush waits for
     /// it. [`Telemetry::shutdown`] shuts the exporter down.
     ///
     /// The exporter must be asynchronous. An exporter of `opentelemetry-otlp` with a blocking HTTP
@@ -113,7 +113,8 @@ impl TelemetryBuilder {
     /// The SDK then aggregates the metrics instead of this crate, which makes the program larger
     /// and each measurement slower. A flush collects them and awaits the exporter as it does for
     /// spans. A collection that the exporter does not accept is exported by the next flush, before
-    /// a newer one. Concurrent flushes export one after the other.
+    /// a newer one. Concurrent flushes export one after the other. A panic in the callback of an
+    /// observable instrument is caught, and the first one is logged as an error.
     ///
     /// The exporter decides the temporality. On Lambda it should be
     /// [`Delta`](opentelemetry_sdk::metrics::Temporality::Delta), because the cumulative values of

@@ -20,6 +20,7 @@ use opentelemetry_sdk::trace::{
 };
 use tracing::warn;
 
+use super::groups::Invocation;
 use super::*;
 use crate::logs::{Capture, captured};
 
@@ -198,6 +199,27 @@ async fn an_exporter_that_hangs_is_not_called_while_the_circuit_breaker_is_open(
     assert_eq!(log.calls(), 2);
     let report = flush(&telemetry).await;
     assert_eq!((report.finished, report.spilled), (4, 4));
+}
+
+#[tokio::test]
+async fn exports_of_groups_take_turns_and_one_that_waits_does_not_count_as_a_failure() {
+    let (telemetry, log, _) = scripted(&[Action::Hang, Action::Accept], &[SPILL]).await;
+    let invocations: Vec<_> = (0..4).map(|_| Invocation::start(&telemetry)).collect();
+    for invocation in &invocations {
+        invocation.end_span("span");
+    }
+    // Three flushes wait for the first one until their deadlines.
+    tokio::join!(
+        invocations[0].flush(BUDGET),
+        invocations[1].flush(BUDGET / 4),
+        invocations[2].flush(BUDGET / 4),
+        invocations[3].flush(BUDGET / 4),
+    );
+    assert_eq!(log.calls(), 1);
+    // The circuit breaker is closed: only one call has failed.
+    end_span(&telemetry, "next");
+    let report = flush(&telemetry).await;
+    assert_eq!((report.exported, report.spilled), (1, 4));
 }
 
 #[test]
@@ -632,6 +654,37 @@ async fn metrics_are_exported_by_the_programs_exporter_and_none_twice() {
         flush(&telemetry).await;
         assert_eq!(exporter.calls.load(Relaxed), calls);
     }
+}
+
+#[test]
+fn a_callback_that_panics_is_logged_once_and_the_other_metrics_are_exported() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let lines = captured(|| {
+        runtime.block_on(async {
+            let exporter = ScriptedMetrics::new(&[], Temporality::Delta);
+            let (telemetry, orders) = telemetry_with_metrics(&exporter).await;
+            let meter = telemetry.meter("test", "1.0.0");
+            let gauge = meter.u64_observable_gauge("stock");
+            gauge.with_callback(|_| panic!("no stock")).build();
+            let observable = meter.u64_observable_counter("orders");
+            let observable = observable.with_callback(|observer| observer.observe(9, &[]));
+            observable.build();
+            for number in [1, 2] {
+                orders.add(number, &[]);
+                flush(&telemetry).await;
+            }
+            assert!(exporter.orders().contains(&1), "{:?}", exporter.orders());
+            assert!(exporter.orders().contains(&2), "{:?}", exporter.orders());
+            assert!(exporter.orders().contains(&9), "{:?}", exporter.orders());
+        });
+    });
+    let errors: Vec<_> = { lines.iter() }
+        .filter(|line| line["level"] == "ERROR")
+        .collect();
+    assert_eq!(errors.len(), 1, "{lines:?}");
+    assert_eq!(errors[0]["instrument"], "stock");
+    assert_eq!(errors[0]["panic"], "no stock");
 }
 
 #[tokio::test]
