@@ -64,8 +64,9 @@ impl TelemetryBuilder {
     /// A flush awaits its `export` on the flushing task until the deadline, with telemetry
     /// suppressed. The buffer, the circuit breaker, the spill and the counts work as for a
     /// collector. Spans whose export fails or times out are spilled, so that a collector may get
-    /// them twice. Concurrent flushes call `export` one after the other. An exporter that retries should do so only briefly, because the flush waits for
-    /// it. [`Telemetry::shutdown`] shuts the exporter down.
+    /// them twice. Concurrent flushes call `export` one after the other. An exporter that retries
+    /// should do so only briefly, because the flush waits for it. [`Telemetry::shutdown`] shuts the
+    /// exporter down.
     ///
     /// The exporter must be asynchronous. An exporter of `opentelemetry-otlp` with a blocking HTTP
     /// client, the default of that crate, is [invalid](InvalidExporter).
