@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Once};
 
-use baton_telemetry::Telemetry;
+use baton_telemetry::{Telemetry, panic_text};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use opentelemetry::Context;
@@ -19,7 +19,6 @@ use tracing::{debug, info, warn};
 use self::deferred::{DeferredDeadLetters, send_dead_letter};
 use self::groups::{RecordGroup, group_records};
 pub(crate) use self::record_failure::RecordFailure;
-use self::record_failure::panic_text;
 use self::whole::WholeBatch;
 use crate::config::{ConsumerConfig, PartialResponse, TraceShape};
 use crate::consumer::LogFields;

@@ -233,6 +233,7 @@ pub use logs::{
     LogLayer, MessageFields, log_layer, message_id, request_id, with_message, with_message_id,
     with_request_id,
 };
+pub use panics::panic_text;
 pub use propagation::{
     AWS_TRACE_HEADER, AdditionalPropagators, BAGGAGE, BoxedPropagator, InvalidBaggage,
     InvalidTraceparent, InvalidTracestate, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE,

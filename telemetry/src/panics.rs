@@ -17,8 +17,17 @@ pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(panic_text)
 }
 
-/// Returns the message of a panic, and drops its payload.
-pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
+/// Returns the message of a panic, and drops its payload. A panic of the payload's destructor does
+/// not escape.
+///
+/// ```
+/// use std::panic::catch_unwind;
+///
+/// let panic = catch_unwind(|| panic!("no price")).unwrap_err();
+/// assert_eq!(baton_telemetry::panic_text(panic), "no price");
+/// ```
+#[must_use]
+pub fn panic_text(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("the payload is not a string").to_owned();

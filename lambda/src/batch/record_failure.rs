@@ -1,9 +1,8 @@
 //! Failure of one record, as it is reported in spans, logs, metrics and dead letters.
 
 use std::any::Any;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use baton_telemetry::panic_text;
 use opentelemetry::Context;
 use tracing::warn;
 
@@ -84,19 +83,6 @@ impl RecordFailure {
     pub(super) fn set_on(&self, context: &Context) {
         spans::set_failure(context, self.error_type, self.description.clone());
     }
-}
-
-/// Returns the text of a panic.
-pub(super) fn panic_text(panic: Box<dyn Any + Send>) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("the payload is not a string").to_owned();
-    // Dropping the payload runs the user's code, which may panic again. The payload of that second
-    // panic is leaked, because dropping it could panic once more.
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        mem::forget(another);
-    }
-    text
 }
 
 fn truncate(mut text: String) -> String {
