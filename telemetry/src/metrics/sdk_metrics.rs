@@ -196,7 +196,7 @@ impl<E: PushMetricExporter> SdkPipeline for SdkMetrics<E> {
 
 /// A reader that is shared with its provider.
 #[derive(Debug, Clone)]
-struct SharedReader(Arc<ManualReader>);
+pub(super) struct SharedReader(pub(super) Arc<ManualReader>);
 
 impl MetricReader for SharedReader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
