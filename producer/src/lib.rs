@@ -62,13 +62,12 @@
 
 #![forbid(unsafe_code)]
 
-mod queue_sender;
-
 pub use baton_sqs::{
     Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage, QueueError,
-    QueueSendError, QueueUrl, SendOutput,
+    QueueSendError, QueueSender, QueueSenderBuilder, QueueUrl, SendOutput,
 };
-pub use queue_sender::QueueSender;
+#[cfg(feature = "gather")]
+pub use baton_sqs::{GroupOrder, UnsentMessage, WhenFull};
 /// Crates whose types appear in this crate's public API, in matching versions.
 #[doc(no_inline)]
 pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};

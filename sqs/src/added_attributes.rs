@@ -1,10 +1,7 @@
 //! Attributes that a send adds, and the order in which they are dropped.
 
-use aws_sdk_sqs::error::BuildError;
-use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
-use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
-
 use crate::message::Attribute;
+use crate::rejection::Rejection;
 
 // Names of the W3C fields. `baton-telemetry` has the same ones. This crate does not depend on it,
 // so that a program that only sends does not compile an exporter.
@@ -77,40 +74,29 @@ impl AddedAttributes {
         self.dropped_context.len() > count
     }
 
+    /// Drops attributes of a message whose other content has `size` bytes, so that it can be sent
+    /// again after a rejection. Returns `false` if SQS would reject it again.
+    pub(crate) fn drop_after(&mut self, rejection: Rejection, size: usize) -> bool {
+        let Some(limit) = rejection.limit else {
+            return self.drop_next_group();
+        };
+        match limit.checked_sub(size) {
+            None => false,
+            Some(room) if self.size() > room => {
+                self.shrink_to(room);
+                true
+            }
+            // The endpoint counts bytes differently from SQS.
+            Some(_) => self.drop_next_group(),
+        }
+    }
+
     /// Removes `baggage`, or else `tracestate`: the trace continues without either.
     fn pop_companion(&mut self) -> Option<Attribute> {
         let position = |name| self.context.iter().position(|field| field.name == name);
         let companion = position(BAGGAGE).or_else(|| position(TRACESTATE))?;
         Some(self.context.remove(companion))
     }
-
-    /// Adds these attributes to a request.
-    pub(crate) fn add_to(
-        &self,
-        mut request: SendMessageFluentBuilder,
-    ) -> Result<SendMessageFluentBuilder, BuildError> {
-        for attribute in self.context.iter().chain(&self.optional) {
-            let (name, value) = attribute.clone().into_sdk()?;
-            request = request.message_attributes(name, value);
-        }
-        match &self.trace_header {
-            Some(header) => add_trace_header(request, header),
-            None => Ok(request),
-        }
-    }
-}
-
-/// Adds the system attribute `AWSTraceHeader` to a request.
-pub(crate) fn add_trace_header(
-    request: SendMessageFluentBuilder,
-    header: &str,
-) -> Result<SendMessageFluentBuilder, BuildError> {
-    let value = MessageSystemAttributeValue::builder()
-        .data_type("String")
-        .string_value(header)
-        .build()?;
-    let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
-    Ok(request.message_system_attributes(name, value))
 }
 
 #[cfg(test)]

@@ -20,6 +20,14 @@ pub const IO: &str = "io";
 pub const TIMEOUT: &str = "timeout";
 /// The response could not be read, or lacked a required field.
 pub const INVALID_RESPONSE: &str = "invalid_response";
+/// SQS received another body than the one that was sent.
+pub const DIGEST_MISMATCH: &str = "digest_mismatch";
+/// The buffer of the sender was full.
+pub const BUFFER_FULL: &str = "buffer_full";
+/// The sender was closed before the message was sent.
+pub const CLOSED: &str = "closed";
+/// The tokio runtime of the sender was not running.
+pub const NO_RUNTIME: &str = "no_runtime";
 /// The caller dropped the future of the call.
 pub const CANCELLED: &str = "cancelled";
 /// The task of the call panicked.

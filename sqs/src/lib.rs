@@ -72,20 +72,30 @@ mod call;
 mod client_settings;
 mod error;
 pub mod error_type;
+#[cfg(feature = "gather")]
+mod gather;
 mod limits;
 mod message;
 mod metrics;
 mod queue;
 mod queue_client;
+mod queue_sender;
 mod rejection;
+mod sdk_request;
+mod send_output;
 mod span;
 mod stated_size_limit;
 mod trace_context;
+mod tracer;
 
 #[cfg(feature = "client-settings")]
 pub use client_settings::{ClientSettings, config_loader, http_client};
-pub use error::{QueueError, QueueSendError};
+pub use error::{QueueError, QueueSendError, SharedError};
+#[cfg(feature = "gather")]
+pub use gather::{GroupOrder, UnsentMessage, WhenFull};
 pub use limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, is_accepted_character};
 pub use message::{Attribute, AttributeValue, InvalidMessage, OutgoingMessage};
 pub use queue::{InvalidQueueUrl, QueueUrl};
-pub use queue_client::{PreparedSend, QueueClient, SendOutput};
+pub use queue_client::{PreparedSend, QueueClient};
+pub use queue_sender::{QueueSender, QueueSenderBuilder};
+pub use send_output::SendOutput;

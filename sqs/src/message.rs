@@ -1,14 +1,23 @@
 //! A message to send, and SQS's rules for it.
 
 use std::fmt;
+use std::time::Duration;
 
 use opentelemetry::trace::SpanContext;
 
-use crate::limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, is_accepted_character};
+use crate::limits::{
+    MAX_ATTRIBUTES, MAX_DELAY_SECONDS, MAX_ID_LENGTH, MAX_MESSAGE_BYTES, is_accepted_character,
+};
+use crate::queue::QueueUrl;
 
 mod attribute;
 
 pub use attribute::{Attribute, AttributeValue};
+
+/// Names of parameters in the SQS API.
+const GROUP_ID: &str = "MessageGroupId";
+const DEDUPLICATION_ID: &str = "MessageDeduplicationId";
+const DELAY: &str = "DelaySeconds";
 
 /// A message to send: a body, message attributes, and settings that SQS has for a message.
 ///
@@ -30,6 +39,8 @@ pub struct OutgoingMessage {
     pub(crate) trace_header: Option<TraceHeader>,
     pub(crate) group_id: Option<String>,
     pub(crate) deduplication_id: Option<String>,
+    /// `DelaySeconds`. `None` for the delay of the queue.
+    pub(crate) delay_seconds: Option<i32>,
     pub(crate) provenance: Provenance,
 }
 
@@ -105,6 +116,14 @@ pub enum InvalidMessage {
         /// The rule that the value breaks.
         rule: &'static str,
     },
+    /// SQS does not accept a parameter of the message, or not for this kind of queue.
+    #[error("the parameter {name} is not accepted by SQS: {rule}")]
+    Parameter {
+        /// The name of the parameter in the SQS API.
+        name: &'static str,
+        /// The rule that the parameter breaks.
+        rule: &'static str,
+    },
 }
 
 impl OutgoingMessage {
@@ -118,6 +137,7 @@ impl OutgoingMessage {
             trace_header: None,
             group_id: None,
             deduplication_id: None,
+            delay_seconds: None,
             provenance: Provenance::Created,
         }
     }
@@ -206,6 +226,15 @@ impl OutgoingMessage {
         self
     }
 
+    /// Delays the delivery of the message, by at most 15 minutes. SQS counts whole seconds, so a
+    /// fraction is rounded up. FIFO queues do not accept a delay for a single message.
+    #[must_use]
+    pub fn with_delay(mut self, delay: Duration) -> Self {
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        self.delay_seconds = Some(i32::try_from(seconds).unwrap_or(i32::MAX));
+        self
+    }
+
     /// The message attributes.
     #[must_use]
     pub fn attributes(&self) -> &[Attribute] {
@@ -262,6 +291,55 @@ impl OutgoingMessage {
         Ok(())
     }
 
+    /// Checks the message like [`check`](Self::check), and in addition against the rules for
+    /// queues of this kind.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first rule that the message breaks.
+    pub fn check_for(&self, queue: &QueueUrl) -> Result<(), InvalidMessage> {
+        self.check()?;
+        if self.provenance == Provenance::Received {
+            return Ok(());
+        }
+        self.check_delay(queue)?;
+        for (name, id) in [
+            (GROUP_ID, &self.group_id),
+            (DEDUPLICATION_ID, &self.deduplication_id),
+        ] {
+            if id.as_deref().is_some_and(|id| !is_accepted_id(id)) {
+                let rule = "it must have 1 to 128 characters, which may be ASCII letters, digits and punctuation";
+                return Err(InvalidMessage::Parameter { name, rule });
+            }
+        }
+        if queue.is_fifo() && self.group_id.is_none() {
+            let rule = "a FIFO queue requires it";
+            return Err(InvalidMessage::Parameter {
+                name: GROUP_ID,
+                rule,
+            });
+        }
+        if !queue.is_fifo() && self.deduplication_id.is_some() {
+            let rule = "only a FIFO queue has it";
+            return Err(InvalidMessage::Parameter {
+                name: DEDUPLICATION_ID,
+                rule,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_delay(&self, queue: &QueueUrl) -> Result<(), InvalidMessage> {
+        let rule = match self.delay_seconds {
+            Some(seconds) if seconds > MAX_DELAY_SECONDS => "it may be at most 900",
+            Some(seconds) if seconds > 0 && queue.is_fifo() => {
+                "a FIFO queue delays all messages or none"
+            }
+            _ => return Ok(()),
+        };
+        Err(InvalidMessage::Parameter { name: DELAY, rule })
+    }
+
     fn check_texts(&self) -> Result<(), InvalidMessage> {
         if let Some((offset, character)) = find_rejected_character(&self.body) {
             return Err(InvalidMessage::BodyCharacter {
@@ -293,6 +371,11 @@ impl fmt::Debug for OutgoingMessage {
             .field("attributes", &names)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns `true` if SQS accepts the text as a message group or a deduplication id.
+fn is_accepted_id(id: &str) -> bool {
+    (1..=MAX_ID_LENGTH).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Returns the first character that SQS does not accept, and its position.

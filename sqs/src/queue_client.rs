@@ -3,25 +3,23 @@
 use std::fmt;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{BuildError, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
-use aws_sdk_sqs::operation::send_message::SendMessageError;
-use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::QueueAttributeName;
 use opentelemetry::Context;
 use opentelemetry::metrics::Meter;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer};
 
-use crate::added_attributes::{AddedAttributes, add_trace_header};
-use crate::call;
+use crate::added_attributes::AddedAttributes;
+use crate::call::SendMessageCall;
 use crate::error::{QueueError, QueueSendError};
 use crate::message::OutgoingMessage;
 use crate::metrics::{SendMeasurement, SendMetrics};
 use crate::queue::QueueUrl;
+use crate::send_output::SendOutput;
 use crate::span::{self, SpanGuard};
 use crate::stated_size_limit::StatedSizeLimit;
-use crate::trace_context::ContextSource;
+use crate::trace_context::{ContextSource, xray_header};
 
 /// Sends messages to one queue, each inside a span. Clones share the SDK client with its
 /// connections, the metrics, and the size limit that the queue has stated.
@@ -40,10 +38,12 @@ use crate::trace_context::ContextSource;
 /// The [crate documentation](crate) shows a send.
 #[derive(Debug, Clone)]
 pub struct QueueClient {
-    client: Client,
-    queue: QueueUrl,
+    pub(crate) client: Client,
+    pub(crate) queue: QueueUrl,
     metrics: SendMetrics,
-    limit: StatedSizeLimit,
+    pub(crate) limit: StatedSizeLimit,
+    /// `true` if messages get an `AWSTraceHeader` even without X-Ray's propagator.
+    adds_trace_header: bool,
 }
 
 /// A send whose span has started. If it is dropped, its span ends with `error.type` `cancelled`.
@@ -51,17 +51,9 @@ pub struct QueueClient {
 pub struct PreparedSend<'a> {
     queue_client: &'a QueueClient,
     message: &'a OutgoingMessage,
-    added: AddedAttributes,
-    measurement: SendMeasurement,
-    span: SpanGuard,
-}
-
-/// The result of a send that SQS confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SendOutput {
-    /// The id that SQS gave the message.
-    pub message_id: String,
+    pub(crate) added: AddedAttributes,
+    pub(crate) measurement: SendMeasurement,
+    pub(crate) span: SpanGuard,
 }
 
 impl QueueClient {
@@ -73,7 +65,17 @@ impl QueueClient {
             client,
             queue,
             limit: StatedSizeLimit::default(),
+            adds_trace_header: false,
         }
+    }
+
+    /// Adds the system attribute `AWSTraceHeader` to messages that carry the context of their send,
+    /// for consumers that X-Ray traces. It takes no slot of the message attributes, and SQS does
+    /// not count it against the message's size.
+    #[must_use]
+    pub fn with_trace_header(mut self) -> Self {
+        self.adds_trace_header = true;
+        self
     }
 
     /// Records the sends with instruments of this meter: `messaging.client.operation.duration` and
@@ -121,36 +123,22 @@ impl QueueClient {
         T: Tracer,
         T::Span: Send + Sync + 'static,
     {
-        let source = ContextSource::detect(message, propagator);
+        let adds_header = self.adds_trace_header && message.trace_header.is_none();
+        let source = match ContextSource::detect(message, propagator) {
+            ContextSource::Missing if adds_header => ContextSource::Send,
+            source => source,
+        };
         let context = parent.with_span(span::start(tracer, &self.queue, &source, parent));
+        let mut added = source.select_attributes(message, propagator, &context);
+        if adds_header && source == ContextSource::Send && added.trace_header.is_none() {
+            added.trace_header = xray_header(context.span().span_context());
+        }
         PreparedSend {
             queue_client: self,
-            added: source.select_attributes(message, propagator, &context),
+            added,
             message,
             measurement: self.metrics.start_send(),
             span: SpanGuard(context),
-        }
-    }
-
-    /// Builds the request without the added attributes.
-    fn build_request(
-        &self,
-        message: &OutgoingMessage,
-    ) -> Result<SendMessageFluentBuilder, BuildError> {
-        let mut request = self
-            .client
-            .send_message()
-            .queue_url(self.queue.as_str())
-            .set_message_group_id(message.group_id.clone())
-            .set_message_deduplication_id(message.deduplication_id.clone())
-            .message_body(&message.body);
-        for attribute in &message.attributes {
-            let (name, value) = attribute.clone().into_sdk()?;
-            request = request.message_attributes(name, value);
-        }
-        match &message.trace_header {
-            Some(header) => add_trace_header(request, &header.value),
-            None => Ok(request),
         }
     }
 }
@@ -204,20 +192,27 @@ async fn send(
     mut added: AddedAttributes,
     context: &Context,
 ) -> Result<SendOutput, QueueSendError> {
-    message.check()?;
-    let size = message.size();
-    let request = queue_client.build_request(message).map_err(|error| {
-        let error = SdkError::<SendMessageError>::construction_failure(error);
-        QueueError::from(error)
-    })?;
-    let QueueClient { client, limit, .. } = queue_client;
-    let accepted = call::send_message(client, request, size, &mut added, limit).await;
+    let QueueClient {
+        client,
+        queue,
+        limit,
+        ..
+    } = queue_client;
+    message.check_for(queue)?;
+    let call = SendMessageCall {
+        client,
+        queue,
+        message,
+    };
+    let accepted = call.send(&mut added, limit).await;
     let span = context.span();
     span::record_dropped(&span, added);
     let accepted = accepted?;
     span::record_accepted(&span, accepted.message_id(), accepted.request_id());
-    match accepted.message_id {
-        Some(message_id) => Ok(SendOutput { message_id }),
-        None => Err(QueueSendError::NoMessageId),
-    }
+    SendOutput::from_response(
+        &message.body,
+        accepted.message_id,
+        accepted.sequence_number,
+        accepted.md5_of_message_body.as_deref(),
+    )
 }

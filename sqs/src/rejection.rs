@@ -1,19 +1,24 @@
 //! The rejections that a message with fewer attributes may avoid.
 
-use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_sqs::operation::send_message::SendMessageError;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 /// Error codes with which SQS, or a compatible endpoint, rejects a value of the request. The SDK's
 /// model has no types for them.
-const CODES: [&str; 3] = [
+const CODES: [&str; 5] = [
     "InvalidParameterValue",
     "InvalidAttributeValue",
+    "InvalidMessageContents",
     "MessageTooLong",
+    "BatchRequestTooLong",
 ];
 
 /// Suffix of an error code when the response has only its JSON name, as in
 /// `InvalidParameterValueException`.
 const JSON_SUFFIX: &str = "Exception";
+
+/// Prefix of an error code of the query protocol, which AWS also sends to clients of the JSON
+/// protocol.
+const QUERY_PREFIX: &str = "AWS.SimpleQueueService.";
 
 /// Text around the limit in the error message of SQS.
 const BEFORE_LIMIT: &str = "must be shorter than ";
@@ -29,17 +34,19 @@ pub(crate) struct Rejection {
 impl Rejection {
     /// Extracts the rejection from an error. Returns `None` if sending fewer attributes would not
     /// help.
-    pub(crate) fn from_error(error: &SdkError<SendMessageError>) -> Option<Self> {
+    pub(crate) fn from_error<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<Self> {
         let error = error.as_service_error()?;
-        if error.is_invalid_message_contents() {
-            return Some(Self { limit: None });
-        }
-        let code = error.code()?;
+        Self::from_code(error.code()?, error.message())
+    }
+
+    /// Extracts the rejection from an error code and the text that came with it.
+    pub(crate) fn from_code(code: &str, message: Option<&str>) -> Option<Self> {
+        let code = code.strip_prefix(QUERY_PREFIX).unwrap_or(code);
         let code = code.strip_suffix(JSON_SUFFIX).unwrap_or(code);
         CODES.contains(&code).then(|| Self {
             // SQS has no error code for an oversized message and no field for the limit: only the
             // text states both.
-            limit: error.message().and_then(parse_limit),
+            limit: message.and_then(parse_limit),
         })
     }
 }
@@ -55,16 +62,13 @@ fn parse_limit(message: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use aws_sdk_sqs::error::ErrorMetadata;
-    use aws_sdk_sqs::types::error::InvalidMessageContents;
+    use aws_sdk_sqs::operation::send_message::SendMessageError;
 
     use super::*;
 
     fn rejected(code: &str, message: &str) -> Option<Rejection> {
         let metadata = ErrorMetadata::builder().code(code).message(message).build();
-        rejection(SendMessageError::generic(metadata))
-    }
-
-    fn rejection(error: SendMessageError) -> Option<Rejection> {
+        let error = SendMessageError::generic(metadata);
         let response =
             aws_sdk_sqs::config::http::HttpResponse::new(400.try_into().unwrap(), "".into());
         Rejection::from_error(&SdkError::service_error(error, response))
@@ -93,12 +97,13 @@ mod tests {
         ] {
             assert_eq!(rejected("InvalidParameterValue", text), unknown, "{text}");
         }
-        assert_eq!(rejected("MessageTooLong", ""), unknown);
-        let contents = InvalidMessageContents::builder().build();
-        assert_eq!(
-            rejection(SendMessageError::InvalidMessageContents(contents)),
-            unknown
-        );
+        for code in [
+            "MessageTooLong",
+            "InvalidMessageContents",
+            "AWS.SimpleQueueService.BatchRequestTooLong",
+        ] {
+            assert_eq!(rejected(code, ""), unknown, "{code}");
+        }
     }
 
     #[test]
@@ -108,7 +113,7 @@ mod tests {
             assert_eq!(rejected(code, text), None, "{code}");
         }
         assert_eq!(
-            Rejection::from_error(&SdkError::timeout_error("late")),
+            Rejection::from_error::<SendMessageError>(&SdkError::timeout_error("late")),
             None
         );
     }

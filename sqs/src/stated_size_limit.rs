@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::added_attributes::AddedAttributes;
+use crate::rejection::Rejection;
+
 /// Time for which a stated limit is used without asking SQS again.
 ///
 /// A queue's `MaximumMessageSize` can be raised at any time. After this time, an oversized message
@@ -22,13 +25,31 @@ struct LimitEntry {
 
 impl StatedSizeLimit {
     /// Returns the limit in bytes, if the queue stated one within the last minute.
-    pub(crate) fn get(&self, now: Instant) -> Option<usize> {
+    fn get(&self, now: Instant) -> Option<usize> {
         let stated = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let valid = stated.filter(|stated| now.saturating_duration_since(stated.at) < VALIDITY);
         Some(valid?.bytes)
     }
 
-    pub(crate) fn set(&self, bytes: usize, at: Instant) {
+    /// Drops attributes of a message whose other content has `size` bytes, so that it stays within
+    /// the limit.
+    ///
+    /// A message that exceeds the limit even without attributes keeps all of them: the limit may
+    /// have been raised.
+    pub(crate) fn shrink(&self, added: &mut AddedAttributes, size: usize, now: Instant) {
+        if let Some(room) = self.get(now).and_then(|most| most.checked_sub(size)) {
+            added.shrink_to(room);
+        }
+    }
+
+    /// Stores the limit that a rejection states.
+    pub(crate) fn learn(&self, rejection: Rejection, at: Instant) {
+        if let Some(bytes) = rejection.limit {
+            self.set(bytes, at);
+        }
+    }
+
+    fn set(&self, bytes: usize, at: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(LimitEntry { bytes, at });
     }
 }

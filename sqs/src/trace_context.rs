@@ -15,6 +15,9 @@ use crate::message::{Attribute, AttributeValue, OutgoingMessage, Provenance};
 
 const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
 
+/// Number of hexadecimal digits of the first part of a trace id in X-Ray's form.
+const XRAY_EPOCH_DIGITS: usize = 8;
+
 /// The order in which fields get the free slots, the most important field first.
 const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 
@@ -195,6 +198,21 @@ fn is_trace_identity(field: &str) -> bool {
 /// Compares case-insensitively, because other X-Ray propagators write the name in lower case.
 fn is_xray(field: &str) -> bool {
     field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
+}
+
+/// Returns X-Ray's header for a span: its trace id in the form of X-Ray, which has the same digits,
+/// its span id and its sampling decision (X-Ray Developer Guide, "Tracing header").
+pub(crate) fn xray_header(span: &SpanContext) -> Option<String> {
+    if !span.is_valid() {
+        return None;
+    }
+    let trace_id = span.trace_id().to_string();
+    let (epoch, unique) = trace_id.split_at(XRAY_EPOCH_DIGITS);
+    let sampled = u8::from(span.is_sampled());
+    let span_id = span.span_id();
+    Some(format!(
+        "Root=1-{epoch}-{unique};Parent={span_id};Sampled={sampled}"
+    ))
 }
 
 impl FreeSpace {

@@ -11,6 +11,9 @@ mod support;
 // The message and the span of a send.
 mod sending;
 
+// Batches, attempts and the buffer.
+mod gathering;
+
 // Queues whose `MaximumMessageSize` is below the limit of SQS.
 mod size_limit;
 

@@ -30,7 +30,7 @@ async fn closing_address() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_refused_connection_fails_quickly_as_connect() {
+async fn a_refused_connection_is_tried_until_the_deadline() {
     let spans = span_recorder();
     let started_at = Instant::now();
     let error = sender(refusing_address().await, &spans)
@@ -47,7 +47,14 @@ async fn a_refused_connection_fails_quickly_as_connect() {
         ("connect", true)
     );
     assert!(
-        matches!(error, QueueSendError::Queue(QueueError::NoResponse { .. })),
+        matches!(
+            error,
+            QueueSendError::DeadlineExceeded {
+                may_have_been_sent: false,
+                source: Some(QueueError::NoResponse { .. }),
+                ..
+            }
+        ),
         "{error:?}"
     );
     assert_eq!(
@@ -64,6 +71,7 @@ async fn a_closed_connection_fails_as_io_and_not_as_connect() {
         .await
         .unwrap_err();
     assert_eq!((error.error_type(), error.is_retryable()), ("io", true));
+    assert!(error.may_have_been_sent());
     assert_eq!(
         attribute(&spans.find("send onboarding"), "error.type"),
         "io"

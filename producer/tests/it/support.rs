@@ -7,9 +7,12 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
-use baton_producer::{QueueSender, QueueUrl};
+use baton_producer::{QueueSender, QueueSenderBuilder, QueueUrl};
 use baton_telemetry::Propagator;
 use baton_test_support::span_recorder::SpanRecorder;
+
+/// Time for a message. It is long enough for a few attempts.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns a recorder. Propagation is that of the services.
 pub(crate) fn span_recorder() -> SpanRecorder {
@@ -18,12 +21,7 @@ pub(crate) fn span_recorder() -> SpanRecorder {
 
 /// Returns a sender whose SQS has this address.
 pub(crate) fn sender(address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
-    sender_through(sqs_client(address), address, spans)
-}
-
-fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
-    let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
-    QueueSender::new(client, queue, spans.tracer())
+    sender_builder(address, "onboarding", spans).build()
 }
 
 fn sqs_client(address: SocketAddr) -> Client {
@@ -43,17 +41,14 @@ fn sqs_client(address: SocketAddr) -> Client {
     Client::from_conf(config)
 }
 
-/// Returns a sender with this operation timeout, which covers all attempts of a send.
-pub(crate) fn sender_with_operation_timeout(
+/// Returns a builder for a sender whose SQS has this address.
+pub(crate) fn sender_builder(
     address: SocketAddr,
+    queue: &str,
     spans: &SpanRecorder,
-    timeout: Duration,
-) -> QueueSender {
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(timeout)
-        .operation_timeout(timeout)
-        .build();
-    let config = sqs_client(address).config().to_builder();
-    let client = Client::from_conf(config.timeout_config(timeouts).build());
-    sender_through(client, address, spans)
+) -> QueueSenderBuilder {
+    let queue = QueueUrl::parse(&format!("http://{address}/000000000000/{queue}")).unwrap();
+    QueueSender::builder(sqs_client(address), queue)
+        .tracer(spans.tracer())
+        .delivery_timeout(DELIVERY_TIMEOUT)
 }

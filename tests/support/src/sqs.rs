@@ -46,6 +46,19 @@ pub enum SqsResponse {
     NoMessageId,
     /// An invalid-value error that does not state a size limit.
     InvalidValue,
+    /// An error of a single entry of a batch: its position, its code, and whether the sender is at
+    /// fault. The other entries are accepted.
+    FailedEntry(usize, &'static str, bool),
+    /// Success, without any mention of the entry at this position of a batch.
+    UnmentionedEntry(usize),
+    /// Success with the digest of another body.
+    WrongDigest,
+    /// Success.
+    Accept,
+    /// The connection is closed without a response.
+    Close,
+    /// The messages are accepted, and the connection is closed without a response.
+    LostResponse,
 }
 
 /// One call that arrived.
@@ -58,9 +71,37 @@ pub struct SqsCall {
     pub body: Value,
 }
 
+impl SqsCall {
+    /// Returns the messages of the call: the entries of a batch, or the only message.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Value> {
+        match self.body["Entries"].as_array() {
+            Some(entries) => entries.clone(),
+            None => vec![self.body.clone()],
+        }
+    }
+
+    fn is_batch(&self) -> bool {
+        self.body["Entries"].is_array()
+    }
+
+    /// Returns the only message of the call.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the call has several messages.
+    #[must_use]
+    pub fn message(&self) -> Value {
+        let mut messages = self.messages();
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        messages.remove(0)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     calls: Mutex<Vec<SqsCall>>,
+    accepted: Mutex<Vec<Value>>,
     responses: Mutex<VecDeque<SqsResponse>>,
     /// `MaximumMessageSize` of the queue; 0 for none.
     maximum_message_size: AtomicUsize,
@@ -126,7 +167,14 @@ impl FakeSqs {
         lock(&self.shared.calls).clone()
     }
 
-    /// Returns the parameters of the only call, which sent a message.
+    /// Returns all messages that were accepted so far, in this order. A message that was sent again
+    /// after a lost response is there twice.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<Value> {
+        lock(&self.shared.accepted).clone()
+    }
+
+    /// Returns the only message of the only call.
     ///
     /// # Panics
     ///
@@ -135,8 +183,7 @@ impl FakeSqs {
     pub fn message(&self) -> Value {
         let calls = self.calls();
         assert_eq!(calls.len(), 1, "{calls:?}");
-        assert_eq!(calls[0].action, "AmazonSQS.SendMessage");
-        calls[0].body.clone()
+        calls[0].message()
     }
 
     /// Returns the value of a string attribute of the only message.
@@ -164,31 +211,132 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
         .map_err(|_| CloseConnection)?;
     // A body that is not JSON is recorded as null, which no assertion of a test expects.
     let body = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-    let size = message_size(&body);
-    lock(&shared.calls).push(SqsCall { action, body });
+    let call = SqsCall { action, body };
+    lock(&shared.calls).push(call.clone());
     shared.arrived.notify_one();
     let limit = shared.maximum_message_size.load(Ordering::Relaxed);
-    if limit != 0 && size > limit {
+    let is_oversized = |message: &Value| limit != 0 && message_size(message) > limit;
+    if call.messages().iter().any(is_oversized) {
         let delay = *lock(&shared.rejection_delay);
         tokio::time::sleep(delay).await;
-        return Ok(invalid_value(&format!(
-            "Message must be shorter than {limit} bytes."
-        )));
+        let reason = format!("Message must be shorter than {limit} bytes.");
+        return Ok(if call.is_batch() {
+            batch_response(&shared, &call, |message| {
+                let failure = Failure::invalid_value(&reason);
+                if is_oversized(message) {
+                    Some(failure)
+                } else {
+                    None
+                }
+            })
+        } else {
+            invalid_value(&reason)
+        });
     }
     let scripted = lock(&shared.responses).pop_front();
     Ok(match scripted {
-        None => success(&json!({"MessageId": FakeSqs::MESSAGE_ID, "Attributes": {}})),
+        None | Some(SqsResponse::Accept) => accept(&shared, &call),
+        Some(SqsResponse::LostResponse) => {
+            accept(&shared, &call);
+            return Err(CloseConnection);
+        }
+        Some(SqsResponse::NoMessageId) if call.is_batch() => success(&json!({
+            "Successful": call.messages().iter().map(|entry| json!({"Id": entry["Id"]})).collect::<Vec<_>>(),
+            "Failed": [],
+        })),
         Some(SqsResponse::NoMessageId) => success(&json!({})),
         Some(SqsResponse::Held) => {
             shared.released.notified().await;
-            success(&json!({"MessageId": FakeSqs::MESSAGE_ID}))
+            accept(&shared, &call)
         }
         Some(SqsResponse::Hang) => pending().await,
+        Some(SqsResponse::Close) => return Err(CloseConnection),
         Some(SqsResponse::Error(status, code, query_code)) => {
             error(status, code, query_code, "rejected by the fake")
         }
+        Some(SqsResponse::InvalidValue) if call.is_batch() => {
+            let failure = Failure::invalid_value("The value is invalid.");
+            batch_response(&shared, &call, |_| Some(failure.clone()))
+        }
         Some(SqsResponse::InvalidValue) => invalid_value("The value is invalid."),
+        Some(SqsResponse::FailedEntry(position, code, is_sender_fault)) => {
+            let id = call.body["Entries"][position]["Id"].clone();
+            batch_response(&shared, &call, |message| {
+                let failure = Failure {
+                    code: code.to_owned(),
+                    message: "rejected by the fake".to_owned(),
+                    is_sender_fault,
+                };
+                (message["Id"] == id).then_some(failure)
+            })
+        }
+        Some(SqsResponse::UnmentionedEntry(position)) => {
+            let mut others = call.clone();
+            if let Some(entries) = others.body["Entries"].as_array_mut() {
+                entries.remove(position);
+            }
+            accept(&shared, &others)
+        }
+        Some(SqsResponse::WrongDigest) => success(&json!({
+            "Successful": call.messages().iter().map(|entry| json!({
+                "Id": entry["Id"],
+                "MessageId": FakeSqs::MESSAGE_ID,
+                "MD5OfMessageBody": "00000000000000000000000000000000",
+            })).collect::<Vec<_>>(),
+        })),
     })
+}
+
+/// A failed entry of a batch.
+#[derive(Debug, Clone)]
+struct Failure {
+    code: String,
+    message: String,
+    is_sender_fault: bool,
+}
+
+impl Failure {
+    fn invalid_value(reason: &str) -> Self {
+        Self {
+            code: "InvalidParameterValue".to_owned(),
+            message: format!("One or more parameters cannot be validated. Reason: {reason}"),
+            is_sender_fault: true,
+        }
+    }
+}
+
+/// Accepts all messages of a call.
+fn accept(shared: &Shared, call: &SqsCall) -> Response<Full<Bytes>> {
+    if call.is_batch() {
+        batch_response(shared, call, |_| None)
+    } else {
+        lock(&shared.accepted).push(call.body.clone());
+        success(&json!({"MessageId": FakeSqs::MESSAGE_ID, "Attributes": {}}))
+    }
+}
+
+/// Responds to a batch. `fail` returns the failure of an entry, or `None` to accept it.
+fn batch_response(
+    shared: &Shared,
+    call: &SqsCall,
+    fail: impl Fn(&Value) -> Option<Failure>,
+) -> Response<Full<Bytes>> {
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for entry in call.messages() {
+        match fail(&entry) {
+            None => {
+                successful.push(json!({"Id": entry["Id"], "MessageId": FakeSqs::MESSAGE_ID}));
+                lock(&shared.accepted).push(entry);
+            }
+            Some(failure) => failed.push(json!({
+                "Id": entry["Id"],
+                "Code": failure.code,
+                "Message": failure.message,
+                "SenderFault": failure.is_sender_fault,
+            })),
+        }
+    }
+    success(&json!({"Successful": successful, "Failed": failed}))
 }
 
 fn header(headers: &HeaderMap, name: &str) -> String {

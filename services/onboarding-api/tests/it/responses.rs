@@ -206,7 +206,7 @@ async fn a_smoke_test_accepts_an_empty_body_or_a_customer_id() {
         .sqs
         .calls()
         .iter()
-        .map(|call| message_body(&call.body)["customer_id"].clone())
+        .map(|call| message_body(&call.message())["customer_id"].clone())
         .collect();
     assert!(
         customers[0].as_str().unwrap().starts_with("smoke-"),

@@ -29,9 +29,15 @@ pub(crate) mod process;
 /// Longer than any accepted request of these tests takes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time for a message. It is long enough for a few attempts.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
+
 fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
-    QueueSender::new(client, queue, spans.tracer())
+    QueueSender::builder(client, queue)
+        .tracer(spans.tracer())
+        .delivery_timeout(DELIVERY_TIMEOUT)
+        .build()
 }
 
 fn sqs_client(address: SocketAddr) -> Client {

@@ -1,0 +1,183 @@
+//! The buffer: decides which messages are sent together, and when.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::arrival_rate::ArrivalRate;
+use super::config::GatherConfig;
+use super::entry::Entry;
+use super::lane::Lane;
+
+/// Number of messages that must be expected within the linger before a message waits for them.
+/// Fewer would save less than half of the calls, and every message would arrive later.
+const MIN_EXPECTED_ARRIVALS: f64 = 2.0;
+
+/// All messages of a sender that SQS has not confirmed, except those in flight.
+///
+/// It has no clock and starts nothing: each method gets the current time.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    lane: Lane,
+    /// Messages that are sent again at a later time, by this time and their position.
+    delayed: BTreeMap<(Instant, u64), Entry>,
+    linger: Duration,
+    max_batches_in_flight: NonZeroUsize,
+    batches_in_flight: usize,
+    arrivals: ArrivalRate,
+    next_sequence: u64,
+    is_closed: bool,
+}
+
+/// The wait of a message for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Wait if others are likely to arrive within the linger.
+    Expected,
+    /// Wait, because others of the same list follow.
+    Listed,
+}
+
+impl Buffer {
+    pub(super) fn new(lane: Lane, config: &GatherConfig) -> Self {
+        Self {
+            lane,
+            delayed: BTreeMap::new(),
+            linger: config.linger,
+            max_batches_in_flight: config.max_batches_in_flight,
+            batches_in_flight: 0,
+            arrivals: ArrivalRate::default(),
+            next_sequence: 0,
+            is_closed: false,
+        }
+    }
+
+    /// Adds a message. Returns it if the buffer is closed.
+    pub(super) fn push(
+        &mut self,
+        mut entry: Entry,
+        urgency: Urgency,
+        now: Instant,
+    ) -> Result<(), Entry> {
+        if self.is_closed {
+            return Err(entry);
+        }
+        let expected = self.arrivals.record(now, self.linger);
+        let waits = urgency == Urgency::Listed || expected >= MIN_EXPECTED_ARRIVALS;
+        entry.due = if waits { now + self.linger } else { now };
+        entry.sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.lane.push(entry);
+        Ok(())
+    }
+
+    /// Makes every message due that waits for others.
+    pub(super) fn flush(&mut self, now: Instant) {
+        self.lane.make_due(now);
+    }
+
+    /// Takes the messages of the next call, if it is to start now. It counts as in flight until
+    /// [`end_batch`](Self::end_batch).
+    pub(super) fn next_batch(&mut self, now: Instant) -> Option<Vec<Entry>> {
+        self.readmit_delayed(now);
+        while self.can_start_batch() && self.has_batch(now) {
+            let batch = self.lane.take_batch();
+            // Without a caller, nothing is sent.
+            if !batch.is_empty() {
+                self.batches_in_flight += 1;
+                return Some(batch.into_entries());
+            }
+        }
+        None
+    }
+
+    /// Returns the time of the next call that starts without another event.
+    pub(super) fn next_wakeup(&self) -> Option<Instant> {
+        if !self.can_start_batch() {
+            return None;
+        }
+        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        [delayed, self.lane.earliest_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Records the end of a call.
+    pub(super) fn end_batch(&mut self) {
+        self.batches_in_flight -= 1;
+    }
+
+    /// Adds a message of an ended call that is sent again at this time.
+    pub(super) fn delay(&mut self, entry: Entry, until: Instant) {
+        self.delayed.insert((until, entry.sequence), entry);
+    }
+
+    /// Adds a message of an ended call that is sent again at once.
+    pub(super) fn readmit(&mut self, mut entry: Entry, now: Instant) {
+        entry.due = now;
+        self.lane.readmit(entry);
+    }
+
+    /// Records that a message of an ended call is not sent again.
+    pub(super) fn settle(&mut self, group: &str) {
+        self.lane.settle(group);
+    }
+
+    /// Accepts no more messages, and makes all that are here due.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.is_closed = true;
+        let delayed = std::mem::take(&mut self.delayed);
+        for entry in delayed.into_values().rev() {
+            self.readmit(entry, now);
+        }
+        self.lane.make_due(now);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Returns `true` if no message is here or in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.batches_in_flight == 0 && self.delayed.is_empty() && self.lane.is_empty()
+    }
+
+    /// Removes all messages that are not in flight.
+    pub(super) fn drain(&mut self) -> Vec<Entry> {
+        let delayed = std::mem::take(&mut self.delayed);
+        let delayed = delayed
+            .into_values()
+            .inspect(|entry| self.lane.settle(entry.group()));
+        let mut entries: Vec<_> = delayed.collect();
+        entries.append(&mut self.lane.drain());
+        entries
+    }
+
+    fn can_start_batch(&self) -> bool {
+        self.batches_in_flight < self.max_batches_in_flight.get()
+    }
+
+    fn has_batch(&self, now: Instant) -> bool {
+        let is_due = self.lane.earliest_due().is_some_and(|due| due <= now);
+        is_due || self.lane.has_full_batch()
+    }
+
+    /// Moves delayed messages whose time has come back to the others, the oldest to the front.
+    fn readmit_delayed(&mut self, now: Instant) {
+        let first = self.delayed.first_key_value();
+        if first.is_none_or(|((at, _), _)| *at > now) {
+            return;
+        }
+        let later = self.delayed.split_off(&(now, u64::MAX));
+        let ready = std::mem::replace(&mut self.delayed, later);
+        for entry in ready.into_values().rev() {
+            self.readmit(entry, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,359 @@
+use std::sync::Arc;
+
+use opentelemetry::Context;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::*;
+use crate::added_attributes::AddedAttributes;
+use crate::gather::config::GroupOrder;
+use crate::gather::entry::{Delivery, Outgoing, Progress, Room};
+use crate::limits::MAX_MESSAGE_BYTES;
+use crate::message::OutgoingMessage;
+
+/// A buffer, and the callers that wait for its messages.
+struct TestBuffer {
+    buffer: Buffer,
+    callers: Vec<oneshot::Receiver<Delivery>>,
+    now: Instant,
+}
+
+const LINGER: Duration = Duration::from_millis(5);
+
+impl TestBuffer {
+    fn new(lane: Lane) -> Self {
+        Self::with_config(lane, &GatherConfig::default())
+    }
+
+    fn with_config(lane: Lane, config: &GatherConfig) -> Self {
+        Self {
+            buffer: Buffer::new(lane, config),
+            callers: Vec::new(),
+            now: Instant::now(),
+        }
+    }
+
+    fn entry(&mut self, message: OutgoingMessage) -> Entry {
+        let (reply, caller) = oneshot::channel();
+        self.callers.push(caller);
+        let permit = || {
+            let permits = Arc::new(Semaphore::new(1));
+            permits.try_acquire_owned().unwrap()
+        };
+        Entry {
+            size: message.size(),
+            outgoing: Box::new(Outgoing {
+                message,
+                added: AddedAttributes::default(),
+                context: Context::new(),
+            }),
+            sequence: 0,
+            due: self.now,
+            deadline: self.now + Duration::from_secs(10),
+            attempts: 0,
+            had_no_response: false,
+            is_alone: false,
+            progress: Arc::new(Progress::default()),
+            reply,
+            room: Room {
+                _message: permit(),
+                _bytes: permit(),
+            },
+        }
+    }
+
+    fn push(&mut self, message: OutgoingMessage) {
+        self.push_with(message, Urgency::Listed);
+    }
+
+    fn push_with(&mut self, message: OutgoingMessage, urgency: Urgency) {
+        let entry = self.entry(message);
+        assert!(self.buffer.push(entry, urgency, self.now).is_ok());
+    }
+
+    fn push_all(&mut self, bodies: &[&str]) {
+        for body in bodies {
+            self.push(OutgoingMessage::new(*body));
+        }
+    }
+
+    /// Pushes messages of groups: `a1` is a message of the group `a`.
+    fn push_groups(&mut self, bodies: &[&str]) {
+        for body in bodies {
+            self.push(OutgoingMessage::new(*body).with_group_id(&body[..1]));
+        }
+    }
+
+    fn next(&mut self) -> Option<Vec<Entry>> {
+        self.buffer.next_batch(self.now)
+    }
+
+    fn next_bodies(&mut self) -> Vec<String> {
+        bodies(&self.next().unwrap_or_default())
+    }
+
+    /// Takes the batches that are due, and ends their calls.
+    fn accept_next(&mut self) {
+        while let Some(batch) = self.next() {
+            self.accept(batch);
+        }
+    }
+
+    /// Ends a call whose messages were accepted.
+    fn accept(&mut self, batch: Vec<Entry>) {
+        for entry in batch {
+            self.buffer.settle(entry.group());
+        }
+        self.buffer.end_batch();
+    }
+}
+
+fn bodies(batch: &[Entry]) -> Vec<String> {
+    let bodies = batch
+        .iter()
+        .map(|entry| entry.outgoing.message.body.clone());
+    bodies.collect()
+}
+
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|index| format!("m{index}")).collect()
+}
+
+fn push_numbered(test: &mut TestBuffer, count: usize) {
+    for body in numbered(count) {
+        test.push(OutgoingMessage::new(body));
+    }
+}
+
+#[test]
+fn a_message_without_others_is_sent_at_once() {
+    let mut test = TestBuffer::new(Lane::standard());
+    test.push_with(OutgoingMessage::new("a"), Urgency::Expected);
+    assert_eq!(test.next_bodies(), ["a"]);
+    assert_eq!(test.buffer.next_wakeup(), None);
+}
+
+#[test]
+fn at_a_high_rate_a_message_waits_for_the_linger() {
+    let mut test = TestBuffer::new(Lane::standard());
+    for _ in 0..100 {
+        test.push_with(OutgoingMessage::new("a"), Urgency::Expected);
+        test.accept_next();
+        test.now += Duration::from_millis(1);
+    }
+    test.now += LINGER;
+    test.accept_next();
+    test.push_with(OutgoingMessage::new("b"), Urgency::Expected);
+    assert!(test.next().is_none());
+    assert_eq!(test.buffer.next_wakeup(), Some(test.now + LINGER));
+    test.now += LINGER;
+    assert_eq!(test.next_bodies(), ["b"]);
+}
+
+#[test]
+fn ten_messages_are_a_full_batch() {
+    let mut test = TestBuffer::new(Lane::standard());
+    push_numbered(&mut test, 9);
+    assert!(test.next().is_none());
+    push_numbered(&mut test, 3);
+    assert_eq!(test.next().unwrap().len(), 10);
+    assert!(test.next().is_none(), "two wait for others");
+    test.now += LINGER;
+    assert_eq!(test.next_bodies(), ["m1", "m2"]);
+}
+
+#[test]
+fn a_batch_never_exceeds_the_limit_for_its_sum() {
+    let mut test = TestBuffer::new(Lane::standard());
+    let half = "x".repeat(MAX_MESSAGE_BYTES / 2);
+    test.push_all(&[&half, &half, "a"]);
+    let batch = test.next().unwrap();
+    let bytes: usize = batch.iter().map(Entry::total_size).sum();
+    assert_eq!((batch.len(), bytes), (2, MAX_MESSAGE_BYTES));
+    test.push_all(&[&half, &half]);
+    let batch = test.next().unwrap();
+    assert_eq!(batch.len(), 2, "`a` and a message that leaves room for it");
+    test.now += LINGER;
+    assert_eq!(test.next().unwrap().len(), 1);
+}
+
+#[test]
+fn a_message_of_the_largest_size_is_sent() {
+    let mut test = TestBuffer::new(Lane::standard());
+    test.push_all(&[&"x".repeat(MAX_MESSAGE_BYTES)]);
+    assert_eq!(test.next().unwrap().len(), 1);
+}
+
+#[test]
+fn only_so_many_batches_are_in_flight() {
+    let config = GatherConfig {
+        max_batches_in_flight: NonZeroUsize::new(2).unwrap(),
+        ..GatherConfig::default()
+    };
+    let mut test = TestBuffer::with_config(Lane::standard(), &config);
+    push_numbered(&mut test, 40);
+    let first = test.next().unwrap();
+    assert!(test.next().is_some());
+    assert!(test.next().is_none());
+    assert_eq!(test.buffer.next_wakeup(), None);
+    test.accept(first);
+    assert_eq!(test.next().unwrap().len(), 10);
+}
+
+#[test]
+fn a_caller_that_has_gone_away_is_skipped() {
+    let mut test = TestBuffer::new(Lane::standard());
+    test.push_all(&["a", "b", "c"]);
+    test.callers.remove(1);
+    test.buffer.flush(test.now);
+    assert_eq!(test.next_bodies(), ["a", "c"]);
+    test.push_all(&["d"]);
+    test.callers.clear();
+    test.buffer.flush(test.now);
+    assert!(test.next().is_none());
+    assert!(!test.buffer.is_idle(), "the first batch is in flight");
+    test.buffer.end_batch();
+    assert!(test.buffer.is_idle());
+}
+
+#[test]
+fn a_delayed_message_is_sent_at_its_time_before_later_ones() {
+    let mut test = TestBuffer::new(Lane::standard());
+    test.push_all(&["a", "b"]);
+    test.buffer.flush(test.now);
+    let until = test.now + Duration::from_millis(50);
+    for entry in test.next().unwrap() {
+        test.buffer.delay(entry, until);
+    }
+    test.buffer.end_batch();
+    assert!(test.next().is_none());
+    assert_eq!(test.buffer.next_wakeup(), Some(until));
+    test.now = until;
+    test.push_all(&["c"]);
+    assert_eq!(test.next_bodies(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_message_that_must_be_alone_is() {
+    let mut test = TestBuffer::new(Lane::standard());
+    test.push_all(&["a", "b"]);
+    test.buffer.flush(test.now);
+    for mut entry in test.next().unwrap().into_iter().rev() {
+        entry.is_alone = true;
+        test.buffer.readmit(entry, test.now);
+    }
+    test.buffer.end_batch();
+    test.push_all(&["c"]);
+    assert_eq!(test.next_bodies(), ["a"]);
+    assert_eq!(test.next_bodies(), ["b"]);
+    test.now += LINGER;
+    assert_eq!(test.next_bodies(), ["c"]);
+}
+
+#[test]
+fn a_closed_buffer_accepts_nothing_and_sends_everything() {
+    let mut test = TestBuffer::new(Lane::standard());
+    test.push_all(&["a"]);
+    test.buffer.flush(test.now);
+    for entry in test.next().unwrap() {
+        test.buffer.delay(entry, test.now + Duration::from_secs(9));
+    }
+    test.buffer.end_batch();
+    test.push_all(&["b"]);
+    test.buffer.close(test.now);
+    let late = test.entry(OutgoingMessage::new("late"));
+    assert!(test.buffer.push(late, Urgency::Expected, test.now).is_err());
+    let batch = test.next().unwrap();
+    assert_eq!(bodies(&batch), ["a", "b"]);
+    assert!(!test.buffer.is_idle());
+    test.accept(batch);
+    assert!(test.buffer.is_idle());
+}
+
+#[test]
+fn a_drained_buffer_returns_everything_that_is_not_in_flight() {
+    for lane in [Lane::standard(), Lane::fifo(GroupOrder::Strict)] {
+        let mut test = TestBuffer::new(lane);
+        test.push_groups(&["a1", "b1"]);
+        test.buffer.flush(test.now);
+        let mut batch = test.next().unwrap();
+        let later = test.now + Duration::from_secs(1);
+        test.buffer.delay(batch.remove(1), later);
+        test.push_groups(&["a2", "c1"]);
+        assert_eq!(bodies(&test.buffer.drain()), ["b1", "a2", "c1"]);
+        assert!(!test.buffer.is_idle());
+        test.accept(batch);
+        assert!(test.buffer.is_idle());
+    }
+}
+
+#[test]
+fn one_message_of_a_group_is_in_flight() {
+    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    test.push_groups(&["a1", "a2", "b1", "a3", "c1"]);
+    test.buffer.flush(test.now);
+    let first = test.next().unwrap();
+    assert_eq!(bodies(&first), ["a1", "b1", "c1"]);
+    assert!(test.next().is_none());
+    assert_eq!(test.buffer.next_wakeup(), None, "nothing may be sent yet");
+    test.accept(first);
+    assert_eq!(test.next_bodies(), ["a2"]);
+}
+
+#[test]
+fn ten_groups_are_a_full_batch_and_ten_messages_of_a_group_are_not() {
+    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    test.push_groups(&["a1"; 20]);
+    assert!(test.next().is_none());
+    test.push_groups(&["b1", "c1", "d1", "e1", "f1", "g1", "h1", "i1", "j1", "k1"]);
+    assert_eq!(test.next().unwrap().len(), 10);
+}
+
+#[test]
+fn a_group_waits_for_its_message_that_is_sent_again() {
+    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    test.push_groups(&["a1", "a2", "b1"]);
+    test.buffer.flush(test.now);
+    let mut batch = test.next().unwrap();
+    let until = test.now + Duration::from_millis(50);
+    test.buffer.delay(batch.remove(0), until);
+    test.accept(batch);
+    test.push_groups(&["b2"]);
+    test.now += LINGER;
+    assert_eq!(test.next_bodies(), ["b2"]);
+    test.now = until;
+    assert_eq!(test.next_bodies(), ["a1"]);
+    assert!(test.next().is_none());
+}
+
+#[test]
+fn a_batched_group_sends_ten_and_waits_for_all_of_them() {
+    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Batched));
+    for index in 0..12 {
+        test.push(OutgoingMessage::new(format!("a{index}")).with_group_id("a"));
+    }
+    let mut batch = test.next().unwrap();
+    assert_eq!(
+        bodies(&batch),
+        (0..10).map(|index| format!("a{index}")).collect::<Vec<_>>()
+    );
+    test.now += LINGER;
+    assert!(test.next().is_none());
+    for _ in 0..2 {
+        test.buffer.delay(batch.remove(3), test.now);
+    }
+    test.accept(batch);
+    assert_eq!(test.next_bodies(), ["a3", "a4", "a10", "a11"]);
+}
+
+#[test]
+fn a_group_without_callers_is_forgotten() {
+    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    test.push_groups(&["a1", "a2"]);
+    test.callers.clear();
+    test.buffer.flush(test.now);
+    assert!(test.next().is_none());
+    assert!(test.buffer.is_idle());
+    test.push_groups(&["a3"]);
+    test.buffer.flush(test.now);
+    assert_eq!(test.next_bodies(), ["a3"]);
+}

@@ -1,0 +1,106 @@
+//! The settings of a sender that gathers messages into batches.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::limits::MAX_MESSAGE_BYTES;
+
+/// Behaviour of a send whose message has no room in the buffer.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use baton_sqs::WhenFull;
+///
+/// let when_full = WhenFull::Wait(Duration::from_secs(1));
+/// assert_ne!(when_full, WhenFull::Fail);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Wait for room, at most for this time, and then fail.
+    Wait(Duration),
+    /// Fail immediately.
+    Fail,
+}
+
+/// Order of the messages of one group on a FIFO queue.
+///
+/// ```
+/// use baton_sqs::GroupOrder;
+///
+/// assert_eq!(GroupOrder::default(), GroupOrder::Strict);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GroupOrder {
+    /// A message is sent once SQS has accepted the message before it, or the send of that one has
+    /// failed. A group then has at most one message in each batch, so its rate is limited to one
+    /// message per call.
+    #[default]
+    Strict,
+    /// Up to ten messages of a group go in one batch, and its next batch follows once all of them
+    /// have been accepted or have failed.
+    ///
+    /// SQS keeps the order of the entries of a batch. If it accepts some of them and not others,
+    /// those are sent again after the accepted ones, and the order of the group is lost.
+    Batched,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct GatherConfig {
+    pub(crate) linger: Duration,
+    pub(crate) max_batches_in_flight: NonZeroUsize,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) buffer_messages: usize,
+    pub(crate) buffer_bytes: usize,
+    pub(crate) when_full: WhenFull,
+    pub(crate) group_order: GroupOrder,
+    pub(crate) call_spans: bool,
+}
+
+/// Time for which a message waits for others. Kafka's producer has had the same default since
+/// version 4.0.
+const DEFAULT_LINGER: Duration = Duration::from_millis(5);
+
+/// Maximum number of calls at the same time, and with it of connections to SQS.
+///
+/// A sender that is limited by it sends ten messages per call and time of a call: with 32 calls,
+/// 32,000 messages a second if SQS responds after 10 ms, and 3,200 if it responds after 100 ms. The
+/// calls hold at most 32 MiB.
+const DEFAULT_MAX_BATCHES_IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
+
+/// Time for a message from its send to its confirmation. Clients of a service often wait for 30
+/// seconds, and load balancers for 60.
+const DEFAULT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Maximum number of messages in the buffer: 300 ms of a sender at its limit of 32,000 messages a
+/// second.
+const DEFAULT_BUFFER_MESSAGES: usize = 10_000;
+
+/// Maximum size of the messages in the buffer. Kafka's producer has the same default.
+const DEFAULT_BUFFER_BYTES: usize = 32 * MAX_MESSAGE_BYTES;
+
+/// A short wait helps in a burst, and a longer one would only add to an overload.
+const DEFAULT_WHEN_FULL: WhenFull = WhenFull::Wait(Duration::from_secs(1));
+
+impl GatherConfig {
+    /// Part of the delivery timeout after which a call without a response is given up. The other
+    /// half is for another attempt.
+    pub(crate) const CALL_TIMEOUT_DIVISOR: u32 = 2;
+}
+
+impl Default for GatherConfig {
+    fn default() -> Self {
+        Self {
+            linger: DEFAULT_LINGER,
+            max_batches_in_flight: DEFAULT_MAX_BATCHES_IN_FLIGHT,
+            delivery_timeout: DEFAULT_DELIVERY_TIMEOUT,
+            call_timeout: DEFAULT_DELIVERY_TIMEOUT / Self::CALL_TIMEOUT_DIVISOR,
+            buffer_messages: DEFAULT_BUFFER_MESSAGES,
+            buffer_bytes: DEFAULT_BUFFER_BYTES,
+            when_full: DEFAULT_WHEN_FULL,
+            group_order: GroupOrder::default(),
+            call_spans: true,
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The tasks that send the messages of the buffer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_sqs::Client;
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::buffer::{Buffer, Urgency};
+use super::call::{EntryResult, send_batch};
+use super::call_span;
+use super::capacity::Capacity;
+use super::config::GatherConfig;
+use super::entry::Entry;
+use super::lane::Lane;
+use super::settlement::{Settlement, SettlementRules};
+use super::unsent::UnsentMessage;
+use crate::error::QueueSendError;
+use crate::queue::QueueUrl;
+use crate::stated_size_limit::StatedSizeLimit;
+use crate::tracer::SharedTracer;
+
+/// Sends the messages of one sender. No task runs while there are none.
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    pub(super) config: GatherConfig,
+    pub(super) capacity: Capacity,
+    client: Client,
+    pub(super) queue: QueueUrl,
+    pub(super) tracer: SharedTracer,
+    pub(super) limit: StatedSizeLimit,
+    state: Mutex<State>,
+    /// Notified when a closed sender has no message left.
+    idle: Notify,
+    /// `true` once the calls in flight must end.
+    is_aborted: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    buffer: Buffer,
+    /// Time at which the timer task wakes, if there is one.
+    timer_at: Option<Instant>,
+    /// Messages that were not sent, once the sender is closed.
+    unsent: Vec<UnsentMessage>,
+}
+
+/// Tasks to start after a change of the state.
+#[derive(Debug, Default)]
+struct Work {
+    batches: Vec<Vec<Entry>>,
+    timer_at: Option<Instant>,
+}
+
+impl State {
+    /// Determines the tasks to start now.
+    fn advance(&mut self, now: Instant) -> Work {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.buffer.next_batch(now) {
+            batches.push(batch);
+        }
+        let wakeup = self.buffer.next_wakeup();
+        let is_earlier = |at: &Instant| self.timer_at.is_none_or(|armed| *at < armed);
+        let timer_at = wakeup.filter(is_earlier);
+        self.timer_at = timer_at.or(self.timer_at);
+        Work { batches, timer_at }
+    }
+
+    /// Keeps a message for the caller of `close`, unless nobody waits for it.
+    fn keep_unsent(&mut self, entry: &Entry, error: &QueueSendError) {
+        if self.buffer.is_closed() && !entry.is_abandoned() {
+            self.unsent.push(UnsentMessage {
+                message: entry.outgoing.message.clone(),
+                error: error.clone(),
+            });
+        }
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        client: Client,
+        queue: QueueUrl,
+        tracer: SharedTracer,
+        limit: StatedSizeLimit,
+        config: GatherConfig,
+    ) -> Self {
+        let lane = if queue.is_fifo() {
+            Lane::fifo(config.group_order)
+        } else {
+            Lane::standard()
+        };
+        Self {
+            state: Mutex::new(State {
+                buffer: Buffer::new(lane, &config),
+                timer_at: None,
+                unsent: Vec::new(),
+            }),
+            capacity: Capacity::new(config.buffer_messages, config.buffer_bytes),
+            client,
+            queue,
+            tracer,
+            limit,
+            config,
+            idle: Notify::new(),
+            is_aborted: watch::Sender::new(false),
+        }
+    }
+
+    /// Adds a message to the buffer.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        entry: Entry,
+        urgency: Urgency,
+    ) -> Result<(), QueueSendError> {
+        let runtime = Handle::try_current().map_err(|_| QueueSendError::NoRuntime)?;
+        let work = {
+            let now = Instant::now();
+            let mut state = self.lock();
+            let pushed = state.buffer.push(entry, urgency, now);
+            pushed.map_err(|_| QueueSendError::Closed)?;
+            state.advance(now)
+        };
+        self.start(&runtime, work);
+        Ok(())
+    }
+
+    /// Sends the messages that wait for others.
+    pub(super) fn flush(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let work = {
+            let now = Instant::now();
+            let mut state = self.lock();
+            state.buffer.flush(now);
+            state.advance(now)
+        };
+        self.start(&runtime, work);
+    }
+
+    /// Accepts no more messages, sends those that are here once, and returns the ones that were not
+    /// sent by the deadline.
+    pub(super) async fn close(self: &Arc<Self>, deadline: Instant) -> Vec<UnsentMessage> {
+        self.capacity.close();
+        let work = {
+            let now = Instant::now();
+            let mut state = self.lock();
+            state.buffer.close(now);
+            state.advance(now)
+        };
+        self.start(&Handle::current(), work);
+        if tokio::time::timeout_at(deadline, self.wait_until_idle())
+            .await
+            .is_err()
+        {
+            self.fail_waiting();
+            self.is_aborted.send_replace(true);
+            // The calls end as soon as their tasks are polled.
+            self.wait_until_idle().await;
+        }
+        std::mem::take(&mut self.lock().unsent)
+    }
+
+    async fn wait_until_idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            if self.lock().buffer.is_idle() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn start(self: &Arc<Self>, runtime: &Handle, work: Work) {
+        for batch in work.batches {
+            runtime.spawn(send_batches(InFlightBatch::new(self, batch)));
+        }
+        if let Some(at) = work.timer_at {
+            runtime.spawn(wake_at(Timer {
+                dispatcher: Arc::clone(self),
+                at,
+            }));
+        }
+    }
+
+    /// Fails all messages that are not in flight.
+    fn fail_waiting(&self) {
+        let entries = {
+            let mut state = self.lock();
+            let entries = state.buffer.drain();
+            for entry in &entries {
+                state.keep_unsent(entry, &QueueSendError::Closed);
+            }
+            entries
+        };
+        for entry in entries {
+            entry.finish(Err(QueueSendError::Closed));
+        }
+    }
+
+    /// Records the end of a call and the decisions about its messages.
+    fn end_call(self: &Arc<Self>, entries: Vec<(Entry, Settlement)>) -> Work {
+        let mut finished = Vec::with_capacity(entries.len());
+        let work = {
+            let now = Instant::now();
+            let mut state = self.lock();
+            for (entry, settlement) in entries {
+                match settlement {
+                    Settlement::Finish(outcome) => {
+                        state.buffer.settle(entry.group());
+                        if let Err(error) = &outcome {
+                            state.keep_unsent(&entry, error);
+                        }
+                        finished.push((entry, outcome));
+                    }
+                    Settlement::Readmit => state.buffer.readmit(entry, now),
+                    Settlement::Delay(pause) => state.buffer.delay(entry, now + pause),
+                }
+            }
+            state.buffer.end_batch();
+            if state.buffer.is_closed() && state.buffer.is_idle() {
+                self.idle.notify_waiters();
+            }
+            state.advance(now)
+        };
+        for (entry, outcome) in finished {
+            entry.finish(outcome);
+        }
+        work
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call in progress. If it is dropped, because its runtime stops, its messages have failed.
+struct InFlightBatch {
+    dispatcher: Arc<Dispatcher>,
+    entries: Vec<Entry>,
+}
+
+impl InFlightBatch {
+    fn new(dispatcher: &Arc<Dispatcher>, entries: Vec<Entry>) -> Self {
+        Self {
+            dispatcher: Arc::clone(dispatcher),
+            entries,
+        }
+    }
+
+    /// Makes the call. Returns `None` if the sender's deadline for closing expired first.
+    async fn send(&mut self) -> Option<Vec<EntryResult>> {
+        let dispatcher = &self.dispatcher;
+        for entry in &mut self.entries {
+            entry.had_no_response = entry.progress.start_call();
+        }
+        let deadlines = self.entries.iter().map(|entry| entry.deadline);
+        let give_up_at = Instant::now() + dispatcher.config.call_timeout;
+        let give_up_at = deadlines
+            .max()
+            .map_or(give_up_at, |last| last.min(give_up_at));
+        let span = call_span::start(dispatcher, &self.entries);
+        let call = send_batch(
+            &dispatcher.client,
+            &dispatcher.queue,
+            &self.entries,
+            give_up_at,
+        );
+        let context = span
+            .as_ref()
+            .map_or_else(Context::new, |span| span.0.clone());
+        let mut is_aborted = dispatcher.is_aborted.subscribe();
+        let results = tokio::select! {
+            results = call.with_context(context) => results,
+            _ = is_aborted.wait_for(|is_aborted| *is_aborted) => return None,
+        };
+        if let Some(span) = &span {
+            call_span::finish(span, &results);
+        }
+        Some(results)
+    }
+
+    /// Decides about each message.
+    fn settle(mut self, results: Option<Vec<EntryResult>>) -> Work {
+        let rules = SettlementRules {
+            now: Instant::now(),
+            delivery_timeout: self.dispatcher.config.delivery_timeout,
+            batch_len: self.entries.len(),
+            may_retry: !self.dispatcher.lock().buffer.is_closed(),
+            jitter: fastrand::f64(),
+        };
+        let entries = std::mem::take(&mut self.entries);
+        let Some(results) = results else {
+            let aborted = entries
+                .into_iter()
+                .map(|entry| (entry, Settlement::aborted()));
+            return self.dispatcher.end_call(aborted.collect());
+        };
+        let settled = entries.into_iter().zip(results).map(|(mut entry, result)| {
+            if let Some(rejection) = result.rejection() {
+                self.dispatcher.limit.learn(rejection, rules.now.into_std());
+            }
+            let settlement = rules.settle(&mut entry, result);
+            (entry, settlement)
+        });
+        self.dispatcher.end_call(settled.collect())
+    }
+}
+
+impl Drop for InFlightBatch {
+    fn drop(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
+        // The callers notice that the replies are gone.
+        let mut state = self.dispatcher.lock();
+        for entry in self.entries.drain(..) {
+            state.buffer.settle(entry.group());
+        }
+        state.buffer.end_batch();
+    }
+}
+
+/// Makes one call after another, as long as messages are due.
+async fn send_batches(mut batch: InFlightBatch) {
+    loop {
+        let results = batch.send().await;
+        let dispatcher = Arc::clone(&batch.dispatcher);
+        let mut work = batch.settle(results);
+        let next = work.batches.pop();
+        dispatcher.start(&Handle::current(), work);
+        match next {
+            Some(entries) => batch = InFlightBatch::new(&dispatcher, entries),
+            None => return,
+        }
+    }
+}
+
+/// The time at which the timer task wakes. If it is dropped, because its runtime stops, the next
+/// message starts another task.
+struct Timer {
+    dispatcher: Arc<Dispatcher>,
+    at: Instant,
+}
+
+impl Timer {
+    /// Removes the timer from the state. Returns `false` if an earlier one has replaced it.
+    fn disarm(&self, state: &mut State) -> bool {
+        let is_armed = state.timer_at == Some(self.at);
+        if is_armed {
+            state.timer_at = None;
+        }
+        is_armed
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.disarm(&mut self.dispatcher.lock());
+    }
+}
+
+/// Starts the calls that are due at the time of the timer.
+async fn wake_at(timer: Timer) {
+    sleep_until(timer.at).await;
+    let dispatcher = Arc::clone(&timer.dispatcher);
+    let work = {
+        let mut state = dispatcher.lock();
+        if !timer.disarm(&mut state) {
+            return;
+        }
+        state.advance(Instant::now())
+    };
+    dispatcher.start(&Handle::current(), work);
+}

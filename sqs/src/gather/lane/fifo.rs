@@ -1,0 +1,194 @@
+//! The waiting messages of a FIFO queue.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use tokio::time::Instant;
+
+use crate::gather::batch::Batch;
+use crate::gather::config::GroupOrder;
+use crate::gather::entry::Entry;
+use crate::limits::MAX_BATCH_MESSAGES;
+
+/// Messages in the order of their groups. A group with a message in flight, or with one that waits
+/// to be sent again, is busy: none of its other messages is sent until then.
+#[derive(Debug)]
+pub(in crate::gather) struct FifoLane {
+    order: GroupOrder,
+    /// Groups that have a message here or are busy.
+    groups: HashMap<String, Group>,
+    /// Groups that have a message and are not busy, by the time and position of their first
+    /// message.
+    idle: BTreeMap<(Instant, u64), String>,
+    /// Number of messages of idle groups.
+    idle_messages: usize,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// In the order of arrival.
+    waiting: VecDeque<Entry>,
+    /// Number of messages that were taken for a batch and are neither accepted nor failed.
+    taken: usize,
+}
+
+impl Group {
+    fn idle_key(&self) -> Option<(Instant, u64)> {
+        let first = self.waiting.front().filter(|_| self.taken == 0)?;
+        Some((first.due, first.sequence))
+    }
+}
+
+impl FifoLane {
+    pub(super) fn new(order: GroupOrder) -> Self {
+        Self {
+            order,
+            groups: HashMap::new(),
+            idle: BTreeMap::new(),
+            idle_messages: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        let name = entry.group().to_owned();
+        let group = self.groups.entry(name.clone()).or_default();
+        group.waiting.push_back(entry);
+        if group.taken == 0 {
+            self.idle_messages += 1;
+        }
+        if group.waiting.len() == 1 {
+            self.set_idle(name);
+        }
+    }
+
+    pub(super) fn readmit(&mut self, entry: Entry) {
+        let name = entry.group().to_owned();
+        if let Some(group) = self.groups.get_mut(&name) {
+            let position = group
+                .waiting
+                .partition_point(|other| other.sequence < entry.sequence);
+            group.waiting.insert(position, entry);
+        }
+        self.settle(&name);
+    }
+
+    pub(super) fn settle(&mut self, name: &str) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        group.taken = group.taken.saturating_sub(1);
+        if group.taken > 0 {
+            return;
+        }
+        if group.waiting.is_empty() {
+            self.groups.remove(name);
+        } else {
+            self.idle_messages += group.waiting.len();
+            self.set_idle(name.to_owned());
+        }
+    }
+
+    pub(super) fn earliest_due(&self) -> Option<Instant> {
+        let ((due, _), _) = self.idle.first_key_value()?;
+        Some(*due)
+    }
+
+    pub(super) fn has_full_batch(&self) -> bool {
+        let sendable = match self.order {
+            GroupOrder::Strict => self.idle.len(),
+            GroupOrder::Batched => self.idle_messages,
+        };
+        sendable >= MAX_BATCH_MESSAGES
+    }
+
+    pub(super) fn make_due(&mut self, now: Instant) {
+        for entry in self
+            .groups
+            .values_mut()
+            .flat_map(|group| &mut group.waiting)
+        {
+            entry.due = entry.due.min(now);
+        }
+        let idle = std::mem::take(&mut self.idle);
+        for name in idle.into_values() {
+            self.set_idle(name);
+        }
+    }
+
+    pub(super) fn take_batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        // Groups that are still idle when the batch is full are put back.
+        let mut skipped = Vec::new();
+        while let Some((_, name)) = self.idle.pop_first() {
+            let is_full = !self.take_from_group(&name, &mut batch);
+            match self.groups.get(&name) {
+                Some(group) if group.taken == 0 && group.waiting.is_empty() => {
+                    self.groups.remove(&name);
+                }
+                Some(group) if group.taken == 0 => skipped.push(name),
+                _ => {}
+            }
+            if is_full {
+                break;
+            }
+        }
+        for name in skipped {
+            self.set_idle(name);
+        }
+        batch
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.values().all(|group| group.waiting.is_empty())
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<Entry> {
+        self.idle.clear();
+        self.idle_messages = 0;
+        let mut entries = Vec::new();
+        self.groups.retain(|_, group| {
+            entries.extend(group.waiting.drain(..));
+            group.taken > 0
+        });
+        entries.sort_by_key(|entry| entry.sequence);
+        entries
+    }
+
+    /// Moves messages of an idle group to the batch. Returns `false` if the batch does not accept
+    /// the next one.
+    fn take_from_group(&mut self, name: &str, batch: &mut Batch) -> bool {
+        let Some(group) = self.groups.get_mut(name) else {
+            return true;
+        };
+        let most = match self.order {
+            GroupOrder::Strict => 1,
+            GroupOrder::Batched => MAX_BATCH_MESSAGES,
+        };
+        let waiting = group.waiting.len();
+        let mut has_room = true;
+        while let Some(entry) = group.waiting.front().filter(|_| group.taken < most) {
+            let is_abandoned = entry.is_abandoned();
+            has_room = is_abandoned || batch.accepts(entry);
+            if !has_room {
+                break;
+            }
+            if let Some(entry) = group.waiting.pop_front().filter(|_| !is_abandoned) {
+                group.taken += 1;
+                batch.push(entry);
+            }
+        }
+        // The messages of a busy group do not count.
+        self.idle_messages -= if group.taken > 0 {
+            waiting
+        } else {
+            waiting - group.waiting.len()
+        };
+        has_room
+    }
+
+    fn set_idle(&mut self, name: String) {
+        let key = self.groups.get(&name).and_then(Group::idle_key);
+        if let Some(key) = key {
+            self.idle.insert(key, name);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The sender of one queue.
+
+use std::sync::{Arc, Once};
+
+use aws_sdk_sqs::Client;
+use opentelemetry::metrics::Meter;
+use opentelemetry::propagation::TextMapPropagator;
+#[cfg(feature = "gather")]
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::Tracer;
+use opentelemetry::{Context, global};
+#[cfg(feature = "gather")]
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::error::{QueueError, QueueSendError};
+#[cfg(feature = "gather")]
+use crate::gather::{
+    Confirmation, Delivery, Gatherer, Outgoing, PendingDelivery, UnsentMessage, Urgency,
+};
+use crate::message::OutgoingMessage;
+#[cfg(feature = "gather")]
+use crate::metrics::SendMeasurement;
+use crate::queue::QueueUrl;
+use crate::queue_client::{PreparedSend, QueueClient};
+use crate::send_output::SendOutput;
+#[cfg(feature = "gather")]
+use crate::span::{self, SpanGuard};
+use crate::tracer::SharedTracer;
+
+mod builder;
+
+pub use builder::QueueSenderBuilder;
+
+/// Sends messages to one queue. Clones share the client with its connections, and the buffer.
+///
+/// ```no_run
+/// # use std::error::Error;
+/// # async fn example(sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
+/// use baton_sqs::{OutgoingMessage, QueueSender, QueueUrl};
+///
+/// let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
+/// let sender = QueueSender::new(sdk, queue, opentelemetry::global::tracer("onboarding"));
+/// match sender.send(OutgoingMessage::new("order 17")).await {
+///     Ok(sent) => println!("sent {}", sent.message_id),
+///     Err(error) if error.may_have_been_sent() => println!("perhaps sent: {error}"),
+///     Err(error) if error.is_retryable() => println!("retry later: {error}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Batches
+///
+/// With the feature `gather`, messages of concurrent sends go to SQS in one `SendMessageBatch`, up
+/// to ten messages and 1 MiB at a time. A message waits for others only if they are likely to come:
+/// if fewer than two are expected within the [linger](QueueSenderBuilder::linger), judging by the
+/// rate of the last 100 ms, it is sent at once. Otherwise its batch is sent as soon as it is full,
+/// and at the latest after the linger.
+///
+/// # Failures
+///
+/// Each message has one deadline, the [delivery timeout](QueueSenderBuilder::delivery_timeout),
+/// instead of a number of attempts. Until then, a message is sent again after an error that may be
+/// temporary: a throttled or failed call, a lost connection, a call without a response, and an
+/// entry of a batch that failed for a reason of SQS. The pauses grow and have a random part. An
+/// error that the message has caused is returned at once, and does not affect the other messages of
+/// its batch.
+///
+/// Delivery is at least once: if the response to a call is lost, SQS may have the messages, and
+/// they are sent again. A FIFO queue drops the second one, because it has the same deduplication
+/// id. If the send fails after that, [`QueueSendError::may_have_been_sent`] returns `true`.
+///
+/// # FIFO queues
+///
+/// Every message needs a group. A message without a deduplication id gets a random one, which is
+/// the same for all its attempts. The messages of a group are sent in the order of the calls of
+/// [`send`](Self::send): see [`GroupOrder`](crate::GroupOrder).
+#[derive(Debug, Clone)]
+pub struct QueueSender {
+    client: QueueClient,
+    tracer: SharedTracer,
+    /// `true` if the queue derives deduplication ids from the bodies.
+    has_content_based_deduplication: bool,
+    /// Limits the warning about a missing propagator to one per sender.
+    propagator_warning: Arc<Once>,
+    #[cfg(feature = "gather")]
+    gatherer: Gatherer,
+}
+
+/// A send whose message is in the buffer.
+#[cfg(feature = "gather")]
+struct StartedSend {
+    pending: Result<PendingDelivery, QueueSendError>,
+    measurement: SendMeasurement,
+    span: SpanGuard,
+}
+
+impl QueueSender {
+    /// Creates a sender with the default settings.
+    #[must_use]
+    pub fn new<T>(client: Client, queue: QueueUrl, tracer: T) -> Self
+    where
+        T: Tracer + Send + Sync + 'static,
+        T::Span: Send + Sync + 'static,
+    {
+        Self::builder(client, queue).tracer(tracer).build()
+    }
+
+    /// Returns a builder for a sender with other settings.
+    pub fn builder(client: Client, queue: QueueUrl) -> QueueSenderBuilder {
+        QueueSenderBuilder::new(client, queue)
+    }
+
+    /// Records the sends with instruments of this meter: `messaging.client.operation.duration` and
+    /// `messaging.client.sent.messages`.
+    #[must_use]
+    pub fn with_meter(mut self, meter: &Meter) -> Self {
+        self.client = self.client.with_meter(meter);
+        self
+    }
+
+    /// Sends one message. Returns once SQS has accepted it.
+    ///
+    /// The send is a span under the current context, and the message carries that span's context
+    /// in the fields of the global propagator. If the message already has a trace context, the
+    /// span is of kind CLIENT and has a link to it.
+    ///
+    /// The trace context never makes a send fail. If the queue's `MaximumMessageSize` is below the
+    /// 1 MiB of SQS and the queue rejects the message for that reason, the message is sent once
+    /// more without the context fields that do not fit: `baggage` is dropped first, then
+    /// `tracestate`, then the rest. Clones of this sender remember the queue's limit for a minute.
+    /// The span's `baton.context.dropped` names the dropped fields. The span keeps the kind
+    /// PRODUCER, because a span's kind cannot change.
+    ///
+    /// If the future is dropped before it completes, a message that is still in the buffer is not
+    /// sent, and one whose call is in progress may be. The span ends with `error.type` `cancelled`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the message breaks a rule of SQS, if it is larger than the queue accepts
+    /// without any context, if SQS rejects it for another reason, if SQS does not confirm it in
+    /// time, or if the buffer is full or closed.
+    pub async fn send(&self, message: OutgoingMessage) -> Result<SendOutput, QueueSendError> {
+        let message = self.complete(message);
+        #[cfg(feature = "gather")]
+        return self.start(message, Urgency::Expected).await.finish().await;
+        #[cfg(not(feature = "gather"))]
+        return self.prepare(&message).send().await;
+    }
+
+    /// Checks that the queue exists and that its attributes may be read.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if SQS rejects the call, or does not respond within the client's timeouts
+    /// and retries.
+    pub async fn check_queue(&self) -> Result<(), QueueError> {
+        self.client.check().await
+    }
+
+    /// Adds a deduplication id to a message that needs one.
+    fn complete(&self, message: OutgoingMessage) -> OutgoingMessage {
+        let needs_id = self.client.url().is_fifo()
+            && message.deduplication_id().is_none()
+            && !self.has_content_based_deduplication;
+        if needs_id {
+            message.with_deduplication_id(uuid::Uuid::new_v4().to_string())
+        } else {
+            message
+        }
+    }
+
+    /// Starts the span of a send under the current context.
+    fn prepare<'a>(&'a self, message: &'a OutgoingMessage) -> PreparedSend<'a> {
+        let parent = Context::current();
+        global::get_text_map_propagator(|propagator| {
+            self.warn_without_propagator(propagator);
+            self.client
+                .prepare(self.tracer.get(), propagator, &parent, message)
+        })
+    }
+
+    fn warn_without_propagator(&self, propagator: &dyn TextMapPropagator) {
+        if propagator.fields().next().is_none() {
+            self.propagator_warning.call_once(|| {
+                warn!(
+                    queue = self.client.url().name(),
+                    "messages carry no trace context: no propagator is set, \
+                     opentelemetry::global::set_text_map_propagator sets one"
+                );
+            });
+        }
+    }
+}
+
+#[cfg(feature = "gather")]
+impl QueueSender {
+    /// Sends several messages, and returns the result of each, in their order.
+    ///
+    /// The messages go to SQS in batches, together with those of concurrent sends. The last batch
+    /// does not wait for others. If the buffer is full, the next message waits for room as it does
+    /// in [`send`](Self::send).
+    pub async fn send_all(
+        &self,
+        messages: impl IntoIterator<Item = OutgoingMessage>,
+    ) -> Vec<Result<SendOutput, QueueSendError>> {
+        let mut sends = Vec::new();
+        for message in messages {
+            sends.push(self.start(self.complete(message), Urgency::Listed).await);
+        }
+        self.gatherer.flush();
+        let mut outcomes = Vec::with_capacity(sends.len());
+        for send in sends {
+            outcomes.push(send.finish().await);
+        }
+        outcomes
+    }
+
+    /// Closes this sender and its clones: accepts no more messages, sends each message that is in
+    /// the buffer once, and returns those that SQS has not confirmed by the deadline. Their sends
+    /// fail as well.
+    ///
+    /// A second call waits in the same way and returns the messages that the first has not.
+    pub async fn close(&self, deadline: Instant) -> Vec<UnsentMessage> {
+        self.gatherer.close(deadline).await
+    }
+
+    /// Starts the span of a send and adds the message to the buffer.
+    async fn start(&self, message: OutgoingMessage, urgency: Urgency) -> StartedSend {
+        let PreparedSend {
+            added,
+            measurement,
+            span,
+            ..
+        } = self.prepare(&message);
+        let outgoing = Outgoing {
+            message,
+            added,
+            context: span.0.clone(),
+        };
+        StartedSend {
+            pending: self.gatherer.enqueue(outgoing, urgency).await,
+            measurement,
+            span,
+        }
+    }
+}
+
+#[cfg(feature = "gather")]
+impl StartedSend {
+    /// Waits for the result, and ends the span and the measurement.
+    async fn finish(self) -> Result<SendOutput, QueueSendError> {
+        let Self {
+            pending,
+            measurement,
+            span: guard,
+        } = self;
+        let delivery = match pending {
+            Ok(pending) => pending.wait().await,
+            Err(error) => Err(error),
+        };
+        let span = guard.0.span();
+        let outcome = delivery.and_then(|Delivery { outcome, added }| {
+            span::record_dropped(&span, added);
+            outcome
+        });
+        let outcome = outcome.map(|Confirmation { output, request_id }| {
+            span::record_accepted(&span, Some(&output.message_id), request_id.as_deref());
+            output
+        });
+        measurement.finish(outcome.as_ref().err());
+        span::finish(&span, outcome.as_ref().err());
+        outcome
+    }
+}
