@@ -20,10 +20,13 @@
 //! # }
 //! ```
 //!
+//! A program that calls `aws-sdk-sqs` itself adds a [`TraceInterceptor`] to its client.
+//!
 //! # Layout
 //!
-//! `queue_sender` is the only module. Messages, queue URLs, spans, metrics and errors are those of
-//! `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as well.
+//! `queue_sender` is the only module. Messages, queue URLs, spans, metrics, errors and the
+//! interceptor are those of `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as
+//! well.
 //!
 //! # Spans
 //!
@@ -39,6 +42,8 @@
 //! | `error.type` | on failure: SQS's error code, `connect` (no connection was established), `io` (it broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
 //! | `baton.context.dropped` | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
 //! | `baton.attributes.dropped` | names of the message's optional attributes that were dropped for the same reason |
+//!
+//! [`TraceInterceptor`] documents the spans of the SDK's calls.
 //!
 //! A send whose future is dropped before it completes ends its span with `error.type` `cancelled`.
 //!
@@ -64,7 +69,7 @@
 
 pub use baton_sqs::{
     Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage, QueueError,
-    QueueSendError, QueueSender, QueueSenderBuilder, QueueUrl, SendOutput,
+    QueueSendError, QueueSender, QueueSenderBuilder, QueueUrl, SendOutput, TraceInterceptor,
 };
 #[cfg(feature = "gather")]
 pub use baton_sqs::{GroupOrder, UnsentMessage, WhenFull};

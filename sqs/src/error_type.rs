@@ -53,7 +53,7 @@ pub fn classify<E>(error: &SdkError<E>) -> Option<&'static str> {
 
 /// The SDK reports an I/O error both for a refused connection and for one that broke. It does not
 /// classify a connection that AWS closed without a response, and only marks it as retryable.
-fn classify_connector_error(error: &ConnectorError) -> &'static str {
+pub(crate) fn classify_connector_error(error: &ConnectorError) -> &'static str {
     if error.is_timeout() {
         TIMEOUT
     } else if is_connect_error(error) {

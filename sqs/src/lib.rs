@@ -22,6 +22,8 @@
 //! # }
 //! ```
 //!
+//! A program that calls the AWS SDK itself adds a [`TraceInterceptor`] to its client.
+//!
 //! SQS counts attributes against a queue's `MaximumMessageSize`, which may be far below the 1 MiB
 //! limit of SQS and is not known to the sender. The attributes that a send adds never make it fail:
 //! if SQS rejects the message because of its size, it is sent again with fewer of them.
@@ -42,10 +44,13 @@
 //! | `call` | the `SendMessage` call, repeated with fewer attributes if SQS rejects the message |
 //! | `stated_size_limit` | the size limit that a queue has stated |
 //! | `rejection` | the rejections that a message with fewer attributes may avoid |
+//! | `trace_interceptor` | [`TraceInterceptor`]: the trace context in the calls of an AWS SDK client |
 //! | `error`, [`error_type`] | the errors of calls, and the classification of the AWS SDK's errors |
 //! | `client_settings` | the set-up of an AWS SDK client (feature `client-settings`) |
 //!
 //! # Telemetry
+//!
+//! [`TraceInterceptor`] documents the spans of the SDK's calls; this section is about a send.
 //!
 //! The span `send {queue}` has the kind PRODUCER if the message carries its context. It has the
 //! kind CLIENT and a link if the message already carries a context, and the kind CLIENT without a
@@ -86,6 +91,7 @@ mod send_output;
 mod span;
 mod stated_size_limit;
 mod trace_context;
+mod trace_interceptor;
 mod tracer;
 
 #[cfg(feature = "client-settings")]
@@ -99,3 +105,4 @@ pub use queue::{InvalidQueueUrl, QueueUrl};
 pub use queue_client::{PreparedSend, QueueClient};
 pub use queue_sender::{QueueSender, QueueSenderBuilder};
 pub use send_output::SendOutput;
+pub use trace_interceptor::TraceInterceptor;

@@ -42,6 +42,8 @@ pub struct OutgoingMessage {
     /// `DelaySeconds`. `None` for the delay of the queue.
     pub(crate) delay_seconds: Option<i32>,
     pub(crate) provenance: Provenance,
+    /// Bytes that the message may have together with the attributes that a send adds.
+    pub(crate) max_bytes: usize,
 }
 
 /// The source of a message, which decides the checks and the trace context.
@@ -139,6 +141,7 @@ impl OutgoingMessage {
             deduplication_id: None,
             delay_seconds: None,
             provenance: Provenance::Created,
+            max_bytes: MAX_MESSAGE_BYTES,
         }
     }
 

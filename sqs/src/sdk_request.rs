@@ -42,10 +42,14 @@ impl SdkAttributes {
 fn trace_header(
     header: &str,
 ) -> Result<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>, BuildError> {
-    let value = MessageSystemAttributeValue::builder()
+    let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+    Ok(HashMap::from([(name, trace_header_value(header)?)]))
+}
+
+/// Returns X-Ray's header in the SDK's type.
+pub(crate) fn trace_header_value(header: &str) -> Result<MessageSystemAttributeValue, BuildError> {
+    MessageSystemAttributeValue::builder()
         .data_type("String")
         .string_value(header)
-        .build()?;
-    let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
-    Ok(HashMap::from([(name, value)]))
+        .build()
 }

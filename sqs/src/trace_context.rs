@@ -10,10 +10,10 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
 use crate::added_attributes::{AddedAttributes, BAGGAGE, TRACEPARENT, TRACESTATE};
-use crate::limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES};
+use crate::limits::MAX_ATTRIBUTES;
 use crate::message::{Attribute, AttributeValue, OutgoingMessage, Provenance};
 
-const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
+pub(crate) const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
 
 /// Number of hexadecimal digits of the first part of a trace id in X-Ray's form.
 const XRAY_EPOCH_DIGITS: usize = 8;
@@ -23,7 +23,7 @@ const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 
 /// Size of a `traceparent` as SQS counts it: its name, its type `String`, and the 55 characters of
 /// version 00.
-const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
+pub(crate) const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
 
 /// Prefixes of the names under which a received message may carry a trace context.
 /// `opentelemetry-instrumentation-boto3sqs` before 0.34b0 adds `otel.`.
@@ -219,7 +219,7 @@ impl FreeSpace {
     fn new(message: &OutgoingMessage) -> Self {
         Self {
             slots: MAX_ATTRIBUTES.saturating_sub(message.attributes.len()),
-            bytes: MAX_MESSAGE_BYTES.saturating_sub(message.size()),
+            bytes: message.max_bytes.saturating_sub(message.size()),
         }
     }
 

@@ -22,3 +22,6 @@ mod metering;
 
 // Sends to an SQS that cannot be reached.
 mod outages;
+
+// Calls of an AWS SDK client with the interceptor.
+mod trace_interceptor;

@@ -24,7 +24,8 @@ pub(crate) fn sender(address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
     sender_builder(address, "onboarding", spans).build()
 }
 
-fn sqs_client(address: SocketAddr) -> Client {
+/// Returns an AWS SDK client of the SQS with this address.
+pub(crate) fn sqs_client(address: SocketAddr) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_millis(500))

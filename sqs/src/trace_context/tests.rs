@@ -1,6 +1,8 @@
 use baton_telemetry::Propagator;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 
+use crate::limits::MAX_MESSAGE_BYTES;
+
 use super::*;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

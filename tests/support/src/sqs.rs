@@ -112,7 +112,8 @@ struct Shared {
 }
 
 impl FakeSqs {
-    /// Identifier of every message that is accepted.
+    /// Identifier of every message that is accepted alone, and of the first of a batch. The others
+    /// are called `message-` and the id of the entry.
     pub const MESSAGE_ID: &str = "5fea7756-0ea4-451a-a703-a558b933e274";
 
     /// Request id of every response.
@@ -322,10 +323,15 @@ fn batch_response(
     fail: impl Fn(&Value) -> Option<Failure>,
 ) -> Response<Full<Bytes>> {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
-    for entry in call.messages() {
+    for (index, entry) in call.messages().into_iter().enumerate() {
         match fail(&entry) {
             None => {
-                successful.push(json!({"Id": entry["Id"], "MessageId": FakeSqs::MESSAGE_ID}));
+                let id = entry["Id"].as_str().unwrap_or_default();
+                let message_id = match index {
+                    0 => FakeSqs::MESSAGE_ID.to_owned(),
+                    _ => format!("message-{id}"),
+                };
+                successful.push(json!({"Id": id, "MessageId": message_id}));
                 lock(&shared.accepted).push(entry);
             }
             Some(failure) => failed.push(json!({
