@@ -11,5 +11,8 @@ mod errors_and_retries {}
 #[doc = include_str!("../docs/your-own-opentelemetry.md")]
 mod your_own_opentelemetry {}
 
+#[doc = include_str!("../docs/sending-with-the-aws-sdk.md")]
+mod sending_with_the_aws_sdk {}
+
 #[doc = include_str!("../docs/other-producers.md")]
 mod other_producers {}

@@ -355,6 +355,78 @@ async fn aws_sdk_records_the_error_of_sqs() {
     );
 }
 
+/// Configures the function of `sdk_interceptor` for a fake SQS.
+fn with_shipments(function: Function, sqs: &RecordingServer) -> Function {
+    let queue = format!("{}/123456789012/shipments", sqs.url);
+    with_sqs(function, sqs).variable("SHIPMENT_QUEUE_URL", &queue)
+}
+
+#[tokio::test]
+async fn sdk_interceptor_gives_each_message_of_a_batch_its_own_context() {
+    let successful = ["0", "1"]
+        .map(|id| json!({"Id": id, "MessageId": format!("sent-{id}"), "MD5OfMessageBody": ""}));
+    let response = json!({"Successful": successful, "Failed": []});
+    let sqs = RecordingServer::start(StatusCode::OK, response).await;
+    let mut records = traced_records(&[json!({"items": ["lamp", "desk"]})]);
+    records[0] = records[0]
+        .clone()
+        .message_attribute("baggage", "tenant=blue");
+    let outcome = invoke_with("sdk_interceptor", &records, |function| {
+        with_shipments(function, &sqs)
+    })
+    .await;
+    assert!(outcome.failed().is_empty());
+    let [request] = &sqs.received()[..] else {
+        panic!("one request");
+    };
+    assert_eq!(request.header("x-amz-target"), "AmazonSQS.SendMessageBatch");
+    let send = outcome.child_span(0, "send shipments");
+    assert_eq!(send.kind, SpanKind::Client);
+    assert_eq!(
+        attribute(send, "messaging.batch.message_count"),
+        Some(&2.into())
+    );
+    let sent = request.json()["Entries"].clone();
+    for (index, item) in ["lamp", "desk"].into_iter().enumerate() {
+        let entry = &sent[index];
+        assert_eq!(entry["MessageBody"], json!({"item": item}).to_string());
+        let attributes = &entry["MessageAttributes"];
+        assert_eq!(attributes["baggage"]["StringValue"], "tenant=blue");
+        let link = &send.links[index];
+        let traceparent = format!("00-{}-{}-01", link.trace_id, link.span_id);
+        assert_eq!(attributes["traceparent"]["StringValue"], traceparent);
+        let mut spans = outcome.spans.iter();
+        let create = spans.find(|span| span.span_id == link.span_id).unwrap();
+        assert_eq!(
+            (&*create.name, create.kind),
+            ("create shipments", SpanKind::Producer)
+        );
+        assert_eq!(
+            create.parent_span_id.as_deref(),
+            Some(&*outcome.record_span(0).span_id)
+        );
+        let id = format!("sent-{index}");
+        assert_eq!(attribute(create, "messaging.message.id"), Some(&id.into()));
+    }
+}
+
+#[tokio::test]
+async fn sdk_interceptor_records_the_messages_that_sqs_did_not_accept() {
+    let failed = json!([{"Id": "0", "Code": "InternalError", "SenderFault": false}]);
+    let response = json!({"Successful": [], "Failed": failed});
+    let sqs = RecordingServer::start(StatusCode::OK, response).await;
+    let records = traced_records(&[json!({"items": ["lamp"]})]);
+    let outcome = invoke_with("sdk_interceptor", &records, |function| {
+        with_shipments(function, &sqs)
+    })
+    .await;
+    assert_eq!(outcome.failed(), [id(0)]);
+    for name in ["create shipments", "send shipments"] {
+        let span = outcome.child_span(0, name);
+        assert_eq!(attribute(span, "error.type"), Some(&"InternalError".into()));
+    }
+}
+
 #[tokio::test]
 async fn http_request_propagates_the_trace_to_the_server() {
     let stock = RecordingServer::start(StatusCode::OK, json!({})).await;
