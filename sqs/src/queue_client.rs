@@ -17,7 +17,7 @@ use crate::message::OutgoingMessage;
 use crate::metrics::{SendMeasurement, SendMetrics};
 use crate::queue::QueueUrl;
 use crate::send_output::SendOutput;
-use crate::span::{self, SpanGuard};
+use crate::span::{self, SpanGuard, TracedCall};
 use crate::stated_size_limit::StatedSizeLimit;
 use crate::trace_context::{ContextSource, xray_header};
 
@@ -167,7 +167,8 @@ impl PreparedSend<'_> {
             span,
         } = self;
         let context = &span.0;
-        let sent = send(queue_client, message, added, context).with_context(context.clone());
+        let traced = context.with_value(TracedCall);
+        let sent = send(queue_client, message, added, context).with_context(traced);
         let outcome = sent.await;
         measurement.finish(outcome.as_ref().err());
         span::finish(&context.span(), outcome.as_ref().err());

@@ -28,6 +28,13 @@ const DROPPED_CONTEXT: &str = "baton.context.dropped";
 /// attributes that may be dropped. Not a semantic convention.
 const DROPPED_ATTRIBUTES: &str = "baton.attributes.dropped";
 
+/// A value in the context of a call that has a span of this crate, so that a [`TraceInterceptor`]
+/// of the same client does not record the call again.
+///
+/// [`TraceInterceptor`]: crate::TraceInterceptor
+#[derive(Debug)]
+pub(crate) struct TracedCall;
+
 /// Ends a span as failed when it is dropped, unless the span has ended by then.
 ///
 /// A dropped future does not run the code after its `await`, and a span that is only dropped ends

@@ -14,6 +14,7 @@ use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sqs::error::BoxError;
 use aws_sdk_sqs::operation::send_message::SendMessageInput;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchInput;
+use opentelemetry::Context;
 use opentelemetry::global::{self, BoxedTracer};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::Tracer;
@@ -21,6 +22,7 @@ use opentelemetry::trace::Tracer;
 use self::call::Call;
 use self::injection::Injector;
 use crate::limits::MAX_MESSAGE_BYTES;
+use crate::span::TracedCall;
 
 mod call;
 mod injection;
@@ -91,8 +93,9 @@ mod span;
 ///   and log lines that the SDK creates during the call belong to the caller's span.
 /// - A message that the queue rejects because of its size is not sent again without context.
 /// - There are no metrics.
-/// - A client with this interceptor must not be given to a [`QueueClient`](crate::QueueClient) or
-///   to the `QueueSender` of `baton-producer`, because each send would be recorded twice.
+///
+/// The interceptor ignores the calls of a [`QueueClient`](crate::QueueClient) and of a
+/// [`QueueSender`](crate::QueueSender), which have their own spans.
 #[derive(Clone)]
 pub struct TraceInterceptor {
     /// `None` for the global tracer provider at the time of the call.
@@ -205,8 +208,11 @@ impl Intercept for TraceInterceptor {
         _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // The interceptor was registered twice, for the client and for this call.
-        if cfg.load::<Call>().is_some() {
+        // The interceptor was registered twice, for the client and for this call, or the client
+        // belongs to a sender of this crate.
+        let is_traced = cfg.load::<Call>().is_some()
+            || Context::map_current(|context| context.get::<TracedCall>().is_some());
+        if is_traced {
             return Ok(());
         }
         // The input changes last, after the calls of the program's tracer and propagator, so a

@@ -2,15 +2,17 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use aws_sdk_sqs::Client;
 use baton_producer::{
-    GroupOrder, OutgoingMessage, QueueError, QueueSendError, QueueSender, WhenFull,
+    GroupOrder, OutgoingMessage, QueueError, QueueSendError, QueueSender, QueueUrl,
+    TraceInterceptor, WhenFull,
 };
 use baton_test_support::span_recorder::{SpanRecorder, attribute, traceparent};
 use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::trace::{SpanKind, Status};
 use serde_json::Value;
 
-use crate::support::{sender, sender_builder, span_recorder};
+use crate::support::{sender, sender_builder, span_recorder, sqs_client};
 
 const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "RequestThrottled");
 const INTERNAL_ERROR: SqsResponse = SqsResponse::Error(500, "InternalError", "InternalError");
@@ -511,4 +513,17 @@ async fn a_delay_and_a_group_are_sent_to_a_standard_queue() {
     assert_eq!(message["DelaySeconds"], 2);
     assert_eq!(message["MessageGroupId"], "tenant-1");
     assert!(message["MessageDeduplicationId"].is_null());
+}
+
+#[tokio::test]
+async fn an_interceptor_of_the_client_does_not_record_a_send_again() {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
+    let interceptor = TraceInterceptor::new().with_tracer(spans.tracer());
+    let config = sqs_client(sqs.address).config().to_builder();
+    let client = Client::from_conf(config.interceptor(interceptor).build());
+    let queue = format!("http://{}/000000000000/onboarding", sqs.address);
+    let sender = QueueSender::new(client, QueueUrl::parse(&queue).unwrap(), spans.tracer());
+    sender.send(OutgoingMessage::new("m")).await.unwrap();
+    let names: Vec<_> = spans.all().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["SQS.SendMessageBatch", "send onboarding"]);
 }

@@ -1,12 +1,21 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use baton_producer::{OutgoingMessage, QueueError, QueueSendError};
-use baton_test_support::span_recorder::attribute;
+use baton_producer::{OutgoingMessage, QueueError, QueueSendError, QueueSender};
+use baton_test_support::span_recorder::{SpanRecorder, attribute};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-use crate::support::{sender, span_recorder};
+use crate::support::{sender_builder, span_recorder};
+
+/// Time for a message: enough for a few attempts.
+const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
+
+fn sender(address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
+    sender_builder(address, "onboarding", spans)
+        .delivery_timeout(DELIVERY_TIMEOUT)
+        .build()
+}
 
 /// Returns an address that refuses connections.
 async fn refusing_address() -> SocketAddr {

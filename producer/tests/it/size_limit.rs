@@ -7,7 +7,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::FutureExt as _;
 use opentelemetry::{Context, KeyValue};
 
-use crate::support::{sender, span_recorder};
+use crate::support::{sender, sender_builder, span_recorder};
 
 /// `MaximumMessageSize` of a queue created by Terraform with its default.
 const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
@@ -141,17 +141,18 @@ async fn a_rejection_without_a_limit_removes_the_fields_one_by_one() {
 #[tokio::test]
 async fn both_attempts_share_one_delivery_timeout() {
     let (sqs, spans) = limited_queue().await;
-    sqs.delay_rejections(Duration::from_millis(700));
+    sqs.delay_rejections(Duration::from_millis(1_500));
     sqs.respond_with([SqsResponse::Hang; 3]);
     let started_at = Instant::now();
-    let sent = sender(sqs.address, &spans)
-        .send(message_with_body(MAXIMUM_MESSAGE_SIZE))
-        .await;
+    let sender = sender_builder(sqs.address, "onboarding", &spans)
+        .delivery_timeout(Duration::from_secs(2))
+        .build();
+    let sent = sender.send(message_with_body(MAXIMUM_MESSAGE_SIZE)).await;
     let error = sent.unwrap_err();
     assert_eq!(error.error_type(), "timeout");
     assert!(error.may_have_been_sent(), "{error:?}");
     assert!(
-        started_at.elapsed() < Duration::from_millis(1_500),
+        started_at.elapsed() < Duration::from_millis(3_400),
         "{:?}",
         started_at.elapsed()
     );

@@ -11,8 +11,8 @@ use baton_producer::{QueueSender, QueueSenderBuilder, QueueUrl};
 use baton_telemetry::Propagator;
 use baton_test_support::span_recorder::SpanRecorder;
 
-/// Time for a message. It is long enough for a few attempts.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for a message. No test waits for it, unless it sets a shorter one.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Returns a recorder. Propagation is that of the services.
 pub(crate) fn span_recorder() -> SpanRecorder {

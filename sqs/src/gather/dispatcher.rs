@@ -20,6 +20,7 @@ use super::settlement::{Settlement, SettlementRules};
 use super::unsent::UnsentMessage;
 use crate::error::QueueSendError;
 use crate::queue::QueueUrl;
+use crate::span::TracedCall;
 use crate::stated_size_limit::StatedSizeLimit;
 use crate::tracer::SharedTracer;
 
@@ -272,7 +273,8 @@ impl InFlightBatch {
         );
         let context = span
             .as_ref()
-            .map_or_else(Context::new, |span| span.0.clone());
+            .map_or_else(Context::new, |span| span.0.clone())
+            .with_value(TracedCall);
         let mut is_aborted = dispatcher.is_aborted.subscribe();
         let results = tokio::select! {
             results = call.with_context(context) => results,

@@ -20,6 +20,8 @@ use tokio::sync::Notify;
 use crate::server::{CloseConnection, HttpResult, Server};
 
 const TARGET: &str = "x-amz-target";
+/// Id of the first entry of a batch of `baton-sqs`.
+const FIRST_ENTRY: &str = "0";
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 
@@ -112,8 +114,8 @@ struct Shared {
 }
 
 impl FakeSqs {
-    /// Identifier of every message that is accepted alone, and of the first of a batch. The others
-    /// are called `message-` and the id of the entry.
+    /// Identifier of every message that is accepted, except for entries of a batch whose id is not
+    /// `0`: those are called `message-` and their id.
     pub const MESSAGE_ID: &str = "5fea7756-0ea4-451a-a703-a558b933e274";
 
     /// Request id of every response.
@@ -323,12 +325,12 @@ fn batch_response(
     fail: impl Fn(&Value) -> Option<Failure>,
 ) -> Response<Full<Bytes>> {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
-    for (index, entry) in call.messages().into_iter().enumerate() {
+    for entry in call.messages() {
         match fail(&entry) {
             None => {
                 let id = entry["Id"].as_str().unwrap_or_default();
-                let message_id = match index {
-                    0 => FakeSqs::MESSAGE_ID.to_owned(),
+                let message_id = match id {
+                    FIRST_ENTRY => FakeSqs::MESSAGE_ID.to_owned(),
                     _ => format!("message-{id}"),
                 };
                 successful.push(json!({"Id": id, "MessageId": message_id}));
