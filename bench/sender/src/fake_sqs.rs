@@ -1,0 +1,102 @@
+//! A fake SQS that accepts every message, and counts.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use md5::{Digest as _, Md5};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// Path that returns the counts.
+const COUNTS: &str = "/counts";
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: AtomicU64,
+    calls: AtomicU64,
+    messages: AtomicU64,
+}
+
+/// Serves until the process is killed.
+pub(crate) async fn serve(port: u16, delay: Duration) -> io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("{}", listener.local_addr()?);
+    let counts = Arc::new(Counts::default());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        counts.connections.fetch_add(1, Ordering::Relaxed);
+        let counts = Arc::clone(&counts);
+        tokio::spawn(async move {
+            let service = service_fn(|request| respond(request, Arc::clone(&counts), delay));
+            // The client closes the connection.
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    counts: Arc<Counts>,
+    delay: Duration,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() == COUNTS {
+        return Ok(json_response(&json!({
+            "connections": counts.connections.load(Ordering::Relaxed),
+            "calls": counts.calls.load(Ordering::Relaxed),
+            "messages": counts.messages.load(Ordering::Relaxed),
+        })));
+    }
+    let body = request.into_body().collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let call: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    counts.calls.fetch_add(1, Ordering::Relaxed);
+    let response = match call["Entries"].as_array() {
+        Some(entries) => {
+            counts
+                .messages
+                .fetch_add(entries.len() as u64, Ordering::Relaxed);
+            let successful: Vec<_> = entries.iter().map(accepted).collect();
+            json!({"Successful": successful})
+        }
+        None => {
+            counts.messages.fetch_add(1, Ordering::Relaxed);
+            accepted(&call)
+        }
+    };
+    Ok(json_response(&response))
+}
+
+fn accepted(message: &Value) -> Value {
+    let body = message["MessageBody"].as_str().unwrap_or_default();
+    let digest = Md5::digest(body.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({
+        "Id": message["Id"],
+        "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274",
+        "MD5OfMessageBody": digest,
+    })
+}
+
+fn json_response(body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.to_string().into()));
+    let json = HeaderValue::from_static("application/x-amz-json-1.0");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
