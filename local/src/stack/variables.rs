@@ -81,6 +81,8 @@ pub(super) fn producer_variables(
             &*format!("127.0.0.1:{}", config.ports.producer),
         ),
         ("OTEL_BSP_SCHEDULE_DELAY", PRODUCER_EXPORT_INTERVAL),
+        // There is no load balancer to wait for.
+        ("SHUTDOWN_GRACE_PERIOD", "0"),
     ]));
     variables
 }
@@ -293,6 +295,7 @@ mod tests {
             "OTEL_SERVICE_NAME=onboarding-api",
             "QUEUE_URL=http://127.0.0.1:1/000000000000/onboarding",
             "RUST_LOG=info,baton_telemetry=debug",
+            "SHUTDOWN_GRACE_PERIOD=0",
         ];
         assert_eq!(pairs, expected);
     }

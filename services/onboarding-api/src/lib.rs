@@ -54,13 +54,26 @@
 //! Each accepted request is logged at level INFO as `message accepted`, with `message_id` and
 //! `trace_id`. `RUST_LOG=onboarding_api=warn,info` disables these lines.
 //!
+//! # Shutdown
+//!
+//! SIGTERM begins three steps, which together fit into the 30 s after which ECS kills a container:
+//!
+//! 1. In the grace period (5 s), `GET /readyz` returns 503, and load balancers stop sending
+//!    requests. The service still accepts connections and requests. Each response has the header
+//!    `connection: close`, so that clients do not use connections that are about to be closed.
+//! 2. The service stops listening and finishes the accepted requests (at most 15 s).
+//! 3. The telemetry is exported (at most 3 s).
+//!
+//! SIGINT (Ctrl-C) skips the first step.
+//!
 //! # Environment
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `QUEUE_URL` | required | URL of the queue that onboardings are sent to |
 //! | `LISTEN_ADDR` | `0.0.0.0:8080` | socket address to listen on; the default is meant for a container with its own network namespace |
-//! | `SHUTDOWN_TIMEOUT` | `20` | seconds for accepted requests to finish after SIGTERM or SIGINT; the last export then has three more |
+//! | `SHUTDOWN_GRACE_PERIOD` | `5` | seconds after SIGTERM in which the service is not ready but still accepts requests |
+//! | `SHUTDOWN_TIMEOUT` | `15` | seconds for accepted requests to finish after the grace period; the last export then has three more |
 //! | `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS`, credentials | as in every AWS SDK | a region is required |
 //! | `OTEL_*` | as in the specification | see `baton-telemetry` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | | ARN of a secret or parameter that contains headers for the export, such as an API key; needs the feature `secrets`, see `baton-secrets` |

@@ -114,6 +114,14 @@ impl Problem {
         }
     }
 
+    /// Returns the problem for a readiness check during a shutdown.
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the service is shutting down",
+        )
+    }
+
     /// Returns the problem for a message that was not sent.
     pub(crate) fn from_send_error(error: &QueueSendError) -> Self {
         match error {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRef, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use baton_producer::{OutgoingMessage, QueueSendError, QueueSender};
@@ -16,6 +16,7 @@ use crate::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use crate::onboarding::{CustomerId, Onboarding, parse_smoke_test};
 use crate::problem::Problem;
 use crate::request_telemetry::{self, RequestTelemetry};
+use crate::serve::CurrentPhase;
 use crate::wire::{AcceptedMessage, Health};
 
 const ONBOARDING: &str = "/onboarding";
@@ -27,9 +28,26 @@ const READYZ: &str = "/readyz";
 /// that needs longer than this is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// State of the handlers.
+#[derive(Debug, Clone)]
+struct ApiState {
+    sender: QueueSender,
+    phase: CurrentPhase,
+}
+
+impl FromRef<ApiState> for QueueSender {
+    fn from_ref(state: &ApiState) -> Self {
+        state.sender.clone()
+    }
+}
+
 /// Returns the service's routes. Load balancers call the health checks several times a minute, so
 /// these have neither spans nor measurements.
-pub(crate) fn router(sender: QueueSender, telemetry: RequestTelemetry) -> Router {
+pub(crate) fn router(
+    sender: QueueSender,
+    telemetry: RequestTelemetry,
+    phase: CurrentPhase,
+) -> Router {
     let recorded = Router::new()
         .route(ONBOARDING, post(onboard))
         .route(SMOKE_TEST, post(smoke_test))
@@ -45,7 +63,8 @@ pub(crate) fn router(sender: QueueSender, telemetry: RequestTelemetry) -> Router
         .route(HEALTHZ, get(healthz))
         .route(READYZ, get(readyz))
         .method_not_allowed_fallback(method_not_allowed);
-    recorded.merge(health_checks).with_state(sender)
+    let state = ApiState { sender, phase };
+    recorded.merge(health_checks).with_state(state)
 }
 
 async fn onboard(
@@ -69,8 +88,11 @@ async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-async fn readyz(State(sender): State<QueueSender>) -> Result<Json<Health>, Problem> {
-    match tokio::time::timeout(READY_TIMEOUT, sender.check_queue()).await {
+async fn readyz(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
+    if state.phase.is_shutting_down() {
+        return Err(Problem::shutting_down());
+    }
+    match tokio::time::timeout(READY_TIMEOUT, state.sender.check_queue()).await {
         Ok(Ok(())) => Ok(Json(Health { status: "ready" })),
         Ok(Err(error)) => {
             let cause: &dyn Error = &error;

@@ -11,15 +11,19 @@ use baton_producer::QueueSender;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::request_telemetry::RequestTelemetry;
 use crate::routes;
+use crate::serve::phase::Phase;
 
 mod connection;
+mod phase;
+
+pub(crate) use phase::CurrentPhase;
 
 /// Maximum number of open connections. Further ones wait in the kernel's queue. Each costs a file
 /// descriptor and about 20 KB. The clients of one container (a load balancer or a few services)
@@ -39,7 +43,7 @@ pub struct ServeConfig {
     pub tracer: SdkTracer,
     /// Creates the instruments.
     pub meter: Meter,
-    /// Time for accepted requests to finish after shutdown begins.
+    /// Time for accepted requests to finish after the grace period.
     pub shutdown_timeout: Duration,
 }
 
@@ -53,16 +57,22 @@ pub enum DrainOutcome {
     TimedOut,
 }
 
-/// Serves the API on `listener` until `shutdown` resolves. Then accepts no more connections, and
-/// returns when the accepted requests are finished.
+/// Serves the API on `listener` until `shutdown` resolves with the length of the grace period, and
+/// then shuts down.
 ///
-/// At shutdown, idle connections are closed immediately, and connections with an incomplete request
+/// In the grace period, `GET /readyz` returns 503, so that load balancers stop sending requests.
+/// Connections and requests are still accepted, and each response has the header `connection:
+/// close`. A client therefore never sends a request on a connection that the server is closing,
+/// unless the connection was idle during the whole period.
+///
+/// After it, the server accepts no more connections, and returns when the accepted requests are
+/// finished. Idle connections are closed immediately, and connections with an incomplete request
 /// head after one second. A client that never finishes a request's body delays the return until the
 /// shutdown timeout. If accepting a connection fails, it is retried.
 pub async fn run(
     listener: TcpListener,
     config: ServeConfig,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Duration>,
 ) -> DrainOutcome {
     let ServeConfig {
         sender,
@@ -70,51 +80,81 @@ pub async fn run(
         meter,
         shutdown_timeout,
     } = config;
-    let router = routes::router(sender, RequestTelemetry::new(tracer, &meter));
-    let mut connections = JoinSet::new();
-    // Dropping `shutdown_sender` tells every connection that shutdown has begun.
-    let (shutdown_sender, shutdown_started) = watch::channel(());
-    accept_until(
-        shutdown,
-        &listener,
-        &router,
-        &shutdown_started,
-        &mut connections,
-    )
-    .await;
-    drop((listener, shutdown_sender));
-    let all_done = async { while connections.join_next().await.is_some() {} };
-    match timeout(shutdown_timeout, all_done).await {
-        Ok(()) => DrainOutcome::Complete,
-        Err(_) => {
-            // Wait for the cancelled requests: dropping them ends their spans, which are exported
-            // after this returns.
-            connections.shutdown().await;
-            DrainOutcome::TimedOut
-        }
-    }
+    let (phases, phase) = CurrentPhase::running();
+    let router = routes::router(sender, RequestTelemetry::new(tracer, &meter), phase.clone());
+    let mut server = Server {
+        router,
+        phase,
+        permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        connections: JoinSet::new(),
+    };
+    let grace_period = server.accept_until(&listener, shutdown).await;
+    phases.send_replace(Phase::GracePeriod);
+    info!(grace_period_s = grace_period.as_secs_f64(), "stopping");
+    server.accept_until(&listener, sleep(grace_period)).await;
+    server.accept_pending(listener);
+    phases.send_replace(Phase::Draining);
+    server.drain(shutdown_timeout).await
 }
 
-/// Accepts and serves connections until `shutdown` resolves.
-async fn accept_until(
-    shutdown: impl Future<Output = ()>,
-    listener: &TcpListener,
-    router: &Router,
-    shutdown_started: &watch::Receiver<()>,
-    connections: &mut JoinSet<()>,
-) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut shutdown = pin!(shutdown);
-    loop {
-        tokio::select! {
-            () = &mut shutdown => return,
-            Some(_) = connections.join_next() => {}
-            (stream, permit) = accept(listener, &permits) => {
-                let (router, shutdown_started) = (router.clone(), shutdown_started.clone());
-                connections.spawn(async move {
-                    connection::serve(stream, router, shutdown_started).await;
-                    drop(permit);
-                });
+/// The server without its listener, which is closed first.
+#[derive(Debug)]
+struct Server {
+    router: Router,
+    phase: CurrentPhase,
+    permits: Arc<Semaphore>,
+    connections: JoinSet<()>,
+}
+
+impl Server {
+    /// Accepts and serves connections until `end` resolves. Returns its output.
+    async fn accept_until<T>(&mut self, listener: &TcpListener, end: impl Future<Output = T>) -> T {
+        let mut end = pin!(end);
+        loop {
+            tokio::select! {
+                output = &mut end => return output,
+                Some(_) = self.connections.join_next() => {}
+                (stream, permit) = accept(listener, &self.permits) => self.serve(stream, permit),
+            }
+        }
+    }
+
+    /// Accepts the connections that the kernel has already established, and closes the listener.
+    /// Closing it resets those that were not accepted.
+    fn accept_pending(&mut self, listener: TcpListener) {
+        // The runtime learns of a new connection only later, so the kernel is asked.
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        while let Ok((stream, _)) = listener.accept() {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+                return;
+            };
+            let stream = stream.set_nonblocking(true).map(|()| stream);
+            if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                self.serve(stream, Some(permit));
+            }
+        }
+    }
+
+    fn serve(&mut self, stream: TcpStream, permit: Option<OwnedSemaphorePermit>) {
+        let (router, phase) = (self.router.clone(), self.phase.clone());
+        self.connections.spawn(async move {
+            connection::serve(stream, router, phase).await;
+            drop(permit);
+        });
+    }
+
+    /// Waits until all connections are closed, and cancels the remaining requests after `limit`.
+    async fn drain(mut self, limit: Duration) -> DrainOutcome {
+        let all_done = async { while self.connections.join_next().await.is_some() {} };
+        match timeout(limit, all_done).await {
+            Ok(()) => DrainOutcome::Complete,
+            Err(_) => {
+                // Wait for the cancelled requests: dropping them ends their spans, which are
+                // exported after this returns.
+                self.connections.shutdown().await;
+                DrainOutcome::TimedOut
             }
         }
     }

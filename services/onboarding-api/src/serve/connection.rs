@@ -1,5 +1,6 @@
 //! One connection.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,43 +8,49 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use axum::Router;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tower::Service as _;
+
+use crate::serve::CurrentPhase;
 
 /// Time limit for a request's head, which starts at the previous response. It is longer than the 60
 /// seconds for which load balancers keep idle connections: if the server closed one first, the
 /// balancer could send a request on it at the same moment and would respond to its client with 502.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Time limit for a request's head that is incomplete when shutdown begins. A head is usually one
-/// packet.
+/// Time limit for a request's head that is incomplete when the grace period ends. A head is usually
+/// one packet.
 const SHUTDOWN_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves a connection until it is closed. After shutdown begins, its current request is finished,
-/// and the connection is closed.
-pub(super) async fn serve(
-    stream: TcpStream,
-    router: Router,
-    mut shutdown_started: watch::Receiver<()>,
-) {
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// Serves a connection until it is closed. In the grace period, it is closed after the next
+/// response; after the period, when its current request is finished.
+pub(super) async fn serve(stream: TcpStream, router: Router, mut phase: CurrentPhase) {
     // A response is written in one piece, so delaying small packets only adds latency. The
     // connection works without the option too.
     let _ = stream.set_nodelay(true);
     let in_progress = RequestFlag::default();
+    let current_phase = phase.clone();
     let service = service_fn(|request: Request<Incoming>| {
         let guard = in_progress.set();
         let response = router.clone().call(request);
+        let current_phase = &current_phase;
         async move {
-            let response = response.await;
+            let mut response = response.await?;
+            if current_phase.is_shutting_down() {
+                // hyper closes the connection after a response with this header.
+                response.headers_mut().insert(CONNECTION, CLOSE);
+            }
             drop(guard);
-            response
+            Ok::<_, Infallible>(response)
         }
     });
     let mut connection = pin!(
@@ -55,7 +62,7 @@ pub(super) async fn serve(
     // Errors are ignored: the client caused them, by disconnecting or by sending invalid HTTP.
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = shutdown_started.changed() => connection.as_mut().graceful_shutdown(),
+        () = phase.wait_for_draining() => connection.as_mut().graceful_shutdown(),
     }
     // hyper closes an idle connection now. It would wait for the rest of an incomplete head until
     // `HEAD_TIMEOUT`, so the wait is limited here, unless a handler is running.

@@ -26,3 +26,6 @@ mod secrets;
 
 // Start and shutdown, of the server in this process and of the binary.
 mod lifecycle;
+
+// The grace period of a shutdown, on connections that clients keep open.
+mod grace_period;

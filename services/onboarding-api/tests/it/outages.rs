@@ -2,7 +2,7 @@ use baton_test_support::span_recorder::{attribute, traceparent};
 use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::trace::Status;
 
-use crate::support::{TestApi, client_that_fails_to_build};
+use crate::support::{TestApi, TestConfig, client_that_fails_to_build};
 
 const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "RequestThrottled");
 const INTERNAL_ERROR: SqsResponse = SqsResponse::Error(500, "InternalError", "InternalError");
@@ -78,7 +78,11 @@ async fn a_rejected_send_gets_502_and_both_spans_have_the_error() {
 
 #[tokio::test]
 async fn a_call_that_cannot_be_built_is_an_internal_error() {
-    let api = TestApi::with_client(client_that_fails_to_build).await;
+    let config = TestConfig {
+        client: client_that_fails_to_build,
+        ..TestConfig::default()
+    };
+    let api = TestApi::with_config(config).await;
     let response = api.onboard(&[]).await;
     response.problem(500);
     assert_eq!(response.header("retry-after"), "");

@@ -26,8 +26,25 @@ pub(crate) mod collector;
 pub(crate) mod metric_recorder;
 pub(crate) mod process;
 
-/// Longer than any accepted request of these tests takes.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Settings of a [`TestApi`].
+#[derive(Debug, Clone)]
+pub(crate) struct TestConfig {
+    /// Creates the SQS client for an address.
+    pub(crate) client: fn(SocketAddr) -> Client,
+    pub(crate) grace_period: Duration,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+impl Default for TestConfig {
+    fn default() -> Self {
+        Self {
+            client: sqs_client,
+            grace_period: Duration::ZERO,
+            // Longer than any accepted request of these tests takes.
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+}
 
 /// Time for a message. It is long enough for a few attempts.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,34 +109,38 @@ pub(crate) struct TestApi {
 
 impl TestApi {
     pub(crate) async fn start() -> Self {
-        Self::with_shutdown_timeout(SHUTDOWN_TIMEOUT).await
+        Self::with_config(TestConfig::default()).await
     }
 
     pub(crate) async fn with_shutdown_timeout(shutdown_timeout: Duration) -> Self {
-        Self::serve(sqs_client, shutdown_timeout).await
+        let config = TestConfig {
+            shutdown_timeout,
+            ..TestConfig::default()
+        };
+        Self::with_config(config).await
     }
 
-    /// Starts an API with the SQS client that `client` returns for an address.
-    pub(crate) async fn with_client(client: fn(SocketAddr) -> Client) -> Self {
-        Self::serve(client, SHUTDOWN_TIMEOUT).await
-    }
-
-    async fn serve(client: fn(SocketAddr) -> Client, shutdown_timeout: Duration) -> Self {
+    pub(crate) async fn with_config(config: TestConfig) -> Self {
         let sqs = FakeSqs::start().await.unwrap();
         let spans = SpanRecorder::new(Propagator::default());
         let metrics = MetricRecorder::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let grace_period = config.grace_period;
         let config = onboarding_api::ServeConfig {
-            sender: sender_through(client(sqs.address), sqs.address, &spans),
+            sender: sender_through((config.client)(sqs.address), sqs.address, &spans),
             tracer: spans.tracer(),
             meter: metrics.meter(),
-            shutdown_timeout,
+            shutdown_timeout: config.shutdown_timeout,
         };
         // Dropping the sender starts the shutdown.
         let (shutdown, shutdown_started) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
-            onboarding_api::run(listener, config, async { drop(shutdown_started.await) }).await
+            let shutdown = async {
+                drop(shutdown_started.await);
+                grace_period
+            };
+            onboarding_api::run(listener, config, shutdown).await
         });
         Self {
             address,

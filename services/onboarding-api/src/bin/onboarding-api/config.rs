@@ -9,6 +9,7 @@ use baton_producer::QueueUrl;
 
 const QUEUE_URL: &str = "QUEUE_URL";
 const LISTEN_ADDR: &str = "LISTEN_ADDR";
+const SHUTDOWN_GRACE_PERIOD: &str = "SHUTDOWN_GRACE_PERIOD";
 const SHUTDOWN_TIMEOUT: &str = "SHUTDOWN_TIMEOUT";
 const AWS_REGION: &str = "AWS_REGION";
 
@@ -17,8 +18,12 @@ const AWS_REGION: &str = "AWS_REGION";
 const DEFAULT_LISTEN_ADDR: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 
-/// ECS kills a container 30 s after SIGTERM. This leaves time for the last export.
-const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Two readiness checks of a load balancer that checks every two seconds. ECS kills a container 30 s
+/// after SIGTERM, so this, the shutdown timeout and the last export must be shorter.
+const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(5);
+
+/// The longest valid request: ten seconds for its body, and five to send it to the queue.
+const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// No orchestrator waits longer than this, so a larger number is a mistake: most likely it is in
 /// milliseconds.
@@ -29,6 +34,7 @@ const MAX_SHUTDOWN_SECONDS: u64 = 3600;
 pub(crate) struct ProcessConfig {
     pub(crate) queue_url: QueueUrl,
     pub(crate) listen_addr: SocketAddr,
+    pub(crate) grace_period: Duration,
     pub(crate) shutdown_timeout: Duration,
 }
 
@@ -58,7 +64,10 @@ fn read(
     let mut invalid = Vec::new();
     let queue_url = ok_or_push(read_queue_url(&lookup), &mut invalid);
     let listen_addr = ok_or_push(read_listen_addr(&lookup), &mut invalid);
-    let shutdown_timeout = ok_or_push(read_shutdown_timeout(&lookup), &mut invalid);
+    let grace_period = read_seconds(SHUTDOWN_GRACE_PERIOD, DEFAULT_GRACE_PERIOD, &lookup);
+    let grace_period = ok_or_push(grace_period, &mut invalid);
+    let shutdown_timeout = read_seconds(SHUTDOWN_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT, &lookup);
+    let shutdown_timeout = ok_or_push(shutdown_timeout, &mut invalid);
     if region.is_none_or(str::is_empty) {
         let variable = Variable {
             name: AWS_REGION,
@@ -66,11 +75,14 @@ fn read(
         };
         invalid.push(variable.invalid("is not set"));
     }
-    match (queue_url, listen_addr, shutdown_timeout) {
-        (Some(queue_url), Some(listen_addr), Some(shutdown_timeout)) if invalid.is_empty() => {
+    match (queue_url, listen_addr, grace_period, shutdown_timeout) {
+        (Some(queue_url), Some(listen_addr), Some(grace_period), Some(shutdown_timeout))
+            if invalid.is_empty() =>
+        {
             Ok(ProcessConfig {
                 queue_url,
                 listen_addr,
+                grace_period,
                 shutdown_timeout,
             })
         }
@@ -103,15 +115,17 @@ fn read_listen_addr(
         .map_err(|_| variable.invalid(format!("is {value:?}")))
 }
 
-fn read_shutdown_timeout(
+fn read_seconds(
+    name: &'static str,
+    default: Duration,
     lookup: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Duration, InvalidVariable> {
     let variable = Variable {
-        name: SHUTDOWN_TIMEOUT,
+        name,
         expected: "whole seconds from 0 to 3600",
     };
     let Some(value) = variable.read(lookup)? else {
-        return Ok(DEFAULT_SHUTDOWN_TIMEOUT);
+        return Ok(default);
     };
     let seconds = value
         .parse()
@@ -182,7 +196,8 @@ mod tests {
         let config = read_map(&[(QUEUE_URL, URL), (LISTEN_ADDR, "")], Some("eu-west-1")).unwrap();
         assert_eq!(config.queue_url.as_str(), URL);
         assert_eq!(config.listen_addr.to_string(), "0.0.0.0:8080");
-        assert_eq!(config.shutdown_timeout, Duration::from_secs(20));
+        assert_eq!(config.grace_period, Duration::from_secs(5));
+        assert_eq!(config.shutdown_timeout, Duration::from_secs(15));
     }
 
     #[test]
@@ -236,11 +251,14 @@ mod tests {
     fn a_value_that_is_not_utf_8_is_invalid_and_not_unset() {
         let not_utf_8 = |_: &str| Some(OsString::from_vec(vec![b'a', 0xff]));
         let invalid = read(not_utf_8, Some("eu-west-1")).unwrap_err();
-        assert_eq!(invalid.len(), 3);
-        for (variable, name) in invalid
-            .iter()
-            .zip([QUEUE_URL, LISTEN_ADDR, SHUTDOWN_TIMEOUT])
-        {
+        assert_eq!(invalid.len(), 4);
+        let names = [
+            QUEUE_URL,
+            LISTEN_ADDR,
+            SHUTDOWN_GRACE_PERIOD,
+            SHUTDOWN_TIMEOUT,
+        ];
+        for (variable, name) in invalid.iter().zip(names) {
             assert_eq!(variable.name, name);
             assert!(variable.to_string().contains("not UTF-8"), "{variable}");
         }

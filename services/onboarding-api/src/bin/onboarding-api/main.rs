@@ -27,8 +27,8 @@ const SERVICE: ServiceInfo = ServiceInfo {
 /// since the service was part of `baton-producer`.
 const SCOPE: &str = "baton.producer";
 
-/// Time limit for the last export, after the last request. With the default `SHUTDOWN_TIMEOUT`, the
-/// process exits within the 30 s that ECS gives a container.
+/// Time limit for the last export, after the last request. With the default grace period and
+/// `SHUTDOWN_TIMEOUT`, the process exits within the 30 s that ECS gives a container.
 const TELEMETRY_SHUTDOWN: Duration = Duration::from_secs(3);
 
 /// `EX_CONFIG` of `sysexits.h`: a restart without a change will fail again.
@@ -76,7 +76,7 @@ async fn serve(
         tracer.clone(),
     )
     .with_meter(&telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")));
-    let shutdown = shutdown_signal().map_err(ServeError::Signals)?;
+    let shutdown = shutdown_signal(config.grace_period).map_err(ServeError::Signals)?;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServeError::Bind { address, source })?;
@@ -102,17 +102,16 @@ async fn serve(
     Ok(())
 }
 
-/// Returns a future that resolves at SIGTERM, which orchestrators send, or SIGINT, which Ctrl-C
-/// sends.
-fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
+/// Returns a future that resolves at a signal, with the length of the grace period. Orchestrators
+/// send SIGTERM. Ctrl-C sends SIGINT, for which there is no load balancer to wait for.
+fn shutdown_signal(grace_period: Duration) -> io::Result<impl Future<Output = Duration>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => grace_period,
+            _ = interrupt.recv() => Duration::ZERO,
         }
-        info!("stopping");
     })
 }
 

@@ -1,10 +1,11 @@
-//! An HTTP client that opens a connection for each request.
+//! An HTTP client that opens a connection for each request, or keeps it open.
 
 use std::net::SocketAddr;
 
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -48,6 +49,62 @@ impl TestResponse {
     }
 }
 
+/// A connection that stays open between requests.
+#[derive(Debug)]
+pub(crate) struct KeptConnection {
+    address: SocketAddr,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl KeptConnection {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self { address, sender }
+    }
+
+    /// Returns the response, or `None` if the connection was closed or reset.
+    pub(crate) async fn get(&mut self, path: &str) -> Option<TestResponse> {
+        self.send("GET", path, &[], "").await
+    }
+
+    /// Sends an onboarding of this customer. Returns the response, or `None` if the connection was
+    /// closed or reset.
+    pub(crate) async fn onboard(&mut self, customer_id: &str) -> Option<TestResponse> {
+        let body =
+            format!(r#"{{"customer_id":"{customer_id}","email":"ada@example.com","plan":"team"}}"#);
+        self.send("POST", "/onboarding", &[JSON], &body).await
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Option<TestResponse> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.address.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        self.sender.ready().await.ok()?;
+        let response = self.sender.send_request(request.body(body).unwrap()).await;
+        let (parts, body) = response.ok()?.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(TestResponse {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        })
+    }
+}
+
 /// Opens a connection and sends `text` on it unchanged.
 pub(crate) async fn connect_and_send(address: SocketAddr, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -73,27 +130,7 @@ pub(crate) async fn request(
     headers: &[(&str, &str)],
     body: &str,
 ) -> TestResponse {
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", address.to_string());
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request
-        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
-        .unwrap();
-    let response = sender.send_request(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    TestResponse {
-        status: parts.status,
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).unwrap(),
-    }
+    let mut connection = KeptConnection::open(address).await;
+    let response = connection.send(method, path, headers, body).await;
+    response.expect("the connection is not closed before the response")
 }

@@ -47,6 +47,7 @@ impl ApiProcess {
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("QUEUE_URL", queue)
             .env("LISTEN_ADDR", "127.0.0.1:0")
+            .env("SHUTDOWN_GRACE_PERIOD", "0")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
