@@ -21,7 +21,7 @@
 //! | `server_duration` | the duration of each request |
 //! | `wire` | the JSON of responses and messages |
 //!
-//! The binary reads the environment (`config`) and creates the AWS client (`aws`).
+//! The binary reads flags and variables (`config`) and creates the AWS client (`aws`).
 //!
 //! # Spans
 //!
@@ -66,19 +66,28 @@
 //!
 //! SIGINT (Ctrl-C) skips the first step.
 //!
-//! # Environment
+//! # Configuration
 //!
-//! | variable | default | meaning |
+//! Each setting is a variable and a flag. The flag has priority, and an empty value means the
+//! default.
+//!
+//! | variable, flag | default | meaning |
 //! |---|---|---|
-//! | `QUEUE_URL` | required | URL of the queue that onboardings are sent to |
-//! | `LISTEN_ADDR` | `0.0.0.0:8080` | socket address to listen on; the default is meant for a container with its own network namespace |
-//! | `SHUTDOWN_GRACE_PERIOD` | `5` | seconds after SIGTERM in which the service is not ready but still accepts requests |
-//! | `SHUTDOWN_TIMEOUT` | `15` | seconds for accepted requests to finish after the grace period; the last export then has three more |
-//! | `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS`, credentials | as in every AWS SDK | a region is required |
-//! | `OTEL_*` | as in the specification | see `baton-telemetry` |
-//! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | | ARN of a secret or parameter that contains headers for the export, such as an API key; needs the feature `secrets`, see `baton-secrets` |
+//! | `QUEUE_URL`, `--queue-url` | required | URL of the queue that onboardings are sent to |
+//! | `LISTEN_ADDR`, `--listen-addr` | `0.0.0.0:8080` | socket address to listen on; the default is meant for a container with its own network namespace |
+//! | `SHUTDOWN_GRACE_PERIOD`, `--shutdown-grace-period` | `5` | seconds after SIGTERM in which the service is not ready but still accepts requests |
+//! | `SHUTDOWN_TIMEOUT`, `--shutdown-timeout` | `15` | seconds for accepted requests to finish after the grace period; the last export then has three more |
 //!
-//! Each invalid variable is logged, and the process then exits with code 78 (`EX_CONFIG`).
+//! Libraries read these variables:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS`, credentials | as in every AWS SDK; a region is required |
+//! | `OTEL_*` | as in the specification; see `baton-telemetry` |
+//! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | ARN of a secret or parameter that contains headers for the export, such as an API key; needs the feature `secrets`, see `baton-secrets` |
+//!
+//! Each invalid value is logged with its variable and flag, and the process then exits with code 78
+//! (`EX_CONFIG`). An unknown flag has the same code and is printed to standard error.
 
 #![forbid(unsafe_code)]
 

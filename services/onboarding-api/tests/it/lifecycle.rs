@@ -234,6 +234,22 @@ async fn a_missing_region_is_one_log_line_without_warnings_of_the_sdk() {
     );
 }
 
+#[tokio::test]
+async fn an_unknown_flag_is_invalid_configuration_and_help_lists_the_settings() {
+    let output = process::command().arg("--queue").output().await.unwrap();
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let help = process::command().arg("--help").output().await.unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    for part in [
+        "--queue-url <URL>",
+        "[env: QUEUE_URL]",
+        "[default: 0.0.0.0:8080]",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(help.status.success());
+}
+
 fn lines_with<'a>(log: &'a [Value], message: &str) -> Vec<&'a Value> {
     log.iter()
         .filter(|line| line["message"] == message)

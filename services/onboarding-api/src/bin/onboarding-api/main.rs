@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use baton_producer::QueueSender;
 use baton_telemetry::{ServiceInfo, Telemetry};
+use clap::Parser as _;
 use onboarding_api::DrainOutcome;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,13 +37,17 @@ const EXIT_INVALID_CONFIGURATION: u8 = 78;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let arguments = match config::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return print_usage(&error),
+    };
     let telemetry = Telemetry::builder(SERVICE);
     #[cfg(feature = "secrets")]
     let telemetry = telemetry.header_source(baton_secrets::open);
     let telemetry = telemetry.init().await;
     telemetry.export_in_background();
     let aws = aws::load().await;
-    let code = match config::from_env(aws.region().map(AsRef::as_ref)) {
+    let code = match arguments.parse_values(aws.region().map(AsRef::as_ref)) {
         Ok(config) => match serve(config, &aws, &telemetry).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -51,8 +56,8 @@ async fn main() -> ExitCode {
             }
         },
         Err(invalid) => {
-            for variable in invalid {
-                error!(variable = variable.name, error = %variable, "invalid configuration");
+            for setting in invalid {
+                error!(variable = setting.variable(), error = %setting, "invalid configuration");
             }
             ExitCode::from(EXIT_INVALID_CONFIGURATION)
         }
@@ -61,6 +66,17 @@ async fn main() -> ExitCode {
         .shutdown(Instant::now() + TELEMETRY_SHUTDOWN)
         .await;
     code
+}
+
+/// Prints the help, the version or an error in the flags.
+fn print_usage(error: &clap::Error) -> ExitCode {
+    // Nothing can be done if the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(EXIT_INVALID_CONFIGURATION)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 async fn serve(
