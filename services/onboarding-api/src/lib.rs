@@ -12,6 +12,8 @@
 //! |---|---|
 //! | `serve` | the server: connections and shutdown |
 //! | `routes` | the routes and their handlers |
+//! | `queue` | the queue, and the log of sends |
+//! | `readiness` | the check of the queue, at most once a second |
 //! | `onboarding` | the fields of a request, and their checks |
 //! | `problem` | error responses |
 //! | `body` | the request body |
@@ -54,6 +56,12 @@
 //! Each accepted request is logged at level INFO as `message accepted`, with `message_id` and
 //! `trace_id`. `RUST_LOG=onboarding_api=warn,info` disables these lines.
 //!
+//! # Health checks
+//!
+//! `GET /healthz` returns 200 while the process runs. `GET /readyz` returns 200 if the queue can be
+//! used, and 503 during a shutdown. It asks SQS at most once a second, however often it is
+//! requested; the result is at most a second old.
+//!
 //! # Shutdown
 //!
 //! SIGTERM begins three steps, which together fit into the 30 s after which ECS kills a container:
@@ -95,6 +103,8 @@ mod body;
 mod forwarded;
 mod onboarding;
 mod problem;
+mod queue;
+mod readiness;
 mod request_telemetry;
 mod routes;
 mod serve;

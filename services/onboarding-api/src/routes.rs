@@ -1,20 +1,17 @@
 //! The routes and their handlers.
 
-use std::error::Error;
-use std::time::Duration;
-
 use axum::extract::{DefaultBodyLimit, FromRef, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use baton_producer::{OutgoingMessage, QueueSendError, QueueSender};
 use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
-use tracing::{error, info, warn};
 
 use crate::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use crate::onboarding::{CustomerId, Onboarding, parse_smoke_test};
 use crate::problem::Problem;
+use crate::queue::OnboardingQueue;
+use crate::readiness::Readiness;
 use crate::request_telemetry::{self, RequestTelemetry};
 use crate::serve::CurrentPhase;
 use crate::wire::{AcceptedMessage, Health};
@@ -24,27 +21,24 @@ const SMOKE_TEST: &str = "/telemetry/smoke";
 const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
 
-/// Time limit of a readiness check. Load balancers wait two to five seconds for it, and a queue
-/// that needs longer than this is not ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// State of the handlers.
 #[derive(Debug, Clone)]
 struct ApiState {
-    sender: QueueSender,
+    queue: OnboardingQueue,
+    readiness: Readiness,
     phase: CurrentPhase,
 }
 
-impl FromRef<ApiState> for QueueSender {
+impl FromRef<ApiState> for OnboardingQueue {
     fn from_ref(state: &ApiState) -> Self {
-        state.sender.clone()
+        state.queue.clone()
     }
 }
 
 /// Returns the service's routes. Load balancers call the health checks several times a minute, so
 /// these have neither spans nor measurements.
 pub(crate) fn router(
-    sender: QueueSender,
+    queue: OnboardingQueue,
     telemetry: RequestTelemetry,
     phase: CurrentPhase,
 ) -> Router {
@@ -63,25 +57,29 @@ pub(crate) fn router(
         .route(HEALTHZ, get(healthz))
         .route(READYZ, get(readyz))
         .method_not_allowed_fallback(method_not_allowed);
-    let state = ApiState { sender, phase };
+    let state = ApiState {
+        readiness: Readiness::new(queue.clone()),
+        queue,
+        phase,
+    };
     recorded.merge(health_checks).with_state(state)
 }
 
 async fn onboard(
-    State(sender): State<QueueSender>,
+    State(queue): State<OnboardingQueue>,
     JsonObject(fields): JsonObject,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
     let onboarding = Onboarding::from_fields(&fields).map_err(Problem::invalid_fields)?;
-    send(&sender, &onboarding).await
+    send(&queue, &onboarding).await
 }
 
 async fn smoke_test(
-    State(sender): State<QueueSender>,
+    State(queue): State<OnboardingQueue>,
     OptionalJsonObject(fields): OptionalJsonObject,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
     let customer_id = parse_smoke_test(&fields).map_err(Problem::invalid_fields)?;
     let onboarding = Onboarding::smoke_test(customer_id.unwrap_or_else(CustomerId::generate));
-    send(&sender, &onboarding).await
+    send(&queue, &onboarding).await
 }
 
 async fn healthz() -> Json<Health> {
@@ -92,21 +90,9 @@ async fn readyz(State(state): State<ApiState>) -> Result<Json<Health>, Problem> 
     if state.phase.is_shutting_down() {
         return Err(Problem::shutting_down());
     }
-    match tokio::time::timeout(READY_TIMEOUT, state.sender.check_queue()).await {
-        Ok(Ok(())) => Ok(Json(Health { status: "ready" })),
-        Ok(Err(error)) => {
-            let cause: &dyn Error = &error;
-            warn!(
-                error_type = error.error_type(),
-                error = cause,
-                "queue check failed"
-            );
-            Err(Problem::not_ready(error.error_type()))
-        }
-        Err(_) => {
-            warn!(error_type = "timeout", "queue check failed");
-            Err(Problem::not_ready("timeout"))
-        }
+    match state.readiness.check().await {
+        Ok(()) => Ok(Json(Health { status: "ready" })),
+        Err(error_type) => Err(Problem::not_ready(&error_type)),
     }
 }
 
@@ -126,49 +112,14 @@ async fn method_not_allowed() -> Problem {
 
 /// Sends an onboarding to the queue, and responds with the ids of its message and trace.
 async fn send(
-    sender: &QueueSender,
+    queue: &OnboardingQueue,
     onboarding: &Onboarding,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
-    let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "cannot encode the message as JSON",
-        )
-    })?;
-    let sent = sender
-        .send(OutgoingMessage::new(body))
-        .await
-        .map_err(|error| {
-            log_send_error(&error);
-            Problem::from_send_error(&error)
-        })?;
-    // The line contains the trace id, because the request's span is active.
-    info!(message_id = sent.message_id, "message accepted");
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(AcceptedMessage {
-            message_id: sent.message_id,
-            trace_id: current_trace_id(),
-        }),
-    ))
-}
-
-/// Logs a warning if a retry may succeed, and an error if a person must act.
-fn log_send_error(error: &QueueSendError) {
-    let cause: &dyn Error = error;
-    if error.is_retryable() {
-        warn!(
-            error_type = error.error_type(),
-            error = cause,
-            "message not accepted"
-        );
-    } else {
-        error!(
-            error_type = error.error_type(),
-            error = cause,
-            "message rejected"
-        );
-    }
+    let accepted = AcceptedMessage {
+        message_id: queue.send(onboarding).await?,
+        trace_id: current_trace_id(),
+    };
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
 fn current_trace_id() -> Option<String> {

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+use crate::queue::OnboardingQueue;
 use crate::request_telemetry::RequestTelemetry;
 use crate::routes;
 use crate::serve::phase::Phase;
@@ -81,7 +82,8 @@ pub async fn run(
         shutdown_timeout,
     } = config;
     let (phases, phase) = CurrentPhase::running();
-    let router = routes::router(sender, RequestTelemetry::new(tracer, &meter), phase.clone());
+    let queue = OnboardingQueue::new(sender);
+    let router = routes::router(queue, RequestTelemetry::new(tracer, &meter), phase.clone());
     let mut server = Server {
         router,
         phase,

@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use baton_test_support::span_recorder::{attribute, traceparent};
 use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::trace::Status;
+use tokio::task::JoinSet;
 
-use crate::support::{TestApi, TestConfig, client_that_fails_to_build};
+use crate::support::{TestApi, TestConfig, client, client_that_fails_to_build};
 
 const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "RequestThrottled");
 const INTERNAL_ERROR: SqsResponse = SqsResponse::Error(500, "InternalError", "InternalError");
@@ -118,9 +121,44 @@ async fn a_response_without_a_message_id_is_not_a_success() {
 async fn readiness_depends_on_the_queue_and_health_does_not() {
     let api = TestApi::start().await;
     api.sqs.respond_with([NO_QUEUE]);
-    api.get("/readyz").await.problem(503);
-    assert_eq!(api.get("/readyz").await.status, 200);
+    let problem = api.get("/readyz").await.problem(503);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("NonExistentQueue"), "{detail}");
+    wait_for_readiness(&api, 200).await;
     api.sqs.respond_with([SqsResponse::Hang; 3]);
-    api.get("/readyz").await.problem(503);
+    wait_for_readiness(&api, 503).await;
     assert_eq!(api.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn concurrent_and_later_readiness_checks_of_a_second_are_one_call() {
+    let api = TestApi::start().await;
+    api.sqs.respond_with([SqsResponse::Held]);
+    let address = api.address;
+    let abandoned = tokio::spawn(client::request(address, "GET", "/readyz", &[], ""));
+    api.sqs.wait_for_call().await;
+    abandoned.abort();
+    let mut checks = JoinSet::new();
+    for _ in 0..50 {
+        checks.spawn(client::request(address, "GET", "/readyz", &[], ""));
+    }
+    // A response to a later request shows that the checks wait for SQS.
+    assert_eq!(api.get("/healthz").await.status, 200);
+    api.sqs.release();
+    for response in checks.join_all().await {
+        assert_eq!(response.status, 200);
+    }
+    assert_eq!(api.get("/readyz").await.status, 200);
+    assert_eq!(api.sqs.calls().len(), 1);
+}
+
+/// Waits until the result of the last readiness check has expired and the next one has this status.
+async fn wait_for_readiness(api: &TestApi, status: u16) {
+    for _ in 0..300 {
+        if api.get("/readyz").await.status == status {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the readiness check did not return {status}");
 }
