@@ -7,8 +7,9 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, Request};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use serde_json::{Map, Value};
+use hyper::body::Body as _;
 
+use crate::document::{Document, Fields};
 use crate::onboarding::FieldError;
 use crate::problem::Problem;
 
@@ -21,11 +22,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that is a JSON object.
 #[derive(Debug)]
-pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
+pub(crate) struct JsonObject(pub(crate) Fields);
 
 /// A body that is a JSON object or empty. An empty body counts as an object without fields.
 #[derive(Debug)]
-pub(crate) struct OptionalJsonObject(pub(crate) Map<String, Value>);
+pub(crate) struct OptionalJsonObject(pub(crate) Fields);
 
 impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
@@ -33,7 +34,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         check_headers(request.headers())?;
         let bytes = read(request, state).await?;
-        parse(&bytes).map(Self)
+        parse_object(&bytes).map(Self)
     }
 }
 
@@ -45,21 +46,23 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
         let checked = check_headers(request.headers());
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
-            return Ok(Self(Map::new()));
+            return Ok(Self(Fields::default()));
         }
         checked?;
-        parse(&bytes).map(Self)
+        parse_object(&bytes).map(Self)
     }
 }
 
+/// Reads the body. A `content-length` over the limit is rejected before the body is read, because
+/// reading it would answer `expect: 100-continue` and invite the client to send all of it.
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(Problem::body_too_large());
+    }
     match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body has more than {MAX_BODY_BYTES} bytes"),
-            ))
+            Err(Problem::body_too_large())
         }
         Ok(Err(_)) => Err(Problem::new(
             StatusCode::BAD_REQUEST,
@@ -117,11 +120,17 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
-    match serde_json::from_slice(bytes).map_err(|error| Problem::invalid_json(&error))? {
-        Value::Object(fields) => Ok(fields),
-        _ => Err(Problem::invalid_fields(vec![FieldError::for_body(
-            "must be a JSON object",
-        )])),
+fn parse_object(bytes: &[u8]) -> Result<Fields, Problem> {
+    match parse(bytes)? {
+        Document::Object(fields) => Ok(fields),
+        Document::Array(_) | Document::Scalar => {
+            Err(Problem::invalid_fields(vec![FieldError::for_body(
+                "must be a JSON object",
+            )]))
+        }
     }
+}
+
+fn parse(bytes: &[u8]) -> Result<Document, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| Problem::invalid_json(&error))
 }

@@ -17,6 +17,7 @@
 //! | `onboarding` | the fields of a request, and their checks |
 //! | `problem` | error responses |
 //! | `body` | the request body |
+//! | `document` | JSON with the names of duplicate keys |
 //! | `request_telemetry` | the middleware that traces and measures each request |
 //! | `server_span` | the SERVER span of each request |
 //! | `forwarded` | scheme, host and port from the headers of reverse proxies |
@@ -100,6 +101,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod document;
 mod forwarded;
 mod onboarding;
 mod problem;

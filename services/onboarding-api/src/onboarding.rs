@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::document::Fields;
 use crate::wire::OnboardingMessage;
 
 mod address;
@@ -65,9 +66,9 @@ impl Onboarding {
     ///
     /// # Errors
     ///
-    /// Returns an error for each invalid, missing or unknown field.
-    pub(crate) fn from_fields(fields: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let mut errors = unknown_fields(fields, &[CUSTOMER_ID, EMAIL, PLAN, REFERRER]);
+    /// Returns an error for each invalid, missing, unknown or duplicate field.
+    pub(crate) fn from_fields(fields: &Fields) -> Result<Self, Vec<FieldError>> {
+        let mut errors = unexpected_fields(fields, &[CUSTOMER_ID, EMAIL, PLAN, REFERRER]);
         let customer_id = required_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
         let email = required_field(fields, EMAIL, Email::parse, &mut errors);
         let plan = required_field(fields, PLAN, Plan::parse, &mut errors);
@@ -109,11 +110,9 @@ impl Onboarding {
 ///
 /// # Errors
 ///
-/// Returns an error for each invalid or unknown field.
-pub(crate) fn parse_smoke_test(
-    fields: &Map<String, Value>,
-) -> Result<Option<CustomerId>, Vec<FieldError>> {
-    let mut errors = unknown_fields(fields, &[CUSTOMER_ID]);
+/// Returns an error for each invalid, unknown or duplicate field.
+pub(crate) fn parse_smoke_test(fields: &Fields) -> Result<Option<CustomerId>, Vec<FieldError>> {
+    let mut errors = unexpected_fields(fields, &[CUSTOMER_ID]);
     let customer_id = optional_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
     if errors.is_empty() {
         Ok(customer_id)
@@ -184,13 +183,18 @@ impl FieldError {
     }
 }
 
-fn unknown_fields(fields: &Map<String, Value>, known: &[&str]) -> Vec<FieldError> {
-    let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
-    unknown
-        .map(|name| FieldError {
-            field: safe_name(name),
-            detail: "is not a field of this request",
-        })
+/// Returns the errors of duplicate fields and of fields that are not known.
+fn unexpected_fields(fields: &Fields, known: &[&str]) -> Vec<FieldError> {
+    let error = |name: &String, detail| FieldError {
+        field: safe_name(name),
+        detail,
+    };
+    let names = fields.values.keys();
+    let unknown = names.filter(|name| !known.contains(&name.as_str()));
+    let duplicates = fields.duplicates.iter();
+    duplicates
+        .map(|name| error(name, "occurs more than once"))
+        .chain(unknown.map(|name| error(name, "is not a field of this request")))
         .collect()
 }
 
@@ -209,12 +213,12 @@ fn safe_name(name: &str) -> Cow<'static, str> {
 type Parse<T> = fn(&str) -> Result<T, &'static str>;
 
 fn required_field<T>(
-    fields: &Map<String, Value>,
+    fields: &Fields,
     name: &'static str,
     parse: Parse<T>,
     errors: &mut Vec<FieldError>,
 ) -> Option<T> {
-    match fields.get(name) {
+    match fields.values.get(name) {
         Some(value) => parse_field(value, name, parse, errors),
         None => {
             errors.push(FieldError {
@@ -228,12 +232,12 @@ fn required_field<T>(
 
 /// Parses a field that may be absent. `null` counts as absent.
 fn optional_field<T>(
-    fields: &Map<String, Value>,
+    fields: &Fields,
     name: &'static str,
     parse: Parse<T>,
     errors: &mut Vec<FieldError>,
 ) -> Option<T> {
-    match fields.get(name) {
+    match fields.values.get(name) {
         None | Some(Value::Null) => None,
         Some(value) => parse_field(value, name, parse, errors),
     }

@@ -8,6 +8,7 @@ use baton_producer::{QueueError, QueueSendError};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
+use crate::body::MAX_BODY_BYTES;
 use crate::onboarding::FieldError;
 use crate::wire::{FieldProblem, ProblemDocument};
 
@@ -67,6 +68,14 @@ impl Problem {
                 "the body must not be compressed: the header `content-encoding` must be absent or identity",
             )
         }
+    }
+
+    /// Returns the problem for a body over the limit.
+    pub(crate) fn body_too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body has more than {MAX_BODY_BYTES} bytes"),
+        )
     }
 
     /// Returns the problem for a body that is not JSON.

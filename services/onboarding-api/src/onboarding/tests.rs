@@ -2,8 +2,15 @@ use serde_json::json;
 
 use super::*;
 
+fn fields(body: &Value) -> Fields {
+    Fields {
+        values: body.as_object().unwrap().clone(),
+        duplicates: Vec::new(),
+    }
+}
+
 fn parse(body: Value) -> Result<Onboarding, Vec<FieldError>> {
-    Onboarding::from_fields(body.as_object().unwrap())
+    Onboarding::from_fields(&fields(&body))
 }
 
 fn valid() -> Value {
@@ -57,6 +64,16 @@ fn every_invalid_field_is_reported() {
 }
 
 #[test]
+fn a_duplicate_field_is_an_error_and_its_name_may_be_hidden() {
+    let mut fields = fields(&valid());
+    fields.duplicates = vec!["plan".to_owned(), "ada@example.com".to_owned()];
+    let errors = Onboarding::from_fields(&fields).unwrap_err();
+    let names: Vec<&str> = errors.iter().map(|error| error.field.as_ref()).collect();
+    assert_eq!(names, ["plan", HIDDEN_NAME]);
+    assert_eq!(errors[0].detail, "occurs more than once");
+}
+
+#[test]
 fn an_invalid_value_is_reported_with_its_field() {
     let long_id = "c".repeat(65);
     let invalid = [
@@ -97,10 +114,10 @@ fn errors_and_debug_output_contain_no_address() {
 
 #[test]
 fn a_smoke_test_accepts_a_customer_id_or_generates_one() {
-    let given = parse_smoke_test(json!({"customer_id": "c-9"}).as_object().unwrap()).unwrap();
+    let given = parse_smoke_test(&fields(&json!({"customer_id": "c-9"}))).unwrap();
     assert_eq!(given, Some(CustomerId("c-9".to_owned())));
-    assert_eq!(parse_smoke_test(&Map::new()).unwrap(), None);
-    assert!(parse_smoke_test(json!({"email": "x"}).as_object().unwrap()).is_err());
+    assert_eq!(parse_smoke_test(&Fields::default()).unwrap(), None);
+    assert!(parse_smoke_test(&fields(&json!({"email": "x"}))).is_err());
 
     let CustomerId(generated) = CustomerId::generate();
     assert!(CustomerId::parse(&generated).is_ok(), "{generated}");

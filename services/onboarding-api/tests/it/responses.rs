@@ -2,6 +2,7 @@ use baton_test_support::FakeSqs;
 use baton_test_support::span_recorder::{attribute, traceparent};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
 
 use crate::support::{TestApi, VALID, client};
 
@@ -261,6 +262,20 @@ async fn missing_unknown_and_invalid_fields_are_named() {
 }
 
 #[tokio::test]
+async fn duplicate_keys_are_rejected_by_name() {
+    let api = TestApi::start().await;
+    let twice = VALID.replace("\"plan\"", "\"plan\":\"starter\",\"plan\"");
+    let problem = api.post_json("/onboarding", &twice).await.problem(422);
+    let expected =
+        json!([{"field": "plan", "pointer": "#/plan", "detail": "occurs more than once"}]);
+    assert_eq!(problem["errors"], expected);
+    let twice = r#"{"customer_id":"a","customer_id":"b"}"#;
+    let problem = api.post_json("/telemetry/smoke", twice).await.problem(422);
+    assert_eq!(problem["errors"][0]["field"], "customer_id");
+    assert!(api.sqs.calls().is_empty());
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_an_object_is_rejected() {
     let api = TestApi::start().await;
     let problem = api.post_json("/onboarding", "[1]").await.problem(422);
@@ -309,6 +324,28 @@ async fn a_body_over_the_limit_is_rejected() {
         problem["detail"].as_str().unwrap().contains("65536"),
         "{problem}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_send_a_body_over_the_limit_is_not_told_to_continue() {
+    let api = TestApi::start().await;
+    let expecting = |length: usize| {
+        client::onboarding_request(VALID, 0)
+            .replace(
+                &format!("content-length: {}", VALID.len()),
+                &format!("content-length: {length}"),
+            )
+            .replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n")
+    };
+    let mut connection = client::connect_and_send(api.address, &expecting(64 * 1024 + 1)).await;
+    let mut response = String::new();
+    connection.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+
+    let mut connection = client::connect_and_send(api.address, &expecting(VALID.len())).await;
+    let mut response = [0; 12];
+    connection.read_exact(&mut response).await.unwrap();
+    assert_eq!(&response, b"HTTP/1.1 100");
 }
 
 #[tokio::test]
