@@ -18,7 +18,8 @@
 //! | `problem` | error responses |
 //! | `body` | the request body |
 //! | `document` | JSON with the names of duplicate keys |
-//! | `request_telemetry` | the middleware that traces and measures each request |
+//! | `request_telemetry` | the middleware that traces, measures and limits each request |
+//! | `request_limits` | the limits of requests in progress |
 //! | `server_span` | the SERVER span of each request |
 //! | `forwarded` | scheme, host and port from the headers of reverse proxies |
 //! | `server_duration` | the duration of each request |
@@ -57,6 +58,20 @@
 //! Each accepted request is logged at level INFO as `message accepted`, with `message_id` and
 //! `trace_id`. `RUST_LOG=onboarding_api=warn,info` disables these lines.
 //!
+//! # Limits
+//!
+//! | limit | response beyond it |
+//! |---|---|
+//! | head of 32 KiB (up to 64 KiB if it arrives at once) or 100 headers | 431 without a body, and the connection is closed |
+//! | head within 75 s after the previous response | the connection is closed |
+//! | body of 64 KiB | 413; `expect: 100-continue` is not answered if `content-length` is larger |
+//! | body within 10 s | 408 |
+//! | requests in progress: `MAX_CONCURRENT_REQUESTS` | 503 with `retry-after`; health checks do not count |
+//! | time until the response: `REQUEST_TIMEOUT` | 504 |
+//!
+//! After a 503 or 504 without a confirmation of SQS, the message may have been sent. The problem's
+//! detail says so.
+//!
 //! # Health checks
 //!
 //! `GET /healthz` returns 200 while the process runs. `GET /readyz` returns 200 if the queue can be
@@ -84,6 +99,8 @@
 //! |---|---|---|
 //! | `QUEUE_URL`, `--queue-url` | required | URL of the queue that onboardings are sent to |
 //! | `LISTEN_ADDR`, `--listen-addr` | `0.0.0.0:8080` | socket address to listen on; the default is meant for a container with its own network namespace |
+//! | `REQUEST_TIMEOUT`, `--request-timeout` | `15` | seconds for a request: up to ten for its body and five to send it to the queue |
+//! | `MAX_CONCURRENT_REQUESTS`, `--max-concurrent-requests` | `1024` | maximum number of requests in progress |
 //! | `SHUTDOWN_GRACE_PERIOD`, `--shutdown-grace-period` | `5` | seconds after SIGTERM in which the service is not ready but still accepts requests |
 //! | `SHUTDOWN_TIMEOUT`, `--shutdown-timeout` | `15` | seconds for accepted requests to finish after the grace period; the last export then has three more |
 //!
@@ -107,6 +124,7 @@ mod onboarding;
 mod problem;
 mod queue;
 mod readiness;
+mod request_limits;
 mod request_telemetry;
 mod routes;
 mod serve;
@@ -114,4 +132,4 @@ mod server_duration;
 mod server_span;
 mod wire;
 
-pub use serve::{DrainOutcome, ServeConfig, run};
+pub use serve::{DrainOutcome, Limits, ServeConfig, run};

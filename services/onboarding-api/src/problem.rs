@@ -1,6 +1,7 @@
 //! Error responses: problem documents (RFC 9457).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +23,10 @@ const UNSUPPORTED_ENCODING: &str = "urn:baton:problem:unsupported-encoding";
 const QUEUE_UNAVAILABLE: &str = "urn:baton:problem:queue-unavailable";
 /// The URN is older than the word "rejected", and clients compare it.
 const QUEUE_REJECTED: &str = "urn:baton:problem:queue-refused";
+
+/// End of the detail if the outcome of a send is unknown.
+const MAY_HAVE_BEEN_SENT: &str =
+    "the message may have been sent, and a retry may send it a second time";
 
 /// `Retry-After` if SQS throttles or cannot be reached. The sender has already retried for about a
 /// second, and throttling usually ends within another.
@@ -131,7 +136,24 @@ impl Problem {
         )
     }
 
-    /// Returns the problem for a message that was not sent.
+    /// Returns the problem for a request beyond the maximum number of concurrent requests.
+    pub(crate) fn overloaded() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests are in progress: retry the request later",
+        )
+    }
+
+    /// Returns the problem for a request that was cancelled after `limit`.
+    pub(crate) fn timed_out(limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            format!("the request was cancelled after {seconds} s: {MAY_HAVE_BEEN_SENT}"),
+        )
+    }
+
+    /// Returns the problem for a message that SQS did not confirm.
     pub(crate) fn from_send_error(error: &QueueSendError) -> Self {
         match error {
             // A valid request cannot produce an invalid message, so this is a bug of the service
@@ -144,7 +166,24 @@ impl Problem {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot build the call to the queue",
             ),
+            QueueSendError::Queue(QueueError::NoResponse { .. }) | QueueSendError::NoMessageId => {
+                Self::unconfirmed(error.error_type())
+            }
             _ => Self::from_queue_error(error.is_retryable(), error.error_type()),
+        }
+    }
+
+    /// Returns the problem for a message to which SQS did not respond. SQS may have received it,
+    /// because several attempts were made.
+    fn unconfirmed(error_type: &str) -> Self {
+        Self {
+            type_uri: QUEUE_UNAVAILABLE,
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!(
+                    "the queue did not confirm the message ({error_type}): {MAY_HAVE_BEEN_SENT}"
+                ),
+            )
         }
     }
 

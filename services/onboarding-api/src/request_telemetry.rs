@@ -1,4 +1,4 @@
-//! The middleware that traces and measures each request.
+//! The middleware that traces, measures and limits each request.
 
 use std::time::Instant;
 
@@ -10,26 +10,30 @@ use opentelemetry::trace::FutureExt as _;
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::forwarded::Target;
+use crate::request_limits::RequestLimits;
 use crate::server_duration::ServerDuration;
 use crate::server_span::{ServerSpan, method_attribute};
 
-/// The tracer and the instrument of the middleware.
+/// The tracer, the instrument and the limits of the middleware.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestTelemetry {
     tracer: SdkTracer,
     duration: ServerDuration,
+    limits: RequestLimits,
 }
 
 impl RequestTelemetry {
-    pub(crate) fn new(tracer: SdkTracer, meter: &Meter) -> Self {
+    pub(crate) fn new(tracer: SdkTracer, meter: &Meter, limits: RequestLimits) -> Self {
         Self {
             tracer,
             duration: ServerDuration::new(meter),
+            limits,
         }
     }
 }
 
-/// Handles a request inside its SERVER span and measures its duration.
+/// Handles a request within the limits and inside its SERVER span, and measures its duration. This
+/// is one middleware, because each adds a boxed future to every request.
 pub(crate) async fn record(
     State(telemetry): State<RequestTelemetry>,
     request: Request,
@@ -44,7 +48,8 @@ pub(crate) async fn record(
     // the request as cancelled.
     let span = ServerSpan::start(&telemetry.tracer, &request, route, target);
     let timer = telemetry.duration.start(started_at, method, scheme, route);
-    let response = next.run(request).with_context(span.context().clone()).await;
+    let response = telemetry.limits.apply(next.run(request));
+    let response = response.with_context(span.context().clone()).await;
     timer.finish(response.status());
     span.finish(response.status());
     response

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::queue::OnboardingQueue;
+use crate::request_limits::RequestLimits;
 use crate::request_telemetry::RequestTelemetry;
 use crate::routes;
 use crate::serve::phase::Phase;
@@ -35,6 +36,15 @@ const MAX_CONNECTIONS: usize = 4096;
 /// After the pause, another connection may have been closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Limits of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Maximum number of requests in progress, except health checks. Further ones get 503.
+    pub max_concurrent_requests: usize,
+    /// Time limit of a request, from the end of its head to its response.
+    pub request_timeout: Duration,
+}
+
 /// Configuration of the server.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
@@ -44,6 +54,8 @@ pub struct ServeConfig {
     pub tracer: SdkTracer,
     /// Creates the instruments.
     pub meter: Meter,
+    /// Limits of requests and connections.
+    pub limits: Limits,
     /// Time for accepted requests to finish after the grace period.
     pub shutdown_timeout: Duration,
 }
@@ -79,11 +91,14 @@ pub async fn run(
         sender,
         tracer,
         meter,
+        limits,
         shutdown_timeout,
     } = config;
     let (phases, phase) = CurrentPhase::running();
     let queue = OnboardingQueue::new(sender);
-    let router = routes::router(queue, RequestTelemetry::new(tracer, &meter), phase.clone());
+    let request_limits = RequestLimits::new(limits.max_concurrent_requests, limits.request_timeout);
+    let telemetry = RequestTelemetry::new(tracer, &meter, request_limits);
+    let router = routes::router(queue, telemetry, phase.clone());
     let mut server = Server {
         router,
         phase,

@@ -29,6 +29,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// one packet.
 const SHUTDOWN_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Maximum size of a request's head, after which hyper responds with 431. Tracing headers are the
+/// largest that the service reads: at most 8 KiB of baggage and 512 bytes of trace state.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Serves a connection until it is closed. In the grace period, it is closed after the next
@@ -57,6 +61,7 @@ pub(super) async fn serve(stream: TcpStream, router: Router, mut phase: CurrentP
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
     );
     // Errors are ignored: the client caused them, by disconnecting or by sending invalid HTTP.

@@ -29,3 +29,6 @@ mod lifecycle;
 
 // The grace period of a shutdown, on connections that clients keep open.
 mod grace_period;
+
+// Limits of requests and connections.
+mod limits;

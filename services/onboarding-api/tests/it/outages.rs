@@ -3,6 +3,7 @@ use std::time::Duration;
 use baton_test_support::span_recorder::{attribute, traceparent};
 use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::trace::Status;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::support::{TestApi, TestConfig, client, client_that_fails_to_build};
@@ -99,7 +100,8 @@ async fn a_call_that_cannot_be_built_is_an_internal_error() {
 async fn a_queue_that_does_not_respond_is_a_timeout() {
     let api = TestApi::start().await;
     api.sqs.respond_with([SqsResponse::Hang; 3]);
-    api.onboard(&[]).await.problem(503);
+    let problem = api.onboard(&[]).await.problem(503);
+    assert_may_have_been_sent(&problem);
     assert_eq!(
         attribute(&api.spans.find("send onboarding"), "error.type"),
         "timeout"
@@ -110,11 +112,17 @@ async fn a_queue_that_does_not_respond_is_a_timeout() {
 async fn a_response_without_a_message_id_is_not_a_success() {
     let api = TestApi::start().await;
     api.sqs.respond_with([SqsResponse::NoMessageId]);
-    api.onboard(&[]).await.problem(503);
+    let problem = api.onboard(&[]).await.problem(503);
+    assert_may_have_been_sent(&problem);
     assert_eq!(
         attribute(&api.spans.find("send onboarding"), "error.type"),
         "invalid_response"
     );
+}
+
+fn assert_may_have_been_sent(problem: &Value) {
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("may have been sent"), "{detail}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use baton_producer::{QueueSender, QueueUrl};
 use baton_telemetry::Propagator;
 use baton_test_support::span_recorder::SpanRecorder;
 use baton_test_support::{FakeSqs, SqsResponse};
-use onboarding_api::{self, DrainOutcome};
+use onboarding_api::{self, DrainOutcome, Limits};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -31,6 +31,7 @@ pub(crate) mod process;
 pub(crate) struct TestConfig {
     /// Creates the SQS client for an address.
     pub(crate) client: fn(SocketAddr) -> Client,
+    pub(crate) limits: Limits,
     pub(crate) grace_period: Duration,
     pub(crate) shutdown_timeout: Duration,
 }
@@ -39,6 +40,10 @@ impl Default for TestConfig {
     fn default() -> Self {
         Self {
             client: sqs_client,
+            limits: Limits {
+                max_concurrent_requests: 100,
+                request_timeout: Duration::from_secs(15),
+            },
             grace_period: Duration::ZERO,
             // Longer than any accepted request of these tests takes.
             shutdown_timeout: Duration::from_secs(5),
@@ -120,6 +125,14 @@ impl TestApi {
         Self::with_config(config).await
     }
 
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let config = TestConfig {
+            limits,
+            ..TestConfig::default()
+        };
+        Self::with_config(config).await
+    }
+
     pub(crate) async fn with_config(config: TestConfig) -> Self {
         let sqs = FakeSqs::start().await.unwrap();
         let spans = SpanRecorder::new(Propagator::default());
@@ -131,6 +144,7 @@ impl TestApi {
             sender: sender_through((config.client)(sqs.address), sqs.address, &spans),
             tracer: spans.tracer(),
             meter: metrics.meter(),
+            limits: config.limits,
             shutdown_timeout: config.shutdown_timeout,
         };
         // Dropping the sender starts the shutdown.

@@ -3,50 +3,79 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use baton_producer::QueueUrl;
 use clap::Parser;
+use onboarding_api::Limits;
 
 /// All addresses: a container has its own network namespace, and the load balancer connects from
 /// outside. On a laptop, use `127.0.0.1:8080`.
 const DEFAULT_LISTEN_ADDR: &str = "0.0.0.0:8080";
 
+/// The longest valid request: ten seconds for its body, and five to send it to the queue.
+const DEFAULT_REQUEST_TIMEOUT: &str = "15";
+
+/// Each request needs up to 64 KiB for its body. At 20 ms per send, this is 50,000 requests a
+/// second, more than one process can handle.
+const DEFAULT_MAX_CONCURRENT_REQUESTS: &str = "1024";
+
 /// Two readiness checks of a load balancer that checks every two seconds. ECS kills a container 30 s
 /// after SIGTERM, so this, the shutdown timeout and the last export must be shorter.
 const DEFAULT_GRACE_PERIOD: &str = "5";
 
-/// The longest valid request: ten seconds for its body, and five to send it to the queue.
+/// The time limit of a request.
 const DEFAULT_SHUTDOWN_TIMEOUT: &str = "15";
 
 /// No orchestrator waits longer than this, so a larger number is a mistake: most likely it is in
 /// milliseconds.
-const MAX_SECONDS: u64 = 3600;
+const MAX_SECONDS: u32 = 3600;
+
+/// More than the file descriptors and the memory of a container allow.
+const MAX_COUNT: u32 = 1_000_000;
 
 const QUEUE_URL: Setting = Setting {
     variable: "QUEUE_URL",
     flag: Some("--queue-url"),
+    default: "",
     expected: "a queue URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding",
 };
 const LISTEN_ADDR: Setting = Setting {
     variable: "LISTEN_ADDR",
     flag: Some("--listen-addr"),
+    default: DEFAULT_LISTEN_ADDR,
     expected: "an IP address and a port, such as 0.0.0.0:8080",
+};
+const REQUEST_TIMEOUT: Setting = Setting {
+    variable: "REQUEST_TIMEOUT",
+    flag: Some("--request-timeout"),
+    default: DEFAULT_REQUEST_TIMEOUT,
+    expected: "whole seconds from 1 to 3600",
+};
+const MAX_CONCURRENT_REQUESTS: Setting = Setting {
+    variable: "MAX_CONCURRENT_REQUESTS",
+    flag: Some("--max-concurrent-requests"),
+    default: DEFAULT_MAX_CONCURRENT_REQUESTS,
+    expected: "a number from 1 to 1000000",
 };
 const SHUTDOWN_GRACE_PERIOD: Setting = Setting {
     variable: "SHUTDOWN_GRACE_PERIOD",
     flag: Some("--shutdown-grace-period"),
+    default: DEFAULT_GRACE_PERIOD,
     expected: "whole seconds from 0 to 3600",
 };
 const SHUTDOWN_TIMEOUT: Setting = Setting {
     variable: "SHUTDOWN_TIMEOUT",
     flag: Some("--shutdown-timeout"),
+    default: DEFAULT_SHUTDOWN_TIMEOUT,
     expected: "whole seconds from 0 to 3600",
 };
 /// The AWS SDK reads the region, from more sources than a variable.
 const AWS_REGION: Setting = Setting {
     variable: "AWS_REGION",
     flag: None,
+    default: "",
     expected: "the region of the queue, such as eu-west-1",
 };
 
@@ -62,13 +91,19 @@ pub(crate) struct Arguments {
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     queue_url: Option<OsString>,
     /// Socket address to listen on
-    #[arg(long, env, hide_env_values = true, value_name = "ADDR", default_value = DEFAULT_LISTEN_ADDR)]
+    #[arg(long, env, hide_env_values = true, value_name = "ADDR", default_value = LISTEN_ADDR.default)]
     listen_addr: OsString,
+    /// Time limit of a request
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = REQUEST_TIMEOUT.default)]
+    request_timeout: OsString,
+    /// Maximum number of requests in progress; further ones get 503
+    #[arg(long, env, hide_env_values = true, value_name = "NUMBER", default_value = MAX_CONCURRENT_REQUESTS.default)]
+    max_concurrent_requests: OsString,
     /// Time after SIGTERM in which the service is not ready but still accepts requests
-    #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = DEFAULT_GRACE_PERIOD)]
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = SHUTDOWN_GRACE_PERIOD.default)]
     shutdown_grace_period: OsString,
     /// Time for accepted requests to finish after the grace period
-    #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = DEFAULT_SHUTDOWN_TIMEOUT)]
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = SHUTDOWN_TIMEOUT.default)]
     shutdown_timeout: OsString,
 }
 
@@ -77,6 +112,7 @@ pub(crate) struct Arguments {
 pub(crate) struct ProcessConfig {
     pub(crate) queue_url: QueueUrl,
     pub(crate) listen_addr: SocketAddr,
+    pub(crate) limits: Limits,
     pub(crate) grace_period: Duration,
     pub(crate) shutdown_timeout: Duration,
 }
@@ -106,15 +142,19 @@ impl Arguments {
         region: Option<&str>,
     ) -> Result<ProcessConfig, Vec<InvalidSetting>> {
         let mut invalid = Invalid::default();
-        let queue_url = self.queue_url.unwrap_or_default();
-        let queue_url = invalid.ok_or_push(parse_queue_url(queue_url));
+        let queue_url = invalid.ok_or_push(parse_queue_url(self.queue_url.unwrap_or_default()));
         let listen_addr = invalid.ok_or_push(parse_listen_addr(self.listen_addr));
-        let grace_period = invalid.ok_or_push(
-            SHUTDOWN_GRACE_PERIOD.parse_seconds(self.shutdown_grace_period, DEFAULT_GRACE_PERIOD),
-        );
-        let shutdown_timeout = invalid.ok_or_push(
-            SHUTDOWN_TIMEOUT.parse_seconds(self.shutdown_timeout, DEFAULT_SHUTDOWN_TIMEOUT),
-        );
+        let request_timeout = REQUEST_TIMEOUT.parse_number(self.request_timeout, 1..=MAX_SECONDS);
+        let request_timeout = invalid.ok_or_push(request_timeout);
+        let max_concurrent_requests =
+            MAX_CONCURRENT_REQUESTS.parse_number(self.max_concurrent_requests, 1..=MAX_COUNT);
+        let max_concurrent_requests = invalid.ok_or_push(max_concurrent_requests);
+        let grace_period =
+            SHUTDOWN_GRACE_PERIOD.parse_number(self.shutdown_grace_period, 0..=MAX_SECONDS);
+        let grace_period = invalid.ok_or_push(grace_period);
+        let shutdown_timeout =
+            SHUTDOWN_TIMEOUT.parse_number(self.shutdown_timeout, 0..=MAX_SECONDS);
+        let shutdown_timeout = invalid.ok_or_push(shutdown_timeout);
         if region.is_none_or(str::is_empty) {
             invalid.0.push(AWS_REGION.invalid("is not set"));
         }
@@ -123,8 +163,12 @@ impl Arguments {
             Some(ProcessConfig {
                 queue_url: queue_url?,
                 listen_addr: listen_addr?,
-                grace_period: grace_period?,
-                shutdown_timeout: shutdown_timeout?,
+                limits: Limits {
+                    max_concurrent_requests: max_concurrent_requests? as usize,
+                    request_timeout: seconds(request_timeout?),
+                },
+                grace_period: seconds(grace_period?),
+                shutdown_timeout: seconds(shutdown_timeout?),
             })
         };
         match config() {
@@ -134,8 +178,12 @@ impl Arguments {
     }
 }
 
+fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into())
+}
+
 fn parse_queue_url(value: OsString) -> Result<QueueUrl, InvalidSetting> {
-    let value = QUEUE_URL.text(value, "")?;
+    let value = QUEUE_URL.text(value)?;
     if value.is_empty() {
         return Err(QUEUE_URL.invalid("is not set"));
     }
@@ -143,7 +191,7 @@ fn parse_queue_url(value: OsString) -> Result<QueueUrl, InvalidSetting> {
 }
 
 fn parse_listen_addr(value: OsString) -> Result<SocketAddr, InvalidSetting> {
-    let value = LISTEN_ADDR.text(value, DEFAULT_LISTEN_ADDR)?;
+    let value = LISTEN_ADDR.text(value)?;
     let address = value.parse();
     address.map_err(|_| LISTEN_ADDR.invalid(format!("is {value:?}")))
 }
@@ -153,27 +201,30 @@ fn parse_listen_addr(value: OsString) -> Result<SocketAddr, InvalidSetting> {
 struct Setting {
     variable: &'static str,
     flag: Option<&'static str>,
+    /// Empty if there is none.
+    default: &'static str,
     expected: &'static str,
 }
 
 impl Setting {
-    /// Returns the value as text, or `default` if it is empty: deployments often set variables to
+    /// Returns the value as text, or the default if it is empty: deployments often set variables to
     /// empty values.
-    fn text(self, value: OsString, default: &str) -> Result<String, InvalidSetting> {
+    fn text(self, value: OsString) -> Result<String, InvalidSetting> {
         if value.is_empty() {
-            return Ok(default.to_owned());
+            return Ok(self.default.to_owned());
         }
         let text = value.into_string();
         text.map_err(|bytes| self.invalid(format!("is {bytes:?}, which is not UTF-8")))
     }
 
-    fn parse_seconds(self, value: OsString, default: &str) -> Result<Duration, InvalidSetting> {
-        let value = self.text(value, default)?;
-        let seconds = value.parse().ok();
-        seconds
-            .filter(|seconds| *seconds <= MAX_SECONDS)
-            .map(Duration::from_secs)
-            .ok_or_else(|| self.invalid(format!("is {value:?}")))
+    fn parse_number(
+        self,
+        value: OsString,
+        range: RangeInclusive<u32>,
+    ) -> Result<u32, InvalidSetting> {
+        let value = self.text(value)?;
+        let number = value.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| self.invalid(format!("is {value:?}")))
     }
 
     fn invalid(self, reason: impl Into<String>) -> InvalidSetting {

@@ -106,6 +106,7 @@ async fn serve(
             sender,
             tracer,
             meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
+            limits: config.limits,
             shutdown_timeout: config.shutdown_timeout,
         },
         shutdown,

@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
@@ -110,6 +110,15 @@ pub(crate) async fn connect_and_send(address: SocketAddr, text: &str) -> TcpStre
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     stream
+}
+
+/// Reads the head of a response. The connection may be reset after it.
+pub(crate) async fn read_head(mut connection: TcpStream) -> String {
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n\r\n") {
+        response.push(connection.read_u8().await.unwrap());
+    }
+    String::from_utf8(response).unwrap()
 }
 
 /// Returns an onboarding request with only the first `sent` bytes of its body.

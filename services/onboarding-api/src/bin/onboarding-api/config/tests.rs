@@ -37,6 +37,8 @@ fn only_the_queue_url_and_the_region_are_required() {
     let config = parse(&[("--queue-url", URL)], Some("eu-west-1")).unwrap();
     assert_eq!(config.queue_url.as_str(), URL);
     assert_eq!(config.listen_addr.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.limits.request_timeout, Duration::from_secs(15));
+    assert_eq!(config.limits.max_concurrent_requests, 1024);
     assert_eq!(config.grace_period, Duration::from_secs(5));
     assert_eq!(config.shutdown_timeout, Duration::from_secs(15));
 }
@@ -58,6 +60,8 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
     let flags = [
         ("--queue-url", "queue"),
         ("--listen-addr", "localhost"),
+        ("--request-timeout", "0"),
+        ("--max-concurrent-requests", "many"),
         ("--shutdown-grace-period", "-1"),
         ("--shutdown-timeout", "20s"),
     ];
@@ -72,6 +76,16 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
             "LISTEN_ADDR (--listen-addr)",
             "\"localhost\"",
             "0.0.0.0:8080",
+        ],
+        [
+            "REQUEST_TIMEOUT (--request-timeout)",
+            "\"0\"",
+            "whole seconds",
+        ],
+        [
+            "MAX_CONCURRENT_REQUESTS (--max-concurrent-requests)",
+            "\"many\"",
+            "a number",
         ],
         [
             "SHUTDOWN_GRACE_PERIOD (--shutdown-grace-period)",
@@ -109,6 +123,8 @@ fn each_setting_has_the_variable_and_the_flag_of_its_argument() {
     let settings = [
         QUEUE_URL,
         LISTEN_ADDR,
+        REQUEST_TIMEOUT,
+        MAX_CONCURRENT_REQUESTS,
         SHUTDOWN_GRACE_PERIOD,
         SHUTDOWN_TIMEOUT,
     ];
