@@ -66,8 +66,14 @@
 //! | head within 75 s after the previous response | the connection is closed |
 //! | body of 64 KiB | 413; `expect: 100-continue` is not answered if `content-length` is larger |
 //! | body within 10 s | 408 |
-//! | requests in progress: `MAX_CONCURRENT_REQUESTS` | 503 with `retry-after`; health checks do not count |
+//! | requests in progress: `MAX_CONCURRENT_REQUESTS` | 503 with `retry-after`; health checks do not count, nor requests whose body has not been received |
 //! | time until the response: `REQUEST_TIMEOUT` | 504 |
+//!
+//! If `MAX_CONNECTIONS` connections are open, new ones are still accepted, so that connections which
+//! send nothing cannot keep others out. The service then closes those that have waited longest for
+//! a complete request, from the peer with the most connections. It never closes a connection whose
+//! request it has received completely. At start, the soft limit of open file descriptors is raised
+//! to what these limits need; if the hard limit is lower, `MAX_CONNECTIONS` is reduced with a warning.
 //!
 //! After a 503 or 504 without a confirmation of SQS, the message may have been sent. The problem's
 //! detail says so.
@@ -101,6 +107,7 @@
 //! | `LISTEN_ADDR`, `--listen-addr` | `0.0.0.0:8080` | socket address to listen on; the default is meant for a container with its own network namespace |
 //! | `REQUEST_TIMEOUT`, `--request-timeout` | `15` | seconds for a request: up to ten for its body and five to send it to the queue |
 //! | `MAX_CONCURRENT_REQUESTS`, `--max-concurrent-requests` | `1024` | maximum number of requests in progress |
+//! | `MAX_CONNECTIONS`, `--max-connections` | `4096` | maximum number of open connections; larger than `MAX_CONCURRENT_REQUESTS` |
 //! | `SHUTDOWN_GRACE_PERIOD`, `--shutdown-grace-period` | `5` | seconds after SIGTERM in which the service is not ready but still accepts requests |
 //! | `SHUTDOWN_TIMEOUT`, `--shutdown-timeout` | `15` | seconds for accepted requests to finish after the grace period; the last export then has three more |
 //!

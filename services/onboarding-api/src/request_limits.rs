@@ -9,36 +9,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
 
-/// The limits. Clones share the count of requests.
+/// The limit of requests in progress. Clones share the count.
+///
+/// A request counts once its body has been received. Otherwise clients that never finish their
+/// bodies would keep others out.
 #[derive(Debug, Clone)]
-pub(crate) struct RequestLimits {
-    permits: Arc<Semaphore>,
-    timeout: Duration,
-}
+pub(crate) struct ConcurrencyLimit(Arc<Semaphore>);
 
-impl RequestLimits {
-    pub(crate) fn new(max_concurrent_requests: usize, timeout: Duration) -> Self {
-        let permits = max_concurrent_requests.min(Semaphore::MAX_PERMITS);
-        Self {
-            permits: Arc::new(Semaphore::new(permits)),
-            timeout,
-        }
+impl ConcurrencyLimit {
+    pub(crate) fn new(maximum: usize) -> Self {
+        let permits = maximum.min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(permits)))
     }
 
-    /// Returns the response of a handler, or an error response if there are already too many
-    /// requests in progress or the handler takes too long. Its future is then dropped.
-    pub(crate) async fn apply(&self, response: impl Future<Output = Response>) -> Response {
-        let Ok(_permit) = self.permits.try_acquire() else {
-            return Problem::overloaded().into_response();
-        };
-        match timeout(self.timeout, response).await {
-            Ok(response) => response,
-            Err(_) => Problem::timed_out(self.timeout).into_response(),
-        }
+    /// Counts a request until the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns a problem if the maximum is reached.
+    pub(crate) fn try_acquire(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.try_acquire().map_err(|_| Problem::overloaded())
+    }
+}
+
+/// Returns the response of a handler, or an error response if it takes too long. Its future is then
+/// dropped.
+pub(crate) async fn limit_time(
+    response: impl Future<Output = Response>,
+    limit: Duration,
+) -> Response {
+    match timeout(limit, response).await {
+        Ok(response) => response,
+        Err(_) => Problem::timed_out(limit).into_response(),
     }
 }

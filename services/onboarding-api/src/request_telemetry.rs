@@ -1,6 +1,6 @@
 //! The middleware that traces, measures and limits each request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -10,29 +10,29 @@ use opentelemetry::trace::FutureExt as _;
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::forwarded::Target;
-use crate::request_limits::RequestLimits;
+use crate::request_limits::limit_time;
 use crate::server_duration::ServerDuration;
 use crate::server_span::{ServerSpan, method_attribute};
 
-/// The tracer, the instrument and the limits of the middleware.
+/// The tracer, the instrument and the time limit of the middleware.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestTelemetry {
     tracer: SdkTracer,
     duration: ServerDuration,
-    limits: RequestLimits,
+    timeout: Duration,
 }
 
 impl RequestTelemetry {
-    pub(crate) fn new(tracer: SdkTracer, meter: &Meter, limits: RequestLimits) -> Self {
+    pub(crate) fn new(tracer: SdkTracer, meter: &Meter, timeout: Duration) -> Self {
         Self {
             tracer,
             duration: ServerDuration::new(meter),
-            limits,
+            timeout,
         }
     }
 }
 
-/// Handles a request within the limits and inside its SERVER span, and measures its duration. This
+/// Handles a request within the time limit and inside its SERVER span, and measures its duration. This
 /// is one middleware, because each adds a boxed future to every request.
 pub(crate) async fn record(
     State(telemetry): State<RequestTelemetry>,
@@ -48,7 +48,7 @@ pub(crate) async fn record(
     // the request as cancelled.
     let span = ServerSpan::start(&telemetry.tracer, &request, route, target);
     let timer = telemetry.duration.start(started_at, method, scheme, route);
-    let response = telemetry.limits.apply(next.run(request));
+    let response = limit_time(next.run(request), telemetry.timeout);
     let response = response.with_context(span.context().clone()).await;
     timer.finish(response.status());
     span.finish(response.status());

@@ -1,6 +1,8 @@
 //! The routes and their handlers.
 
-use axum::extract::{DefaultBodyLimit, FromRef, State};
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use http::StatusCode;
@@ -12,6 +14,7 @@ use crate::onboarding::{CustomerId, Onboarding, parse_smoke_test};
 use crate::problem::Problem;
 use crate::queue::OnboardingQueue;
 use crate::readiness::Readiness;
+use crate::request_limits::ConcurrencyLimit;
 use crate::request_telemetry::{self, RequestTelemetry};
 use crate::serve::CurrentPhase;
 use crate::wire::{AcceptedMessage, Health};
@@ -22,23 +25,19 @@ const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
 
 /// State of the handlers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct ApiState {
     queue: OnboardingQueue,
+    concurrency: ConcurrencyLimit,
     readiness: Readiness,
     phase: CurrentPhase,
-}
-
-impl FromRef<ApiState> for OnboardingQueue {
-    fn from_ref(state: &ApiState) -> Self {
-        state.queue.clone()
-    }
 }
 
 /// Returns the service's routes. Load balancers call the health checks several times a minute, so
 /// these have neither spans nor measurements.
 pub(crate) fn router(
     queue: OnboardingQueue,
+    concurrency: ConcurrencyLimit,
     telemetry: RequestTelemetry,
     phase: CurrentPhase,
 ) -> Router {
@@ -57,36 +56,37 @@ pub(crate) fn router(
         .route(HEALTHZ, get(healthz))
         .route(READYZ, get(readyz))
         .method_not_allowed_fallback(method_not_allowed);
-    let state = ApiState {
+    let state = Arc::new(ApiState {
         readiness: Readiness::new(queue.clone()),
         queue,
+        concurrency,
         phase,
-    };
+    });
     recorded.merge(health_checks).with_state(state)
 }
 
 async fn onboard(
-    State(queue): State<OnboardingQueue>,
+    State(state): State<Arc<ApiState>>,
     JsonObject(fields): JsonObject,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
     let onboarding = Onboarding::from_fields(&fields).map_err(Problem::invalid_fields)?;
-    send(&queue, &onboarding).await
+    send(&state, &onboarding).await
 }
 
 async fn smoke_test(
-    State(queue): State<OnboardingQueue>,
+    State(state): State<Arc<ApiState>>,
     OptionalJsonObject(fields): OptionalJsonObject,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
     let customer_id = parse_smoke_test(&fields).map_err(Problem::invalid_fields)?;
     let onboarding = Onboarding::smoke_test(customer_id.unwrap_or_else(CustomerId::generate));
-    send(&queue, &onboarding).await
+    send(&state, &onboarding).await
 }
 
 async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-async fn readyz(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
+async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Json<Health>, Problem> {
     if state.phase.is_shutting_down() {
         return Err(Problem::shutting_down());
     }
@@ -112,11 +112,12 @@ async fn method_not_allowed() -> Problem {
 
 /// Sends an onboarding to the queue, and responds with the ids of its message and trace.
 async fn send(
-    queue: &OnboardingQueue,
+    state: &ApiState,
     onboarding: &Onboarding,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
+    let _permit = state.concurrency.try_acquire()?;
     let accepted = AcceptedMessage {
-        message_id: queue.send(onboarding).await?,
+        message_id: state.queue.send(onboarding).await?,
         trace_id: current_trace_id(),
     };
     Ok((StatusCode::ACCEPTED, Json(accepted)))

@@ -1,9 +1,10 @@
 //! The server: accepts connections, and shuts down without losing accepted requests.
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,35 +12,36 @@ use baton_producer::QueueSender;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::queue::OnboardingQueue;
-use crate::request_limits::RequestLimits;
+use crate::request_limits::ConcurrencyLimit;
 use crate::request_telemetry::RequestTelemetry;
 use crate::routes;
+use crate::serve::open_connections::OpenConnections;
 use crate::serve::phase::Phase;
 
+mod activity;
 mod connection;
+mod open_connections;
 mod phase;
 
 pub(crate) use phase::CurrentPhase;
 
-/// Maximum number of open connections. Further ones wait in the kernel's queue. Each costs a file
-/// descriptor and about 20 KB. The clients of one container (a load balancer or a few services)
-/// keep far fewer connections open.
-const MAX_CONNECTIONS: usize = 4096;
-
 /// Pause after a failed `accept`. The usual cause is that the process has no file descriptor left.
-/// After the pause, another connection may have been closed.
+/// After the pause, the oldest idle connections have been closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Limits of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum number of requests in progress, except health checks. Further ones get 503.
+    /// Maximum number of open connections. If it is reached, the oldest idle ones are closed. Each
+    /// costs a file descriptor and about 20 KB. It must be larger than the number of concurrent
+    /// requests, so that there is always an idle one.
+    pub max_connections: usize,
+    /// Maximum number of requests in progress whose bodies have been received, except health checks.
+    /// Further ones get 503.
     pub max_concurrent_requests: usize,
     /// Time limit of a request, from the end of its head to its response.
     pub request_timeout: Duration,
@@ -96,14 +98,13 @@ pub async fn run(
     } = config;
     let (phases, phase) = CurrentPhase::running();
     let queue = OnboardingQueue::new(sender);
-    let request_limits = RequestLimits::new(limits.max_concurrent_requests, limits.request_timeout);
-    let telemetry = RequestTelemetry::new(tracer, &meter, request_limits);
-    let router = routes::router(queue, telemetry, phase.clone());
+    let telemetry = RequestTelemetry::new(tracer, &meter, limits.request_timeout);
+    let concurrency = ConcurrencyLimit::new(limits.max_concurrent_requests);
+    let router = routes::router(queue, concurrency, telemetry, phase.clone());
     let mut server = Server {
         router,
         phase,
-        permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-        connections: JoinSet::new(),
+        connections: OpenConnections::new(limits.max_connections),
     };
     let grace_period = server.accept_until(&listener, shutdown).await;
     phases.send_replace(Phase::GracePeriod);
@@ -119,8 +120,7 @@ pub async fn run(
 struct Server {
     router: Router,
     phase: CurrentPhase,
-    permits: Arc<Semaphore>,
-    connections: JoinSet<()>,
+    connections: OpenConnections,
 }
 
 impl Server {
@@ -130,8 +130,16 @@ impl Server {
         loop {
             tokio::select! {
                 output = &mut end => return output,
-                Some(_) = self.connections.join_next() => {}
-                (stream, permit) = accept(listener, &self.permits) => self.serve(stream, permit),
+                Some(()) = self.connections.wait_for_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, address)) => self.serve(stream, address),
+                    Err(error) if is_connection_error(&error) => {}
+                    Err(error) => {
+                        warn!(error = &error as &dyn Error, "cannot accept a connection");
+                        self.connections.close_oldest();
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
             }
         }
     }
@@ -143,57 +151,31 @@ impl Server {
         let Ok(listener) = listener.into_std() else {
             return;
         };
-        while let Ok((stream, _)) = listener.accept() {
-            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-                return;
-            };
+        while let Ok((stream, address)) = listener.accept() {
             let stream = stream.set_nonblocking(true).map(|()| stream);
             if let Ok(stream) = stream.and_then(TcpStream::from_std) {
-                self.serve(stream, Some(permit));
+                self.serve(stream, address);
             }
         }
     }
 
-    fn serve(&mut self, stream: TcpStream, permit: Option<OwnedSemaphorePermit>) {
+    fn serve(&mut self, stream: TcpStream, address: SocketAddr) {
         let (router, phase) = (self.router.clone(), self.phase.clone());
-        self.connections.spawn(async move {
-            connection::serve(stream, router, phase).await;
-            drop(permit);
+        self.connections.start(address.ip(), |activity| {
+            connection::serve(stream, router, phase, activity)
         });
     }
 
     /// Waits until all connections are closed, and cancels the remaining requests after `limit`.
     async fn drain(mut self, limit: Duration) -> DrainOutcome {
-        let all_done = async { while self.connections.join_next().await.is_some() {} };
+        let all_done = async { while self.connections.wait_for_next().await.is_some() {} };
         match timeout(limit, all_done).await {
             Ok(()) => DrainOutcome::Complete,
             Err(_) => {
                 // Wait for the cancelled requests: dropping them ends their spans, which are
                 // exported after this returns.
-                self.connections.shutdown().await;
+                self.connections.close_all().await;
                 DrainOutcome::TimedOut
-            }
-        }
-    }
-}
-
-/// Accepts the next connection once a permit is available.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // Acquiring fails only if the semaphore is closed, which never happens.
-    let permit = Arc::clone(permits).acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
-            Err(error) if is_connection_error(&error) => {}
-            Err(error) => {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot accept a connection"
-                );
-                sleep(ACCEPT_PAUSE).await;
             }
         }
     }

@@ -3,8 +3,6 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +17,7 @@ use tokio::time::sleep;
 use tower::Service as _;
 
 use crate::serve::CurrentPhase;
+use crate::serve::activity::{Activity, RequestGuard};
 
 /// Time limit for a request's head, which starts at the previous response. It is longer than the 60
 /// seconds for which load balancers keep idle connections: if the server closed one first, the
@@ -37,14 +36,18 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Serves a connection until it is closed. In the grace period, it is closed after the next
 /// response; after the period, when its current request is finished.
-pub(super) async fn serve(stream: TcpStream, router: Router, mut phase: CurrentPhase) {
+pub(super) async fn serve(
+    stream: TcpStream,
+    router: Router,
+    mut phase: CurrentPhase,
+    activity: Arc<Activity>,
+) {
     // A response is written in one piece, so delaying small packets only adds latency. The
     // connection works without the option too.
     let _ = stream.set_nodelay(true);
-    let in_progress = RequestFlag::default();
     let current_phase = phase.clone();
     let service = service_fn(|request: Request<Incoming>| {
-        let guard = in_progress.set();
+        let (guard, request) = RequestGuard::start(&activity, request);
         let response = router.clone().call(request);
         let current_phase = &current_phase;
         async move {
@@ -75,33 +78,7 @@ pub(super) async fn serve(stream: TcpStream, router: Router, mut phase: CurrentP
         _ = connection.as_mut() => return,
         () = sleep(SHUTDOWN_HEAD_TIMEOUT) => {}
     }
-    if in_progress.is_set() {
+    if activity.is_in_progress() {
         let _ = connection.await;
-    }
-}
-
-/// Flag that is set while a request is in progress on the connection: from the end of its head to
-/// its response.
-#[derive(Debug, Clone, Default)]
-struct RequestFlag(Arc<AtomicBool>);
-
-impl RequestFlag {
-    /// Sets the flag until the guard is dropped.
-    fn set(&self) -> RequestFlagGuard {
-        self.0.store(true, SeqCst);
-        RequestFlagGuard(self.clone())
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(SeqCst)
-    }
-}
-
-#[derive(Debug)]
-struct RequestFlagGuard(RequestFlag);
-
-impl Drop for RequestFlagGuard {
-    fn drop(&mut self) {
-        self.0.0.store(false, SeqCst);
     }
 }

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
-use baton_test_support::SqsResponse;
 use baton_test_support::span_recorder::attribute;
+use baton_test_support::{FakeSqs, SqsResponse};
 use onboarding_api::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 
+use crate::support::process::ApiProcess;
 use crate::support::{TestApi, TestConfig, VALID, client};
 
 fn limits() -> Limits {
@@ -68,4 +71,92 @@ async fn a_head_that_is_too_large_gets_431() {
     }
     let fits = ("x-long", &*"a".repeat(31 * 1024));
     assert_eq!(api.onboard(&[fits]).await.status, 202);
+}
+
+#[tokio::test]
+async fn five_thousand_idle_connections_keep_no_one_out() {
+    const IDLE: usize = 5000;
+    let api = TestApi::start().await;
+    let half_a_request = client::onboarding_request(VALID, 5);
+    let mut idle = Vec::with_capacity(IDLE);
+    for number in 0..IDLE {
+        let text = ["", "GET /he", &half_a_request][number % 3];
+        idle.push(client::connect_and_send(api.address, text).await);
+        if number % 500 == 0 {
+            assert_eq!(api.get("/healthz").await.status, 200);
+        }
+    }
+    assert_eq!(api.onboard(&[]).await.status, 202);
+    assert!(is_closed(&mut idle[0]).await);
+    assert!(!is_closed(&mut idle[IDLE - 1]).await);
+}
+
+#[tokio::test]
+async fn a_connection_whose_request_was_received_is_not_closed() {
+    let limits = Limits {
+        max_connections: 8,
+        ..limits()
+    };
+    let api = TestApi::with_limits(limits).await;
+    api.sqs.respond_with([SqsResponse::Held]);
+    let json = &[client::JSON];
+    let waiting = client::request(api.address, "POST", "/onboarding", json, VALID);
+    let waiting = tokio::spawn(waiting);
+    api.sqs.wait_for_call().await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(client::connect_and_send(api.address, "").await);
+    }
+    assert_eq!(api.get("/healthz").await.status, 200);
+    assert!(is_closed(&mut idle[0]).await);
+    api.sqs.release();
+    assert_eq!(waiting.await.unwrap().status, 202);
+}
+
+#[tokio::test]
+async fn the_connections_of_the_peer_with_the_most_are_closed() {
+    let limits = Limits {
+        max_connections: 8,
+        ..limits()
+    };
+    let api = TestApi::with_limits(limits).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut oldest = socket.connect(api.address).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(client::connect_and_send(api.address, "").await);
+    }
+    assert_eq!(api.get("/healthz").await.status, 200);
+    assert!(!is_closed(&mut oldest).await);
+    assert!(is_closed(&mut idle[0]).await);
+}
+
+#[tokio::test]
+async fn fewer_descriptors_than_connections_are_a_warning_and_keep_no_one_out() {
+    let sqs = FakeSqs::start().await.unwrap();
+    let process = ApiProcess::start_with_descriptors(&sqs, 128).await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(client::connect_and_send(process.address, "").await);
+    }
+    let health = client::request(process.address, "GET", "/healthz", &[], "").await;
+    assert_eq!(health.status, 200);
+    process.terminate().await;
+    let log = process.into_log().await;
+    let warning = "MAX_CONNECTIONS reduced: too few file descriptors";
+    let warning = log.iter().find(|line| line["message"] == warning);
+    assert_eq!(warning.unwrap()["max_connections"], 64, "{log:?}");
+}
+
+/// Returns `true` if the server closes the connection, and `false` if it responds to a health
+/// check.
+async fn is_closed(connection: &mut TcpStream) -> bool {
+    let request = "GET /healthz HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+    let sent = connection.write_all(request.as_bytes()).await;
+    sent.is_err()
+        || connection
+            .read(&mut [0; 64])
+            .await
+            .is_ok_and(|length| length == 0)
 }

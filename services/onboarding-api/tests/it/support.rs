@@ -41,6 +41,7 @@ impl Default for TestConfig {
         Self {
             client: sqs_client,
             limits: Limits {
+                max_connections: 1000,
                 max_concurrent_requests: 100,
                 request_timeout: Duration::from_secs(15),
             },

@@ -21,6 +21,10 @@ const DEFAULT_REQUEST_TIMEOUT: &str = "15";
 /// second, more than one process can handle.
 const DEFAULT_MAX_CONCURRENT_REQUESTS: &str = "1024";
 
+/// The clients of one container (a load balancer or a few services) keep far fewer connections
+/// open.
+const DEFAULT_MAX_CONNECTIONS: &str = "4096";
+
 /// Two readiness checks of a load balancer that checks every two seconds. ECS kills a container 30 s
 /// after SIGTERM, so this, the shutdown timeout and the last export must be shorter.
 const DEFAULT_GRACE_PERIOD: &str = "5";
@@ -58,6 +62,12 @@ const MAX_CONCURRENT_REQUESTS: Setting = Setting {
     flag: Some("--max-concurrent-requests"),
     default: DEFAULT_MAX_CONCURRENT_REQUESTS,
     expected: "a number from 1 to 1000000",
+};
+const MAX_CONNECTIONS: Setting = Setting {
+    variable: "MAX_CONNECTIONS",
+    flag: Some("--max-connections"),
+    default: DEFAULT_MAX_CONNECTIONS,
+    expected: "a number from 2 to 1000000, larger than MAX_CONCURRENT_REQUESTS",
 };
 const SHUTDOWN_GRACE_PERIOD: Setting = Setting {
     variable: "SHUTDOWN_GRACE_PERIOD",
@@ -99,6 +109,9 @@ pub(crate) struct Arguments {
     /// Maximum number of requests in progress; further ones get 503
     #[arg(long, env, hide_env_values = true, value_name = "NUMBER", default_value = MAX_CONCURRENT_REQUESTS.default)]
     max_concurrent_requests: OsString,
+    /// Maximum number of open connections, beyond which the oldest idle ones are closed
+    #[arg(long, env, hide_env_values = true, value_name = "NUMBER", default_value = MAX_CONNECTIONS.default)]
+    max_connections: OsString,
     /// Time after SIGTERM in which the service is not ready but still accepts requests
     #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = SHUTDOWN_GRACE_PERIOD.default)]
     shutdown_grace_period: OsString,
@@ -149,6 +162,9 @@ impl Arguments {
         let max_concurrent_requests =
             MAX_CONCURRENT_REQUESTS.parse_number(self.max_concurrent_requests, 1..=MAX_COUNT);
         let max_concurrent_requests = invalid.ok_or_push(max_concurrent_requests);
+        let max_connections = self.max_connections;
+        let max_connections = parse_max_connections(max_connections, max_concurrent_requests);
+        let max_connections = invalid.ok_or_push(max_connections);
         let grace_period =
             SHUTDOWN_GRACE_PERIOD.parse_number(self.shutdown_grace_period, 0..=MAX_SECONDS);
         let grace_period = invalid.ok_or_push(grace_period);
@@ -164,6 +180,7 @@ impl Arguments {
                 queue_url: queue_url?,
                 listen_addr: listen_addr?,
                 limits: Limits {
+                    max_connections: max_connections? as usize,
                     max_concurrent_requests: max_concurrent_requests? as usize,
                     request_timeout: seconds(request_timeout?),
                 },
@@ -194,6 +211,21 @@ fn parse_listen_addr(value: OsString) -> Result<SocketAddr, InvalidSetting> {
     let value = LISTEN_ADDR.text(value)?;
     let address = value.parse();
     address.map_err(|_| LISTEN_ADDR.invalid(format!("is {value:?}")))
+}
+
+/// Parses the maximum number of connections. If each of them could have a request in progress,
+/// there would be none to close when a health check connects.
+fn parse_max_connections(
+    value: OsString,
+    max_concurrent_requests: Option<u32>,
+) -> Result<u32, InvalidSetting> {
+    let maximum = MAX_CONNECTIONS.parse_number(value, 2..=MAX_COUNT)?;
+    match max_concurrent_requests {
+        Some(requests) if requests >= maximum => Err(MAX_CONNECTIONS.invalid(format!(
+            "is {maximum}, and MAX_CONCURRENT_REQUESTS is {requests}"
+        ))),
+        _ => Ok(maximum),
+    }
 }
 
 /// A setting and the expected form of its value.

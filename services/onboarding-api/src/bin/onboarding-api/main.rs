@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 mod aws;
 mod config;
+mod descriptors;
 
 const SERVICE: ServiceInfo = ServiceInfo {
     name: "onboarding-api",
@@ -106,7 +107,7 @@ async fn serve(
             sender,
             tracer,
             meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
-            limits: config.limits,
+            limits: descriptors::adapt(config.limits),
             shutdown_timeout: config.shutdown_timeout,
         },
         shutdown,

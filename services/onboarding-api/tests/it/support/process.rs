@@ -16,7 +16,11 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Returns a command that starts the binary. Its environment contains no AWS configuration of the
 /// user or the machine.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_onboarding-api"));
+    isolated(env!("CARGO_BIN_EXE_onboarding-api"))
+}
+
+fn isolated(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
     command
         .env("AWS_CONFIG_FILE", "/dev/null")
@@ -38,7 +42,22 @@ impl ApiProcess {
     /// Starts a process with `variables` in addition to the required ones, and waits until it
     /// listens.
     pub(crate) async fn start(sqs: &FakeSqs, variables: &[(&str, &str)]) -> Self {
-        let mut command = command();
+        Self::start_command(command(), sqs, variables).await
+    }
+
+    /// Starts a process that may open `limit` file descriptors.
+    pub(crate) async fn start_with_descriptors(sqs: &FakeSqs, limit: u32) -> Self {
+        let mut command = isolated("/bin/sh");
+        let binary = env!("CARGO_BIN_EXE_onboarding-api");
+        command.args(["-c", &format!("ulimit -n {limit}; exec {binary}")]);
+        Self::start_command(command, sqs, &[("OTEL_TRACES_EXPORTER", "none")]).await
+    }
+
+    async fn start_command(
+        mut command: Command,
+        sqs: &FakeSqs,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let queue = format!("http://{}/000000000000/onboarding", sqs.address);
         command
             .env("AWS_REGION", "eu-west-1")

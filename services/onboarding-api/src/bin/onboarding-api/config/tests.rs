@@ -62,6 +62,7 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
         ("--listen-addr", "localhost"),
         ("--request-timeout", "0"),
         ("--max-concurrent-requests", "many"),
+        ("--max-connections", "1"),
         ("--shutdown-grace-period", "-1"),
         ("--shutdown-timeout", "20s"),
     ];
@@ -87,6 +88,7 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
             "\"many\"",
             "a number",
         ],
+        ["MAX_CONNECTIONS (--max-connections)", "\"1\"", "a number"],
         [
             "SHUTDOWN_GRACE_PERIOD (--shutdown-grace-period)",
             "\"-1\"",
@@ -113,6 +115,19 @@ fn a_missing_queue_url_and_a_timeout_in_milliseconds_are_errors() {
 }
 
 #[test]
+fn there_must_be_more_connections_than_concurrent_requests() {
+    let flags = [
+        ("--queue-url", URL),
+        ("--max-concurrent-requests", "4096"),
+        ("--max-connections", "4096"),
+    ];
+    let invalid = parse(&flags, Some("eu-west-1")).unwrap_err();
+    let expected =
+        "MAX_CONNECTIONS (--max-connections) is 4096, and MAX_CONCURRENT_REQUESTS is 4096";
+    assert!(invalid[0].to_string().starts_with(expected), "{invalid:?}");
+}
+
+#[test]
 fn a_value_that_is_not_utf_8_is_invalid_and_not_unset() {
     let invalid = parse_queue_url(OsString::from_vec(vec![b'a', 0xff])).unwrap_err();
     assert!(invalid.to_string().contains("not UTF-8"), "{invalid}");
@@ -125,6 +140,7 @@ fn each_setting_has_the_variable_and_the_flag_of_its_argument() {
         LISTEN_ADDR,
         REQUEST_TIMEOUT,
         MAX_CONCURRENT_REQUESTS,
+        MAX_CONNECTIONS,
         SHUTDOWN_GRACE_PERIOD,
         SHUTDOWN_TIMEOUT,
     ];
