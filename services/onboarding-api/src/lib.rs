@@ -18,7 +18,8 @@
 //! | `problem` | error responses |
 //! | `body` | the request body |
 //! | `document` | JSON with the names of duplicate keys |
-//! | `request_telemetry` | the middleware that traces, measures and limits each request |
+//! | `request_telemetry` | the middleware that identifies, traces, measures and limits each request |
+//! | `request_id` | the id of each request |
 //! | `request_limits` | the limits of requests in progress |
 //! | `server_span` | the SERVER span of each request |
 //! | `forwarded` | scheme, host and port from the headers of reverse proxies |
@@ -41,6 +42,15 @@
 //!
 //! If the client disconnects before the response, `error.type` is `cancelled`.
 //!
+//! # Response headers
+//!
+//! | header | value |
+//! |---|---|
+//! | `x-request-id` | the caller's, if it has 1 to 128 letters, digits and `-_.:;=+/`; otherwise a new UUID. Log lines contain it as `request_id` |
+//! | `server-timing` | the span as `traceparent;desc="00-{trace id}-{span id}-{flags}"`. Scripts read it from `PerformanceResourceTiming.serverTiming`; for pages of another origin, a proxy must add `timing-allow-origin` |
+//!
+//! Responses to health checks have neither.
+//!
 //! # Metrics
 //!
 //! | metric | unit | attributes |
@@ -55,8 +65,8 @@
 //!
 //! # Log
 //!
-//! Each accepted request is logged at level INFO as `message accepted`, with `message_id` and
-//! `trace_id`. `RUST_LOG=onboarding_api=warn,info` disables these lines.
+//! Each accepted request is logged at level INFO as `message accepted`, with `message_id`,
+//! `request_id` and `trace_id`. `RUST_LOG=onboarding_api=warn,info` disables these lines.
 //!
 //! # Limits
 //!
@@ -131,6 +141,7 @@ mod onboarding;
 mod problem;
 mod queue;
 mod readiness;
+mod request_id;
 mod request_limits;
 mod request_telemetry;
 mod routes;

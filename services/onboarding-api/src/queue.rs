@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use crate::onboarding::Onboarding;
 use crate::problem::Problem;
+use crate::request_id;
 
 /// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a queue
 /// that needs longer than this is not ready.
@@ -43,7 +44,9 @@ impl OnboardingQueue {
             Problem::from_send_error(&error)
         })?;
         // The line contains the trace id, because the request's span is active.
-        info!(message_id = sent.message_id, "message accepted");
+        request_id::with_current(|request_id| {
+            info!(message_id = sent.message_id, request_id, "message accepted");
+        });
         Ok(sent.message_id)
     }
 
@@ -71,9 +74,16 @@ impl OnboardingQueue {
 /// Logs a warning if a retry may succeed, and an error if a person must act.
 fn log_send_error(error: &QueueSendError) {
     let (error_type, cause) = (error.error_type(), error as &dyn Error);
-    if error.is_retryable() {
-        warn!(error_type, error = cause, "message not accepted");
-    } else {
-        error!(error_type, error = cause, "message rejected");
-    }
+    request_id::with_current(|request_id| {
+        if error.is_retryable() {
+            warn!(
+                error_type,
+                error = cause,
+                request_id,
+                "message not accepted"
+            );
+        } else {
+            error!(error_type, error = cause, request_id, "message rejected");
+        }
+    });
 }

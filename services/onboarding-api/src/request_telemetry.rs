@@ -1,18 +1,22 @@
-//! The middleware that traces, measures and limits each request.
+//! The middleware that identifies, traces, measures and limits each request.
 
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::HeaderName;
 use opentelemetry::metrics::Meter;
 use opentelemetry::trace::FutureExt as _;
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::forwarded::Target;
+use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::request_limits::limit_time;
 use crate::server_duration::ServerDuration;
 use crate::server_span::{ServerSpan, method_attribute};
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The tracer, the instrument and the time limit of the middleware.
 #[derive(Debug, Clone)]
@@ -40,6 +44,7 @@ pub(crate) async fn record(
     next: Next,
 ) -> Response {
     let started_at = Instant::now();
+    let request_id = RequestId::from_headers(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
     let target = Target::from_request(&request);
@@ -48,8 +53,13 @@ pub(crate) async fn record(
     // the request as cancelled.
     let span = ServerSpan::start(&telemetry.tracer, &request, route, target);
     let timer = telemetry.duration.start(started_at, method, scheme, route);
-    let response = limit_time(next.run(request), telemetry.timeout);
-    let response = response.with_context(span.context().clone()).await;
+    let response = limit_time(request_id.scope(next.run(request)), telemetry.timeout);
+    let mut response = response.with_context(span.context().clone()).await;
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, request_id.into_header());
+    if let Some(server_timing) = span.server_timing() {
+        headers.insert(SERVER_TIMING, server_timing);
+    }
     timer.finish(response.status());
     span.finish(response.status());
     response

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use axum::extract::Request;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_sdk::trace::SdkTracer;
@@ -48,6 +48,26 @@ impl ServerSpan {
     /// Returns the context in which the request is handled: the span, and the caller's baggage.
     pub(crate) fn context(&self) -> &Context {
         &self.0
+    }
+
+    /// Returns the value of the header `server-timing`: the span's context as a metric named
+    /// `traceparent`, or `None` if there is no trace.
+    ///
+    /// Browsers give scripts this header's metrics even for page loads, where they can read no other
+    /// header, and monitoring scripts look for this name:
+    /// <https://github.com/open-telemetry/opentelemetry-specification/issues/3811>. W3C's drafts had
+    /// a header `traceresponse` and replaced it:
+    /// <https://github.com/w3c/trace-context/pull/560>.
+    pub(crate) fn server_timing(&self) -> Option<HeaderValue> {
+        let span = self.0.span();
+        let context = span.span_context();
+        if !context.is_valid() {
+            return None;
+        }
+        let (trace_id, span_id) = (context.trace_id(), context.span_id());
+        let flags = context.trace_flags().to_u8();
+        let value = format!("traceparent;desc=\"00-{trace_id}-{span_id}-{flags:02x}\"");
+        HeaderValue::try_from(value).ok()
     }
 
     /// Ends the span. A 4xx is the client's error and leaves the span's status unset, as the

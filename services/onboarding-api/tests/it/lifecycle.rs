@@ -164,6 +164,7 @@ async fn each_accepted_request_is_logged_once_with_its_trace_and_message_id() {
     assert_eq!(lines[0]["level"], "INFO");
     assert_eq!(lines[0]["message_id"], FakeSqs::MESSAGE_ID);
     assert_eq!(lines[0]["trace_id"], accepted.json()["trace_id"]);
+    assert_eq!(lines[0]["request_id"], accepted.header("x-request-id"));
     assert!(!lines[0].to_string().contains("ada@example.com"));
 }
 

@@ -42,6 +42,31 @@ async fn the_send_span_is_the_child_of_the_request_and_the_parent_of_the_message
 }
 
 #[tokio::test]
+async fn the_trace_is_in_the_header_that_browsers_can_read() {
+    let api = TestApi::start().await;
+    let accepted = api.onboard(&[("traceparent", TRACEPARENT)]).await;
+    let span = api.spans.find("POST /onboarding").span_context;
+    let expected = format!("traceparent;desc=\"00-{TRACE}-{}-01\"", span.span_id());
+    assert_eq!(accepted.header("server-timing"), expected);
+    let rejected = api.post_json("/onboarding", "{}").await;
+    assert!(
+        rejected
+            .header("server-timing")
+            .starts_with("traceparent;desc=\"00-")
+    );
+    assert_eq!(api.get("/healthz").await.header("server-timing"), "");
+}
+
+#[tokio::test]
+async fn the_request_id_of_the_caller_is_returned_and_a_missing_one_is_generated() {
+    let api = TestApi::start().await;
+    let given = api.onboard(&[("x-request-id", "id-1")]).await;
+    assert_eq!(given.header("x-request-id"), "id-1");
+    let problem = api.post_json("/onboarding", "{}").await;
+    assert_eq!(problem.header("x-request-id").len(), 36);
+}
+
+#[tokio::test]
 async fn the_trace_of_the_caller_is_continued() {
     let api = TestApi::start().await;
     let response = api
