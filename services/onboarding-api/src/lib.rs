@@ -19,6 +19,7 @@
 //! | `body` | the request body |
 //! | `document` | JSON with the names of duplicate keys |
 //! | `request_telemetry` | the middleware that identifies, traces, measures and limits each request |
+//! | `repeated_events` | counts of log events that can occur with every request |
 //! | `request_id` | the id of each request |
 //! | `request_limits` | the limits of requests in progress |
 //! | `server_span` | the SERVER span of each request |
@@ -67,6 +68,18 @@
 //!
 //! Each accepted request is logged at level INFO as `message accepted`, with `message_id`,
 //! `request_id` and `trace_id`. `RUST_LOG=onboarding_api=warn,info` disables these lines.
+//!
+//! Warnings and errors that can occur with every request are counted: the first of each message and
+//! `error_type` is written with its cause, and the number of the others every ten seconds and at
+//! shutdown, as `count`. The sum of `count` is the number of events.
+//!
+//! | line | level |
+//! |---|---|
+//! | `message not accepted` | WARN: SQS throttled, failed or did not respond; a retry may succeed |
+//! | `message rejected` | ERROR: a person must act |
+//! | `queue check failed` | WARN |
+//! | `too many connections: closed the oldest idle ones` | WARN |
+//! | `cannot accept a connection` | WARN |
 //!
 //! # Limits
 //!
@@ -141,6 +154,7 @@ mod onboarding;
 mod problem;
 mod queue;
 mod readiness;
+mod repeated_events;
 mod request_id;
 mod request_limits;
 mod request_telemetry;

@@ -1,14 +1,16 @@
 //! The queue that onboardings are sent to. Only this module uses the sender.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
-use baton_producer::{OutgoingMessage, QueueSendError, QueueSender};
+use baton_producer::{OutgoingMessage, QueueError, QueueSendError, QueueSender};
 use http::StatusCode;
 use tracing::{error, info, warn};
 
 use crate::onboarding::Onboarding;
 use crate::problem::Problem;
+use crate::repeated_events::{Event, RepeatedEvents};
 use crate::request_id;
 
 /// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a queue
@@ -19,11 +21,12 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct OnboardingQueue {
     sender: QueueSender,
+    events: Arc<RepeatedEvents>,
 }
 
 impl OnboardingQueue {
-    pub(crate) fn new(sender: QueueSender) -> Self {
-        Self { sender }
+    pub(crate) fn new(sender: QueueSender, events: Arc<RepeatedEvents>) -> Self {
+        Self { sender, events }
     }
 
     /// Sends an onboarding, and returns the id of its message once SQS has accepted it.
@@ -40,7 +43,7 @@ impl OnboardingQueue {
         })?;
         let sent = self.sender.send(OutgoingMessage::new(body)).await;
         let sent = sent.map_err(|error| {
-            log_send_error(&error);
+            self.log_send_error(&error);
             Problem::from_send_error(&error)
         })?;
         // The line contains the trace id, because the request's span is active.
@@ -58,32 +61,57 @@ impl OnboardingQueue {
     pub(crate) async fn check(&self) -> Result<(), String> {
         match tokio::time::timeout(CHECK_TIMEOUT, self.sender.check_queue()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                let (error_type, cause) = (error.error_type(), &error as &dyn Error);
-                warn!(error_type, error = cause, "queue check failed");
-                Err(error_type.to_owned())
-            }
-            Err(_) => {
-                warn!(error_type = "timeout", "queue check failed");
-                Err("timeout".to_owned())
-            }
+            Ok(Err(error)) => Err(self.log_failed_check(error.error_type(), Some(&error))),
+            Err(_) => Err(self.log_failed_check("timeout", None)),
         }
     }
-}
 
-/// Logs a warning if a retry may succeed, and an error if a person must act.
-fn log_send_error(error: &QueueSendError) {
-    let (error_type, cause) = (error.error_type(), error as &dyn Error);
-    request_id::with_current(|request_id| {
+    /// Logs a failed check, and returns its `error.type`.
+    fn log_failed_check(&self, error_type: &str, error: Option<&QueueError>) -> String {
+        let event = Event::QueueCheckFailed {
+            error_type: error_type.to_owned(),
+        };
+        let cause = error.map(|error| error as &dyn Error);
+        self.events.record(event, 1, || {
+            warn!(error_type, error = cause, count = 1, "queue check failed");
+        });
+        error_type.to_owned()
+    }
+
+    /// Logs a warning if a retry may succeed, and an error if a person must act.
+    fn log_send_error(&self, error: &QueueSendError) {
+        let (error_type, cause) = (error.error_type(), error as &dyn Error);
+        let event_type = error_type.to_owned();
         if error.is_retryable() {
-            warn!(
-                error_type,
-                error = cause,
-                request_id,
-                "message not accepted"
-            );
+            let event = Event::MessageNotAccepted {
+                error_type: event_type,
+            };
+            self.events.record(event, 1, || {
+                request_id::with_current(|request_id| {
+                    warn!(
+                        error_type,
+                        error = cause,
+                        request_id,
+                        count = 1,
+                        "message not accepted"
+                    );
+                });
+            });
         } else {
-            error!(error_type, error = cause, request_id, "message rejected");
+            let event = Event::MessageRejected {
+                error_type: event_type,
+            };
+            self.events.record(event, 1, || {
+                request_id::with_current(|request_id| {
+                    error!(
+                        error_type,
+                        error = cause,
+                        request_id,
+                        count = 1,
+                        "message rejected"
+                    );
+                });
+            });
         }
-    });
+    }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,10 +13,12 @@ use baton_producer::QueueSender;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::queue::OnboardingQueue;
+use crate::repeated_events::{Event, RepeatedEvents};
 use crate::request_limits::ConcurrencyLimit;
 use crate::request_telemetry::RequestTelemetry;
 use crate::routes;
@@ -97,22 +100,24 @@ pub async fn run(
         shutdown_timeout,
     } = config;
     let (phases, phase) = CurrentPhase::running();
-    let queue = OnboardingQueue::new(sender);
+    let events = Arc::new(RepeatedEvents::default());
+    let queue = OnboardingQueue::new(sender, Arc::clone(&events));
     let telemetry = RequestTelemetry::new(tracer, &meter, limits.request_timeout);
     let concurrency = ConcurrencyLimit::new(limits.max_concurrent_requests);
     let router = routes::router(queue, concurrency, telemetry, phase.clone());
-    let mut server = Server {
+    let server = Server {
         router,
         phase,
-        connections: OpenConnections::new(limits.max_connections),
+        connections: OpenConnections::new(limits.max_connections, Arc::clone(&events)),
+        events: Arc::clone(&events),
     };
-    let grace_period = server.accept_until(&listener, shutdown).await;
-    phases.send_replace(Phase::GracePeriod);
-    info!(grace_period_s = grace_period.as_secs_f64(), "stopping");
-    server.accept_until(&listener, sleep(grace_period)).await;
-    server.accept_pending(listener);
-    phases.send_replace(Phase::Draining);
-    server.drain(shutdown_timeout).await
+    let serve = server.serve_until(listener, shutdown, phases, shutdown_timeout);
+    let outcome = tokio::select! {
+        outcome = serve => outcome,
+        never = events.write_counts_regularly() => match never {},
+    };
+    events.write_counts();
+    outcome
 }
 
 /// The server without its listener, which is closed first.
@@ -121,9 +126,28 @@ struct Server {
     router: Router,
     phase: CurrentPhase,
     connections: OpenConnections,
+    events: Arc<RepeatedEvents>,
 }
 
 impl Server {
+    /// Serves connections until `shutdown` resolves with the length of the grace period, and shuts
+    /// down.
+    async fn serve_until(
+        mut self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = Duration>,
+        phases: watch::Sender<Phase>,
+        shutdown_timeout: Duration,
+    ) -> DrainOutcome {
+        let grace_period = self.accept_until(&listener, shutdown).await;
+        phases.send_replace(Phase::GracePeriod);
+        info!(grace_period_s = grace_period.as_secs_f64(), "stopping");
+        self.accept_until(&listener, sleep(grace_period)).await;
+        self.accept_pending(listener);
+        phases.send_replace(Phase::Draining);
+        self.drain(shutdown_timeout).await
+    }
+
     /// Accepts and serves connections until `end` resolves. Returns its output.
     async fn accept_until<T>(&mut self, listener: &TcpListener, end: impl Future<Output = T>) -> T {
         let mut end = pin!(end);
@@ -135,7 +159,10 @@ impl Server {
                     Ok((stream, address)) => self.serve(stream, address),
                     Err(error) if is_connection_error(&error) => {}
                     Err(error) => {
-                        warn!(error = &error as &dyn Error, "cannot accept a connection");
+                        self.events.record(Event::AcceptFailed, 1, || {
+                            let cause: &dyn Error = &error;
+                            warn!(error = cause, count = 1, "cannot accept a connection");
+                        });
                         self.connections.close_oldest();
                         sleep(ACCEPT_PAUSE).await;
                     }

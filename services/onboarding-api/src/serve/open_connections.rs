@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::warn;
 
+use crate::repeated_events::{Event, RepeatedEvents};
 use crate::serve::activity::Activity;
 
 /// If the maximum is reached, this fraction of it is closed at once, so that the search for the
@@ -27,6 +28,7 @@ pub(super) struct OpenConnections {
     connections: HashMap<Id, OpenConnection>,
     peers: HashMap<IpAddr, usize>,
     next_position: Arc<AtomicU64>,
+    events: Arc<RepeatedEvents>,
 }
 
 #[derive(Debug)]
@@ -37,13 +39,14 @@ struct OpenConnection {
 }
 
 impl OpenConnections {
-    pub(super) fn new(maximum: usize) -> Self {
+    pub(super) fn new(maximum: usize, events: Arc<RepeatedEvents>) -> Self {
         Self {
             maximum,
             tasks: JoinSet::new(),
             connections: HashMap::new(),
             peers: HashMap::new(),
             next_position: Arc::default(),
+            events,
         }
     }
 
@@ -111,11 +114,14 @@ impl OpenConnections {
                 closed += 1;
             }
         }
-        warn!(
-            closed,
-            open = self.connections.len(),
-            "too many connections: closed the oldest idle ones"
-        );
+        // If none is idle, the new connection is closed.
+        let closed = closed.max(1);
+        self.events.record(Event::ConnectionsClosed, closed, || {
+            warn!(
+                count = closed,
+                "too many connections: closed the oldest idle ones"
+            );
+        });
     }
 
     /// Removes a connection from the maps, unless it has been removed before.
