@@ -28,6 +28,20 @@ pub(crate) struct JsonObject(pub(crate) Fields);
 #[derive(Debug)]
 pub(crate) struct OptionalJsonObject(pub(crate) Fields);
 
+/// A body that is JSON.
+#[derive(Debug)]
+pub(crate) struct JsonDocument(pub(crate) Document);
+
+impl<S: Send + Sync> FromRequest<S> for JsonDocument {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        check_headers(request.headers())?;
+        let bytes = read(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
 

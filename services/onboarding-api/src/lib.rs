@@ -1,4 +1,5 @@
-//! The onboarding API: `POST /onboarding`, `POST /telemetry/smoke`, `GET /healthz`, `GET /readyz`.
+//! The onboarding API: `POST /onboarding`, `POST /onboarding/batch`, `POST /telemetry/smoke`,
+//! `GET /healthz`, `GET /readyz`.
 //!
 //! Every error response is a problem document (RFC 9457, `application/problem+json`) that names the
 //! invalid fields. No response, log line or span contains an e-mail address.
@@ -12,6 +13,7 @@
 //! |---|---|
 //! | `serve` | the server: connections and shutdown |
 //! | `routes` | the routes and their handlers |
+//! | `batch` | several onboardings in one request |
 //! | `queue` | the queue, and the log of sends |
 //! | `readiness` | the check of the queue, at most once a second |
 //! | `onboarding` | the fields of a request, and their checks |
@@ -28,6 +30,28 @@
 //! | `wire` | the JSON of responses and messages |
 //!
 //! The binary reads flags and variables (`config`) and creates the AWS client (`aws`).
+//!
+//! # Batches
+//!
+//! `POST /onboarding/batch` takes a JSON array of 1 to 100 onboardings, in a body of at most 64 KiB.
+//! Each item is checked and sent as if it were alone. The response has a result for each item, in
+//! the same order: `status`, and `message_id` or `problem`, whose pointers are relative to the item.
+//!
+//! ```json
+//! {
+//!   "trace_id": "0af7651916cd43dd8448eb211c80319c",
+//!   "results": [
+//!     {"status": 202, "message_id": "5fea7756-0ea4-451a-a703-a558b933e274"},
+//!     {"status": 422, "problem": {"title": "The body's fields are invalid", "status": 422}}
+//!   ]
+//! }
+//! ```
+//!
+//! The response's status is 202 if every item was accepted, as for a single onboarding. Otherwise it
+//! is 207 (Multi-Status), also if no item was accepted: a client that reads only the status must not
+//! take a partial failure for a success, and one that retries 4xx and 5xx by itself must not send
+//! the accepted items again. `retry-after` is set if an item has status 503. A body that is not such
+//! an array is rejected as a whole, with a problem.
 //!
 //! # Spans
 //!
@@ -147,6 +171,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod body;
 mod document;
 mod forwarded;

@@ -30,7 +30,7 @@ const MAY_HAVE_BEEN_SENT: &str =
 
 /// `Retry-After` if SQS throttles or cannot be reached. The sender has already retried for about a
 /// second, and throttling usually ends within another.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// `Accept-Encoding` of the response to a compressed body, as RFC 9110, section 12.5.3, recommends.
 const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity");
@@ -153,6 +153,14 @@ impl Problem {
         )
     }
 
+    /// Returns the problem for a message that was not sent because of a bug.
+    pub(crate) fn not_sent() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the message was not sent",
+        )
+    }
+
     /// Returns the problem for a message that SQS did not confirm.
     pub(crate) fn from_send_error(error: &QueueSendError) -> Self {
         match error {
@@ -206,6 +214,22 @@ impl Problem {
         }
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn document(&self) -> ProblemDocument<'_> {
+        ProblemDocument {
+            r#type: self.type_uri,
+            title: self.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            line: self.position.map(|position| position.line),
+            column: self.position.map(|position| position.column),
+            errors: self.errors.iter().map(field_problem).collect(),
+        }
+    }
+
     fn title(&self) -> &'static str {
         match self.type_uri {
             INVALID_JSON => "The body is not valid JSON",
@@ -220,16 +244,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let errors = self.errors.iter().map(field_problem).collect();
-        let document = ProblemDocument {
-            r#type: self.type_uri,
-            title: self.title(),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            line: self.position.map(|position| position.line),
-            column: self.position.map(|position| position.column),
-            errors,
-        };
+        let document = self.document();
         let mut response = (self.status, Json(document)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

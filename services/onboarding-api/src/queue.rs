@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_producer::{OutgoingMessage, QueueError, QueueSendError, QueueSender};
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use http::StatusCode;
 use tracing::{error, info, warn};
 
@@ -16,6 +18,10 @@ use crate::request_id;
 /// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a queue
 /// that needs longer than this is not ready.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Maximum number of concurrent sends of a batch. If SQS does not respond, a batch of 100 takes two
+/// time-outs of five seconds, less than the time limit of a request.
+const MAX_CONCURRENT_SENDS: usize = 50;
 
 /// The queue that onboardings are sent to.
 #[derive(Debug, Clone)]
@@ -51,6 +57,20 @@ impl OnboardingQueue {
             info!(message_id = sent.message_id, request_id, "message accepted");
         });
         Ok(sent.message_id)
+    }
+
+    /// Sends onboardings, and returns their results in the same order.
+    pub(crate) async fn send_all(
+        &self,
+        onboardings: impl Iterator<Item = &Onboarding>,
+    ) -> Vec<Result<String, Problem>> {
+        let sends: Vec<_> = onboardings
+            .map(|onboarding| self.send(onboarding))
+            .collect();
+        stream::iter(sends)
+            .buffered(MAX_CONCURRENT_SENDS)
+            .collect()
+            .await
     }
 
     /// Checks that SQS responds, and that the queue exists and may be used.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
-use crate::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
+use crate::batch;
+use crate::body::{JsonDocument, JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use crate::onboarding::{CustomerId, Onboarding, parse_smoke_test};
 use crate::problem::Problem;
 use crate::queue::OnboardingQueue;
@@ -20,6 +22,7 @@ use crate::serve::CurrentPhase;
 use crate::wire::{AcceptedMessage, Health};
 
 const ONBOARDING: &str = "/onboarding";
+const BATCH: &str = "/onboarding/batch";
 const SMOKE_TEST: &str = "/telemetry/smoke";
 const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
@@ -43,6 +46,7 @@ pub(crate) fn router(
 ) -> Router {
     let recorded = Router::new()
         .route(ONBOARDING, post(onboard))
+        .route(BATCH, post(onboard_batch))
         .route(SMOKE_TEST, post(smoke_test))
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -73,6 +77,16 @@ async fn onboard(
     send(&state, &onboarding).await
 }
 
+async fn onboard_batch(
+    State(state): State<Arc<ApiState>>,
+    JsonDocument(document): JsonDocument,
+) -> Result<Response, Problem> {
+    let items = batch::items(document)?;
+    let _permit = state.concurrency.try_acquire()?;
+    let results = batch::send(&state.queue, &items).await;
+    Ok(batch::response(&results, current_trace_id()))
+}
+
 async fn smoke_test(
     State(state): State<Arc<ApiState>>,
     OptionalJsonObject(fields): OptionalJsonObject,
@@ -98,7 +112,7 @@ async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Json<Health>, Prob
 
 async fn route_not_found() -> Problem {
     let detail = format!(
-        "no such route: the routes are POST {ONBOARDING}, POST {SMOKE_TEST}, GET {HEALTHZ} and GET {READYZ}"
+        "no such route: the routes are POST {ONBOARDING}, POST {BATCH}, POST {SMOKE_TEST}, GET {HEALTHZ} and GET {READYZ}"
     );
     Problem::new(StatusCode::NOT_FOUND, detail)
 }

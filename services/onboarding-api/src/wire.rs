@@ -20,6 +20,26 @@ pub(crate) struct AcceptedMessage {
     pub(crate) trace_id: Option<String>,
 }
 
+/// The response to a batch.
+#[derive(Debug, Serialize)]
+pub(crate) struct BatchResponse<'a> {
+    /// `None` if the service does not trace and the request had no trace context.
+    pub(crate) trace_id: Option<String>,
+    /// The result of each item, in the order of the request.
+    pub(crate) results: Vec<BatchItem<'a>>,
+}
+
+/// The result of an item of a batch.
+#[derive(Debug, Serialize)]
+pub(crate) struct BatchItem<'a> {
+    /// The status that a request with this item alone would have.
+    pub(crate) status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<ProblemDocument<'a>>,
+}
+
 /// The response of a successful health check.
 #[derive(Debug, Serialize)]
 pub(crate) struct Health {

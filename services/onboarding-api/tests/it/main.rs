@@ -32,3 +32,6 @@ mod grace_period;
 
 // Limits of requests and connections.
 mod limits;
+
+// Several onboardings in one request.
+mod batch;
