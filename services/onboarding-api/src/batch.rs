@@ -37,20 +37,24 @@ pub(crate) fn items(document: Document) -> Result<Vec<Document>, Problem> {
 
 /// Sends the valid items. Returns the result of each item in their order: the id of its message, or
 /// a problem.
+///
+/// # Errors
+///
+/// Returns a problem if no item was sent.
 pub(crate) async fn send(
     queue: &OnboardingQueue,
     items: &[Document],
-) -> Vec<Result<String, Problem>> {
+) -> Result<Vec<Result<String, Problem>>, Problem> {
     let onboardings: Vec<Result<Onboarding, Problem>> = items.iter().map(onboarding).collect();
     let valid = onboardings.iter().filter_map(|item| item.as_ref().ok());
-    let mut sent = queue.send_all(valid).await.into_iter();
+    let mut sent = queue.send_all(valid).await?.into_iter();
     let results = onboardings.into_iter().map(|item| {
         item.and_then(|_| {
             // There is a result for each valid item.
             sent.next().unwrap_or_else(|| Err(Problem::not_sent()))
         })
     });
-    results.collect()
+    Ok(results.collect())
 }
 
 fn onboarding(item: &Document) -> Result<Onboarding, Problem> {

@@ -122,6 +122,10 @@
 //! request it has received completely. At start, the soft limit of open file descriptors is raised
 //! to what these limits need; if the hard limit is lower, `MAX_CONNECTIONS` is reduced with a warning.
 //!
+//! A failed send is repeated until `DELIVERY_TIMEOUT`, so that a short outage of SQS only delays the
+//! responses. If too many messages wait for SQS (10,000, or 32 MiB), further requests get 503 with
+//! `retry-after`.
+//!
 //! After a 503 or 504 without a confirmation of SQS, the message may have been sent. The problem's
 //! detail says so.
 //!
@@ -139,7 +143,7 @@
 //!    requests. The service still accepts connections and requests. Each response has the header
 //!    `connection: close`, so that clients do not use connections that are about to be closed.
 //! 2. The service stops listening and finishes the accepted requests (at most 15 s).
-//! 3. The telemetry is exported (at most 3 s).
+//! 3. The sender's buffer is emptied (at most 1 s), and the telemetry is exported (at most 3 s).
 //!
 //! SIGINT (Ctrl-C) skips the first step.
 //!
@@ -153,8 +157,9 @@
 //! | `QUEUE_URL`, `--queue-url` | required | URL of the queue that onboardings are sent to |
 //! | `LISTEN_ADDR`, `--listen-addr` | `0.0.0.0:8080` | socket address to listen on; the default is meant for a container with its own network namespace |
 //! | `REQUEST_TIMEOUT`, `--request-timeout` | `15` | seconds for a request: up to ten for its body and five to send it to the queue |
-//! | `MAX_CONCURRENT_REQUESTS`, `--max-concurrent-requests` | `1024` | maximum number of requests in progress |
-//! | `MAX_CONNECTIONS`, `--max-connections` | `4096` | maximum number of open connections; larger than `MAX_CONCURRENT_REQUESTS` |
+//! | `DELIVERY_TIMEOUT`, `--delivery-timeout` | `5` | seconds for SQS to confirm the message of a request, with all attempts |
+//! | `MAX_CONCURRENT_REQUESTS`, `--max-concurrent-requests` | `4096` | maximum number of requests in progress |
+//! | `MAX_CONNECTIONS`, `--max-connections` | `8192` | maximum number of open connections; larger than `MAX_CONCURRENT_REQUESTS` |
 //! | `SHUTDOWN_GRACE_PERIOD`, `--shutdown-grace-period` | `5` | seconds after SIGTERM in which the service is not ready but still accepts requests |
 //! | `SHUTDOWN_TIMEOUT`, `--shutdown-timeout` | `15` | seconds for accepted requests to finish after the grace period; the last export then has three more |
 //!

@@ -174,15 +174,19 @@ impl Problem {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot build the call to the queue",
             ),
-            QueueSendError::Queue(QueueError::NoResponse { .. }) | QueueSendError::NoMessageId => {
-                Self::unconfirmed(error.error_type())
-            }
+            QueueSendError::BufferFull { .. } => Self {
+                type_uri: QUEUE_UNAVAILABLE,
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too many messages wait for the queue: retry the request later",
+                )
+            },
+            error if error.may_have_been_sent() => Self::unconfirmed(error.error_type()),
             _ => Self::from_queue_error(error.is_retryable(), error.error_type()),
         }
     }
 
-    /// Returns the problem for a message to which SQS did not respond. SQS may have received it,
-    /// because several attempts were made.
+    /// Returns the problem for a message that SQS may have accepted without a response.
     fn unconfirmed(error_type: &str) -> Self {
         Self {
             type_uri: QUEUE_UNAVAILABLE,

@@ -4,10 +4,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_producer::{OutgoingMessage, QueueError, QueueSendError, QueueSender};
+use baton_producer::{OutgoingMessage, QueueError, QueueSendError, QueueSender, SendOutput};
+#[cfg(not(feature = "gather"))]
 use futures_util::StreamExt as _;
-use futures_util::stream;
 use http::StatusCode;
+#[cfg(feature = "gather")]
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::onboarding::Onboarding;
@@ -21,6 +23,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum number of concurrent sends of a batch. If SQS does not respond, a batch of 100 takes two
 /// time-outs of five seconds, less than the time limit of a request.
+#[cfg(not(feature = "gather"))]
 const MAX_CONCURRENT_SENDS: usize = 50;
 
 /// The queue that onboardings are sent to.
@@ -41,13 +44,38 @@ impl OnboardingQueue {
     ///
     /// Returns a problem if SQS did not confirm the message.
     pub(crate) async fn send(&self, onboarding: &Onboarding) -> Result<String, Problem> {
-        let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "cannot encode the message as JSON",
-            )
-        })?;
-        let sent = self.sender.send(OutgoingMessage::new(body)).await;
+        let sent = self.sender.send(message(onboarding)?).await;
+        self.record(sent)
+    }
+
+    /// Sends onboardings, and returns their results in the same order.
+    pub(crate) async fn send_all(
+        &self,
+        onboardings: impl Iterator<Item = &Onboarding>,
+    ) -> Result<Vec<Result<String, Problem>>, Problem> {
+        let messages = onboardings.map(message).collect::<Result<Vec<_>, _>>()?;
+        #[cfg(feature = "gather")]
+        let sent = self.sender.send_all(messages).await;
+        #[cfg(not(feature = "gather"))]
+        let sent = {
+            let sends = messages
+                .into_iter()
+                .map(|message| self.sender.send(message));
+            let sends = futures_util::stream::iter(sends).buffered(MAX_CONCURRENT_SENDS);
+            sends.collect::<Vec<_>>().await
+        };
+        Ok(sent.into_iter().map(|sent| self.record(sent)).collect())
+    }
+
+    /// Sends the messages that are in the sender's buffer, and returns the number of those that SQS
+    /// did not confirm by the deadline. Nothing is sent afterwards.
+    #[cfg(feature = "gather")]
+    pub(crate) async fn close(&self, deadline: Instant) -> usize {
+        self.sender.close(deadline).await.len()
+    }
+
+    /// Logs the result of a send, and returns the id of the message.
+    fn record(&self, sent: Result<SendOutput, QueueSendError>) -> Result<String, Problem> {
         let sent = sent.map_err(|error| {
             self.log_send_error(&error);
             Problem::from_send_error(&error)
@@ -57,20 +85,6 @@ impl OnboardingQueue {
             info!(message_id = sent.message_id, request_id, "message accepted");
         });
         Ok(sent.message_id)
-    }
-
-    /// Sends onboardings, and returns their results in the same order.
-    pub(crate) async fn send_all(
-        &self,
-        onboardings: impl Iterator<Item = &Onboarding>,
-    ) -> Vec<Result<String, Problem>> {
-        let sends: Vec<_> = onboardings
-            .map(|onboarding| self.send(onboarding))
-            .collect();
-        stream::iter(sends)
-            .buffered(MAX_CONCURRENT_SENDS)
-            .collect()
-            .await
     }
 
     /// Checks that SQS responds, and that the queue exists and may be used.
@@ -134,4 +148,14 @@ impl OnboardingQueue {
             });
         }
     }
+}
+
+fn message(onboarding: &Onboarding) -> Result<OutgoingMessage, Problem> {
+    let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "cannot encode the message as JSON",
+        )
+    })?;
+    Ok(OutgoingMessage::new(body))
 }

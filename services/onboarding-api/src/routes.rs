@@ -83,7 +83,7 @@ async fn onboard_batch(
 ) -> Result<Response, Problem> {
     let items = batch::items(document)?;
     let _permit = state.concurrency.try_acquire()?;
-    let results = batch::send(&state.queue, &items).await;
+    let results = batch::send(&state.queue, &items).await?;
     Ok(batch::response(&results, current_trace_id()))
 }
 

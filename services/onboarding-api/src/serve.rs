@@ -14,6 +14,8 @@ use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+#[cfg(feature = "gather")]
+use tokio::time::Instant;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -35,6 +37,11 @@ pub(crate) use phase::CurrentPhase;
 /// Pause after a failed `accept`. The usual cause is that the process has no file descriptor left.
 /// After the pause, the oldest idle connections have been closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Time for the messages that are in the sender's buffer after the last request. Usually there are
+/// none, because each request waits for its own.
+#[cfg(feature = "gather")]
+const BUFFER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Limits of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +111,7 @@ pub async fn run(
     let queue = OnboardingQueue::new(sender, Arc::clone(&events));
     let telemetry = RequestTelemetry::new(tracer, &meter, limits.request_timeout);
     let concurrency = ConcurrencyLimit::new(limits.max_concurrent_requests);
-    let router = routes::router(queue, concurrency, telemetry, phase.clone());
+    let router = routes::router(queue.clone(), concurrency, telemetry, phase.clone());
     let server = Server {
         router,
         phase,
@@ -116,6 +123,16 @@ pub async fn run(
         outcome = serve => outcome,
         never = events.write_counts_regularly() => match never {},
     };
+    #[cfg(feature = "gather")]
+    {
+        let unsent = queue.close(Instant::now() + BUFFER_TIMEOUT).await;
+        if unsent > 0 {
+            warn!(
+                messages = unsent,
+                "messages were not sent before the shutdown"
+            );
+        }
+    }
     events.write_counts();
     outcome
 }

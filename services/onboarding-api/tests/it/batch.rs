@@ -1,5 +1,5 @@
 use baton_test_support::{FakeSqs, SqsResponse};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{TestApi, VALID};
 
@@ -27,9 +27,11 @@ async fn a_batch_of_valid_items_is_accepted_with_the_id_of_each_message() {
     let span = api.spans.find("POST /onboarding/batch");
     assert_eq!(body["trace_id"], span.span_context.trace_id().to_string());
     assert_eq!(body["results"].as_array().unwrap().len(), 100);
-    let accepted = json!({"status": 202, "message_id": FakeSqs::MESSAGE_ID});
-    assert_eq!(body["results"][99], accepted);
-    assert_eq!(api.sqs.calls().len(), 100);
+    assert_eq!(statuses(&body), [202; 100]);
+    assert_eq!(body["results"][0]["message_id"], FakeSqs::MESSAGE_ID);
+    assert_eq!(api.sqs.accepted().len(), 100);
+    // Ten calls, unless preparing the messages takes longer than the linger.
+    assert!(api.sqs.calls().len() < 50);
 }
 
 #[tokio::test]
@@ -48,13 +50,13 @@ async fn an_invalid_item_does_not_stop_the_others() {
         "#/plan"
     );
     assert!(body["results"][3].get("message_id").is_none());
-    assert_eq!(api.sqs.calls().len(), 2);
+    assert_eq!(api.sqs.accepted().len(), 2);
 }
 
 #[tokio::test]
 async fn items_that_the_queue_does_not_accept_may_be_retried() {
     let api = TestApi::start().await;
-    api.sqs.respond_with([THROTTLED; 6]);
+    api.sqs.respond_with([THROTTLED; 100]);
     let response = api
         .post_json("/onboarding/batch", &batch(&[VALID, VALID]))
         .await;

@@ -109,7 +109,7 @@ async fn no_kept_connection_under_load_is_reset_and_no_accepted_message_is_lost(
         for client in 0..CLIENTS {
             clients.spawn(onboard_until_closed(address, client));
         }
-        while sqs.calls().len() < 10 * CLIENTS {
+        while sqs.accepted().len() < 10 * CLIENTS {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         terminate.await;
@@ -119,17 +119,13 @@ async fn no_kept_connection_under_load_is_reset_and_no_accepted_message_is_lost(
             log.iter().any(|line| line["message"] == "stopped"),
             "{log:?}"
         );
-        let sent: HashSet<String> = sqs
-            .calls()
-            .iter()
-            .map(|call| customer_id(&call.body))
-            .collect();
+        let sent: HashSet<String> = sqs.accepted().iter().map(customer_id).collect();
         let lost: Vec<_> = accepted.iter().filter(|id| !sent.contains(*id)).collect();
         assert!(lost.is_empty(), "{lost:?}");
     }
 }
 
-fn customer_id(call: &Value) -> String {
-    let message: Value = serde_json::from_str(call["MessageBody"].as_str().unwrap()).unwrap();
+fn customer_id(message: &Value) -> String {
+    let message: Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
     message["customer_id"].as_str().unwrap().to_owned()
 }

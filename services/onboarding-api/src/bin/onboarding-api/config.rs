@@ -17,13 +17,17 @@ const DEFAULT_LISTEN_ADDR: &str = "0.0.0.0:8080";
 /// The longest valid request: ten seconds for its body, and five to send it to the queue.
 const DEFAULT_REQUEST_TIMEOUT: &str = "15";
 
-/// Each request needs up to 64 KiB for its body. At 20 ms per send, this is 50,000 requests a
-/// second, more than one process can handle.
-const DEFAULT_MAX_CONCURRENT_REQUESTS: &str = "1024";
+/// Long enough for a short outage of SQS. With the ten seconds for a body, it is the time limit of a
+/// request.
+const DEFAULT_DELIVERY_TIMEOUT: &str = "5";
+
+/// A request that waits for SQS needs about 20 KB. One process handles some 20,000 requests a
+/// second, so this is a fifth of a second's work.
+const DEFAULT_MAX_CONCURRENT_REQUESTS: &str = "4096";
 
 /// The clients of one container (a load balancer or a few services) keep far fewer connections
 /// open.
-const DEFAULT_MAX_CONNECTIONS: &str = "4096";
+const DEFAULT_MAX_CONNECTIONS: &str = "8192";
 
 /// Two readiness checks of a load balancer that checks every two seconds. ECS kills a container 30 s
 /// after SIGTERM, so this, the shutdown timeout and the last export must be shorter.
@@ -56,6 +60,12 @@ const REQUEST_TIMEOUT: Setting = Setting {
     flag: Some("--request-timeout"),
     default: DEFAULT_REQUEST_TIMEOUT,
     expected: "whole seconds from 1 to 3600",
+};
+const DELIVERY_TIMEOUT: Setting = Setting {
+    variable: "DELIVERY_TIMEOUT",
+    flag: Some("--delivery-timeout"),
+    default: DEFAULT_DELIVERY_TIMEOUT,
+    expected: "whole seconds from 1 to 3600, less than REQUEST_TIMEOUT",
 };
 const MAX_CONCURRENT_REQUESTS: Setting = Setting {
     variable: "MAX_CONCURRENT_REQUESTS",
@@ -106,6 +116,9 @@ pub(crate) struct Arguments {
     /// Time limit of a request
     #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = REQUEST_TIMEOUT.default)]
     request_timeout: OsString,
+    /// Time for SQS to confirm the message of a request, with all attempts
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = DELIVERY_TIMEOUT.default)]
+    delivery_timeout: OsString,
     /// Maximum number of requests in progress; further ones get 503
     #[arg(long, env, hide_env_values = true, value_name = "NUMBER", default_value = MAX_CONCURRENT_REQUESTS.default)]
     max_concurrent_requests: OsString,
@@ -125,6 +138,7 @@ pub(crate) struct Arguments {
 pub(crate) struct ProcessConfig {
     pub(crate) queue_url: QueueUrl,
     pub(crate) listen_addr: SocketAddr,
+    pub(crate) delivery_timeout: Duration,
     pub(crate) limits: Limits,
     pub(crate) grace_period: Duration,
     pub(crate) shutdown_timeout: Duration,
@@ -159,6 +173,8 @@ impl Arguments {
         let listen_addr = invalid.ok_or_push(parse_listen_addr(self.listen_addr));
         let request_timeout = REQUEST_TIMEOUT.parse_number(self.request_timeout, 1..=MAX_SECONDS);
         let request_timeout = invalid.ok_or_push(request_timeout);
+        let delivery_timeout = parse_delivery_timeout(self.delivery_timeout, request_timeout);
+        let delivery_timeout = invalid.ok_or_push(delivery_timeout);
         let max_concurrent_requests =
             MAX_CONCURRENT_REQUESTS.parse_number(self.max_concurrent_requests, 1..=MAX_COUNT);
         let max_concurrent_requests = invalid.ok_or_push(max_concurrent_requests);
@@ -179,6 +195,7 @@ impl Arguments {
             Some(ProcessConfig {
                 queue_url: queue_url?,
                 listen_addr: listen_addr?,
+                delivery_timeout: seconds(delivery_timeout?),
                 limits: Limits {
                     max_connections: max_connections? as usize,
                     max_concurrent_requests: max_concurrent_requests? as usize,
@@ -211,6 +228,20 @@ fn parse_listen_addr(value: OsString) -> Result<SocketAddr, InvalidSetting> {
     let value = LISTEN_ADDR.text(value)?;
     let address = value.parse();
     address.map_err(|_| LISTEN_ADDR.invalid(format!("is {value:?}")))
+}
+
+/// Parses the delivery timeout. A request that timed out first would not report the error of SQS.
+fn parse_delivery_timeout(
+    value: OsString,
+    request_timeout: Option<u32>,
+) -> Result<u32, InvalidSetting> {
+    let timeout = DELIVERY_TIMEOUT.parse_number(value, 1..=MAX_SECONDS)?;
+    match request_timeout {
+        Some(request_timeout) if timeout >= request_timeout => Err(DELIVERY_TIMEOUT.invalid(
+            format!("is {timeout}, and REQUEST_TIMEOUT is {request_timeout}"),
+        )),
+        _ => Ok(timeout),
+    }
 }
 
 /// Parses the maximum number of connections. If each of them could have a request in progress,

@@ -7,11 +7,14 @@ use tracing::warn;
 /// Descriptors for the listener, the log, the runtime, and connections to the collector.
 const RESERVED: u64 = 64;
 
+/// The maximum number of batches in flight, each with its own connection, and the check of the
+/// queue.
+const CONNECTIONS_TO_SQS: u64 = 33;
+
 /// Raises the soft limit if the connections need more descriptors than it allows: many systems still
 /// have 1024. If the hard limit is too low as well, fewer connections are allowed.
 pub(crate) fn adapt(limits: Limits) -> Limits {
-    // Each request in progress may have a connection to SQS.
-    let others = limits.max_concurrent_requests as u64 + RESERVED;
+    let others = CONNECTIONS_TO_SQS + RESERVED;
     let needed = limits.max_connections as u64 + others;
     let available = raise_to(needed);
     if available >= needed {

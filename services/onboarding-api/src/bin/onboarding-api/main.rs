@@ -87,12 +87,16 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let address = config.listen_addr;
     let tracer = telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
-    let sender = QueueSender::new(
-        aws_sdk_sqs::Client::new(aws),
-        config.queue_url,
-        tracer.clone(),
-    )
-    .with_meter(&telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")));
+    let meter = telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION"));
+    let sender = QueueSender::builder(aws_sdk_sqs::Client::new(aws), config.queue_url)
+        .tracer(tracer.clone())
+        .meter(&meter);
+    // A full buffer means that SQS cannot keep up. The client may try another task of the service.
+    #[cfg(feature = "gather")]
+    let sender = sender
+        .delivery_timeout(config.delivery_timeout)
+        .when_full(baton_producer::WhenFull::Fail);
+    let sender = sender.build();
     let shutdown = shutdown_signal(config.grace_period).map_err(ServeError::Signals)?;
     let listener = TcpListener::bind(address)
         .await
@@ -106,7 +110,7 @@ async fn serve(
         onboarding_api::ServeConfig {
             sender,
             tracer,
-            meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
+            meter,
             limits: descriptors::adapt(config.limits),
             shutdown_timeout: config.shutdown_timeout,
         },

@@ -38,7 +38,8 @@ fn only_the_queue_url_and_the_region_are_required() {
     assert_eq!(config.queue_url.as_str(), URL);
     assert_eq!(config.listen_addr.to_string(), "0.0.0.0:8080");
     assert_eq!(config.limits.request_timeout, Duration::from_secs(15));
-    assert_eq!(config.limits.max_concurrent_requests, 1024);
+    assert_eq!(config.delivery_timeout, Duration::from_secs(5));
+    assert_eq!(config.limits.max_concurrent_requests, 4096);
     assert_eq!(config.grace_period, Duration::from_secs(5));
     assert_eq!(config.shutdown_timeout, Duration::from_secs(15));
 }
@@ -61,6 +62,7 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
         ("--queue-url", "queue"),
         ("--listen-addr", "localhost"),
         ("--request-timeout", "0"),
+        ("--delivery-timeout", "5s"),
         ("--max-concurrent-requests", "many"),
         ("--max-connections", "1"),
         ("--shutdown-grace-period", "-1"),
@@ -82,6 +84,11 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
             "REQUEST_TIMEOUT (--request-timeout)",
             "\"0\"",
             "whole seconds",
+        ],
+        [
+            "DELIVERY_TIMEOUT (--delivery-timeout)",
+            "\"5s\"",
+            "less than REQUEST_TIMEOUT",
         ],
         [
             "MAX_CONCURRENT_REQUESTS (--max-concurrent-requests)",
@@ -115,6 +122,14 @@ fn a_missing_queue_url_and_a_timeout_in_milliseconds_are_errors() {
 }
 
 #[test]
+fn a_message_must_be_confirmed_before_the_request_times_out() {
+    let flags = [("--queue-url", URL), ("--delivery-timeout", "15")];
+    let invalid = parse(&flags, Some("eu-west-1")).unwrap_err();
+    let expected = "DELIVERY_TIMEOUT (--delivery-timeout) is 15, and REQUEST_TIMEOUT is 15";
+    assert!(invalid[0].to_string().starts_with(expected), "{invalid:?}");
+}
+
+#[test]
 fn there_must_be_more_connections_than_concurrent_requests() {
     let flags = [
         ("--queue-url", URL),
@@ -139,6 +154,7 @@ fn each_setting_has_the_variable_and_the_flag_of_its_argument() {
         QUEUE_URL,
         LISTEN_ADDR,
         REQUEST_TIMEOUT,
+        DELIVERY_TIMEOUT,
         MAX_CONCURRENT_REQUESTS,
         MAX_CONNECTIONS,
         SHUTDOWN_GRACE_PERIOD,
