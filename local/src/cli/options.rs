@@ -161,7 +161,7 @@ pub(super) struct StackOptions {
     #[arg(long, value_name = "FILE", value_parser = env_file::read)]
     env_file: Vec<EnvFile>,
     /// Make the onboarding function fail: comma-separated KIND=CUSTOMER_ID, with KIND fail-once,
-    /// panic or slow
+    /// panic or slow. PREFIX* instead of an id means all ids with that prefix
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(super) faults: Vec<Fault>,
 }

@@ -180,7 +180,8 @@ impl FromStr for QueueName {
     }
 }
 
-/// A fault that the function causes on purpose for one customer.
+/// A fault that the function causes on purpose for one customer, or for all customers whose id has
+/// a prefix.
 ///
 /// ```
 /// use baton_local::stack::{Fault, FaultKind, InvalidFault};
@@ -193,7 +194,7 @@ impl FromStr for QueueName {
 pub struct Fault {
     /// Kind of the fault.
     pub kind: FaultKind,
-    /// Customer whose message is affected.
+    /// Customer whose message is affected, or a prefix of customer ids followed by `*`.
     pub customer_id: String,
 }
 
@@ -211,7 +212,7 @@ pub enum FaultKind {
 /// Error in parsing a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected KIND=CUSTOMER_ID with KIND one of fail-once, panic, slow and CUSTOMER_ID 1 to 64 of A-Z a-z 0-9 _ -"
+    "expected KIND=CUSTOMER_ID with KIND one of fail-once, panic, slow and CUSTOMER_ID 1 to 64 of A-Z a-z 0-9 _ -, or a prefix followed by *"
 )]
 pub struct InvalidFault;
 
@@ -244,7 +245,7 @@ impl FromStr for Fault {
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or(InvalidFault)?;
-        if !is_customer_id(customer_id) {
+        if !is_customer_id(customer_id.strip_suffix('*').unwrap_or(customer_id)) {
             return Err(InvalidFault);
         }
         Ok(Self {
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_formatted_as_it_is_parsed() {
-        for text in ["fail-once=demo-03", "panic=c_1", "slow=X"] {
+        for text in ["fail-once=demo-03", "panic=c_1", "slow=X", "slow=load-*"] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
     }
@@ -297,6 +298,8 @@ mod tests {
             "panic=a b",
             "panic=c=1",
             "panic=ü",
+            "panic=*",
+            "panic=a*b",
             &too_long,
         ] {
             assert_eq!(text.parse::<Fault>(), Err(InvalidFault), "{text:?}");

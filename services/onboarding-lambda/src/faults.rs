@@ -20,14 +20,24 @@ enum FaultKind {
     Slow,
 }
 
-/// The enabled faults, each with the id of its customer.
+/// The enabled faults, each with its customers.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Faults(Vec<(FaultKind, String)>);
+pub(crate) struct Faults(Vec<(FaultKind, Customers)>);
+
+/// The customers that a fault affects.
+#[derive(Debug, PartialEq, Eq)]
+enum Customers {
+    /// The customer with this id.
+    Id(String),
+    /// All customers whose id has this prefix: `PREFIX*` in the variable. A load test needs
+    /// thousands of them, because a customer can be onboarded only once.
+    Prefix(String),
+}
 
 /// An invalid entry of the variable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{VARIABLE}: expected KIND=CUSTOMER_ID,… with a KIND of fail-once, panic or slow, found {0:?}"
+    "{VARIABLE}: expected KIND=CUSTOMER_ID,… or KIND=PREFIX*,… with a KIND of fail-once, panic or slow, found {0:?}"
 )]
 pub(crate) struct InvalidFaults(String);
 
@@ -55,7 +65,8 @@ impl Faults {
         receive_count: u32,
     ) -> Result<(), Failure> {
         let is_first = receive_count <= 1;
-        for (kind, _) in self.0.iter().filter(|(_, id)| id == customer_id) {
+        let affects = |(_, customers): &&(_, Customers)| customers.contains(customer_id);
+        for (kind, _) in self.0.iter().filter(affects) {
             match kind {
                 FaultKind::FailOnce if is_first => {
                     return Err(Failure::retry(
@@ -73,15 +84,28 @@ impl Faults {
     }
 }
 
-fn parse_entry(entry: &str) -> Option<(FaultKind, String)> {
-    let (kind, customer_id) = entry.split_once('=')?;
+impl Customers {
+    fn contains(&self, customer_id: &str) -> bool {
+        match self {
+            Self::Id(id) => id == customer_id,
+            Self::Prefix(prefix) => customer_id.starts_with(prefix),
+        }
+    }
+}
+
+fn parse_entry(entry: &str) -> Option<(FaultKind, Customers)> {
+    let (kind, customers) = entry.split_once('=')?;
     let kind = match kind {
         "fail-once" => FaultKind::FailOnce,
         "panic" => FaultKind::Panic,
         "slow" => FaultKind::Slow,
         _ => return None,
     };
-    (!customer_id.is_empty()).then(|| (kind, customer_id.to_owned()))
+    let (text, customers): (_, fn(String) -> Customers) = match customers.strip_suffix('*') {
+        Some(prefix) => (prefix, Customers::Prefix),
+        None => (customers, Customers::Id),
+    };
+    (!text.is_empty()).then(|| (kind, customers(text.to_owned())))
 }
 
 #[cfg(test)]
@@ -96,10 +120,19 @@ mod tests {
         assert!(faults.inject("c-3", 1).await.is_ok());
     }
 
+    #[tokio::test]
+    async fn a_fault_of_a_prefix_affects_all_customers_with_it() {
+        let faults = Faults::parse("fail-once=load-failing-*").unwrap();
+        for customer_id in ["load-failing-1", "load-failing-2"] {
+            assert!(faults.inject(customer_id, 1).await.is_err());
+        }
+        assert!(faults.inject("load-1", 1).await.is_ok());
+    }
+
     #[test]
     fn an_empty_variable_is_valid_and_an_invalid_entry_is_named() {
         assert_eq!(Faults::parse(""), Ok(Faults::default()));
-        for entry in ["explode=c-1", "panic", "panic="] {
+        for entry in ["explode=c-1", "panic", "panic=", "panic=*"] {
             let error = Faults::parse(entry).unwrap_err().to_string();
             assert!(
                 error.starts_with("BATON_DEMO_FAULTS: expected KIND=CUSTOMER_ID"),
