@@ -16,6 +16,7 @@ mod binaries;
 mod demo;
 mod duration;
 mod exit;
+mod load;
 mod logs;
 mod options;
 mod replay;
@@ -36,6 +37,8 @@ Examples:
       run another function behind the queue
   baton up --faults panic=c-1,slow=c-2
       make the onboarding of c-1 panic once and that of c-2 slow
+  baton load --rate 100 --duration 1m
+      send load through the whole pipeline and check that every message arrives
   baton up --sqs-only --sqs-port 9324
       run only an SQS endpoint, for any AWS SDK
   aws logs tail /aws/lambda/orders --since 1h | baton replay -
@@ -62,6 +65,7 @@ struct Cli {
 enum CliCommand {
     Up(up::UpArgs),
     Demo(demo::DemoArgs),
+    Load(load::CheckedLoadArgs),
     Replay(replay::ReplayArgs),
 }
 
@@ -110,6 +114,7 @@ async fn run_command(command: CliCommand) -> Exit {
     match command {
         CliCommand::Up(arguments) => up::run(arguments, &mut signals).await,
         CliCommand::Demo(arguments) => demo::run(arguments, &mut signals).await,
+        CliCommand::Load(arguments) => load::run(arguments, &mut signals).await,
         CliCommand::Replay(arguments) => replay::run(arguments, &mut signals).await,
     }
 }

@@ -24,3 +24,4 @@ pub use self::error::DemoError;
 pub use self::report::DemoReport;
 pub use self::run::{Demo, DemoProgress};
 pub use self::text::Width;
+pub(crate) use self::text::{duration as format_duration, pluralise};

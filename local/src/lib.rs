@@ -29,6 +29,7 @@
 //! |---|---|
 //! | [`cli`] | the command line of `baton` |
 //! | [`demo`] | a dozen messages, their expected results, and a report |
+//! | `load` | load, its measurements, and the check of the accepted messages |
 //! | [`stack`] | all parts, started together and stopped so that no process is left |
 //! | `replay` | spilled spans: found in logs and sent |
 //! | [`sqs`] | the SQS endpoint |
@@ -59,5 +60,6 @@ pub mod sqs;
 
 mod allowed_hosts;
 mod lines;
+mod load;
 mod process_group;
 mod replay;

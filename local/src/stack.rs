@@ -44,8 +44,8 @@ pub use self::function::FunctionWatcher;
 pub(crate) use self::function::check as check_function;
 pub use self::log::ProcessLog;
 pub(crate) use self::producer::check as check_producer;
-pub(crate) use self::queues::describe_error;
 pub use self::queues::{QueueSetupError, QueueUrls};
+pub(crate) use self::queues::{aws_http_client, describe_error, sqs_client};
 
 /// URLs of the stack's parts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,17 +7,17 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// The command succeeded; for `up`: stopped by Ctrl-C or SIGTERM.
     Done,
-    /// `demo`: a count was not as expected. `up`: a part of the stack stopped. `replay`: some spans
-    /// could not be sent.
+    /// `demo`: a count was not as expected. `load`: a request failed, or an accepted message is
+    /// missing. `up`: a part of the stack stopped. `replay`: some spans could not be sent.
     Failed,
     /// The function or the producer could not be built.
     BuildFailed,
-    /// The stack could not be started. `replay`: nothing was sent, because of an error in a file,
-    /// the ledger or the environment.
+    /// The stack could not be started. `load`: the target does not accept connections. `replay`:
+    /// nothing was sent, because of an error in a file, the ledger or the environment.
     StartFailed,
     /// `replay`: every span that was found was sent, but a part of the input is unreadable.
     UnreadableInput,
-    /// `demo` or `replay` was stopped by a signal.
+    /// `demo`, `load` or `replay` was stopped by a signal.
     Interrupted,
 }
 
@@ -28,15 +28,17 @@ macro_rules! exit_codes {
         "\
 Exit codes:
   0    success (for `up`: stopped by Ctrl-C or SIGTERM)
-  1    demo: a count is not as expected; up: a part of the stack stopped;
+  1    demo: a count is not as expected; load: a request failed, or an
+       accepted message is missing; up: a part of the stack stopped;
        replay: some spans could not be sent
   2    invalid arguments
   3    the function or the producer could not be built
-  4    the stack could not be started; replay: nothing was sent, because of
-       an error in a file, the ledger or the environment
+  4    the stack could not be started; load: the target does not accept
+       connections; replay: nothing was sent, because of an error in a file,
+       the ledger or the environment
   5    replay: every span that was found was sent, but a part of the input
        is unreadable and may contain more spans
-  130  demo, replay: stopped by a signal"
+  130  demo, load, replay: stopped by a signal"
     };
 }
 pub(super) use exit_codes;

@@ -17,7 +17,7 @@ use crate::{AllowedHosts, HostName};
 mod combinations;
 mod env_file;
 
-pub(super) use self::combinations::CheckedStackOptions;
+pub(super) use self::combinations::{CheckedStackOptions, with_inline_default};
 
 /// Maximum batch size of a standard queue on AWS.
 const MAX_BATCH_SIZE: usize = 10_000;

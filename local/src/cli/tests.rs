@@ -22,6 +22,7 @@ fn the_help_fits_into_the_usual_width() {
     for (name, option) in [
         ("up", "--function <PATH>"),
         ("demo", "--function <PATH>"),
+        ("load", "--rate <N>"),
         ("replay", "--ledger <PATH>"),
     ] {
         let help = command
@@ -44,14 +45,17 @@ fn the_help_fits_into_the_usual_width() {
 #[test]
 fn default_values_are_in_the_help_without_lines_of_spaces() {
     let mut command = Cli::command();
-    let up = command.find_subcommand_mut("up").unwrap();
-    let help = up.render_long_help().to_string();
-    let lines = help.lines();
-    let trailing = lines.filter(|line| line.ends_with(' ')).count();
-    assert_eq!(trailing, 0, "{help}");
+    for name in ["up", "load"] {
+        let command = command.find_subcommand_mut(name).unwrap();
+        let help = command.render_long_help().to_string();
+        let lines = help.lines();
+        let trailing = lines.filter(|line| line.ends_with(' ')).count();
+        assert_eq!(trailing, 0, "{help}");
+    }
     assert!(
         help_of("up").contains("an invocation [default: 5s] "),
-        "{help}"
+        "{}",
+        help_of("up")
     );
 }
 
@@ -178,6 +182,35 @@ fn the_help_of_demo_says_which_function_it_is_for() {
         help.contains("run any other function with `baton up`") && !help.contains("any binary"),
         "{help}"
     );
+}
+
+#[test]
+fn load_arguments_that_have_no_effect_are_errors() {
+    let accepted = |arguments: &[&str]| parse([&["baton", "load"], arguments].concat()).is_ok();
+    let url = "--url=http://127.0.0.1:1/onboarding";
+    let blackfriday = "--profile=blackfriday";
+    assert!(accepted(&["--rate=0.5", "--duration=2m"]));
+    assert!(accepted(&[url, blackfriday, "--faults-enabled"]));
+    assert!(accepted(&["--concurrency=5", "--expected-interval=10ms"]));
+    for (arguments, expected) in [
+        (&["--rate=0"][..], "above 0"),
+        (&["--rate=5", "--concurrency=5"], "cannot be used with"),
+        (&["--expected-interval=1s"], "--concurrency"),
+        (&["--concurrency=5", "--profile=ramp"], "use --rate"),
+        (&[blackfriday, "--faults-enabled"], "--url"),
+        (&[url, "--faults-enabled"], "--profile blackfriday"),
+        (&[url, "--function=x"], "cannot be used with"),
+        (&["--queue-url=http://127.0.0.1/q"], "--url"),
+        (&["--url=127.0.0.1:8080"], "expected http://HOST"),
+        (&["--duration=0s"], "more than 0s"),
+    ] {
+        let error = rejected(&[&["load"], arguments].concat());
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+        assert!(
+            error.contains("baton load") || error.contains("--help"),
+            "{error}"
+        );
+    }
 }
 
 /// Returns the long help of a subcommand, with line breaks replaced by spaces.

@@ -114,7 +114,7 @@ impl fmt::Display for StyledLine {
 }
 
 /// Formats a duration with three significant digits: `412 µs`, `3.14 ms`, `2.05 s`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let milliseconds = seconds * 1e3;
     match milliseconds {
         ..0.9995 => format!("{:.0} µs", seconds * 1e6),
@@ -151,7 +151,7 @@ pub(super) fn truncate(text: &str, columns: usize) -> String {
 }
 
 /// Formats a count: `1 message`, `2 messages`.
-pub(super) fn pluralise(number: i64, noun: &str) -> String {
+pub(crate) fn pluralise(number: i64, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
     } else {

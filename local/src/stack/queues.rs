@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName::{self, QueueArn, RedrivePolicy, VisibilityTimeout};
 use aws_smithy_http_client::{Builder, tls};
@@ -30,12 +30,7 @@ pub struct QueueSetupError {
 }
 
 /// Returns a client that reads nothing from the user's environment or configuration files.
-pub(super) fn sqs_client(endpoint: &str) -> Client {
-    let http = Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https();
+pub(crate) fn sqs_client(endpoint: &str) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
@@ -47,9 +42,18 @@ pub(super) fn sqs_client(endpoint: &str) -> Client {
             "baton",
         ))
         .endpoint_url(endpoint)
-        .http_client(http)
+        .http_client(aws_http_client())
         .build();
     Client::from_conf(config)
+}
+
+/// Returns an HTTP client for the AWS SDK with this program's TLS stack.
+pub(crate) fn aws_http_client() -> SharedHttpClient {
+    Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https()
 }
 
 /// Creates both queues, with a redrive policy from one to the other.

@@ -51,7 +51,7 @@ fn conflict(settings: &StackOptions) -> Option<String> {
 
 /// Appends the default value to the help text. Clap would print it in a separate paragraph after a
 /// line of spaces.
-fn with_inline_default(argument: Arg) -> Arg {
+pub(in crate::cli) fn with_inline_default(argument: Arg) -> Arg {
     let takes_value = argument.get_action().takes_values();
     let default = argument.get_default_values().first();
     match (argument.get_help(), default) {

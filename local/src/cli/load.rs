@@ -1,0 +1,303 @@
+//! `baton load`.
+
+use std::error::Error;
+
+use uuid::Uuid;
+
+use self::arguments::LoadArgs;
+use self::output::JsonOutput;
+use self::progress::LiveProgress;
+use super::binaries;
+use super::exit::Exit;
+use super::options::Binaries;
+use super::signals::Signals;
+use super::terminal::{self, Progress};
+use crate::load::{
+    AccountCheck, AccountFigures, AccountReader, Generator, GeneratorConfig, LoadReport,
+    SpanExport, TargetUrl, own_stack_config,
+};
+use crate::stack::{Stack, StackError};
+
+mod arguments;
+mod output;
+mod progress;
+
+pub(super) use self::arguments::CheckedLoadArgs;
+
+/// Path of the producer's API.
+const ONBOARDING: &str = "/onboarding";
+/// Reason why there is no check.
+const INTERRUPTED: &str = "the run was interrupted";
+
+/// End of the time in which requests are sent.
+#[derive(Debug)]
+enum Ending {
+    Finished,
+    Interrupted,
+    StackFailed(StackError),
+}
+
+/// A run that has started.
+#[derive(Debug)]
+struct Started {
+    /// Figures about messages before the run.
+    before: AccountFigures,
+    span_export: Option<SpanExport>,
+    generator: Generator,
+}
+
+/// The own stack has no producer.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the local stack has no producer: --function is not onboarding-lambda, so --producer is required"
+)]
+struct NoProducer;
+
+/// Runs the load until it ends or a signal arrives.
+pub(super) async fn run(arguments: CheckedLoadArgs, signals: &mut Signals) -> Exit {
+    let arguments = arguments.0;
+    let output = match JsonOutput::open(arguments.json.as_deref()) {
+        Ok(output) => output,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed;
+        }
+    };
+    let mut stack = if arguments.url.is_none() {
+        let started = tokio::select! {
+            started = start_stack(&arguments) => started,
+            () = signals.recv() => return Exit::Interrupted,
+        };
+        match started {
+            Ok(stack) => Some(stack),
+            Err(exit) => return exit,
+        }
+    } else {
+        None
+    };
+    let exit = match run_load(&arguments, stack.as_mut(), signals).await {
+        Ok((report, exit)) => print(&report, output, exit),
+        Err(exit) => exit,
+    };
+    if let Some(stack) = stack {
+        signals.run_until_signal(stack.stop()).await;
+    }
+    exit
+}
+
+async fn start_stack(arguments: &LoadArgs) -> Result<Stack, Exit> {
+    let mut progress = Progress::new();
+    let binaries = Binaries {
+        function: arguments.function.clone(),
+        producer: arguments.producer.clone(),
+        no_producer: false,
+    };
+    let paths = binaries::find(binaries, &mut progress).await?;
+    let producer = paths.producer.ok_or(NoProducer).map_err(start_failed)?;
+    progress.begin("starting queue, function, producer and OTLP receiver");
+    let stack = Stack::start(own_stack_config(paths.function, producer)).await;
+    let stack = stack.map_err(start_failed)?;
+    progress.done("everything is ready, and the function has initialised");
+    Ok(stack)
+}
+
+async fn run_load(
+    arguments: &LoadArgs,
+    mut stack: Option<&mut Stack>,
+    signals: &mut Signals,
+) -> Result<(LoadReport, Exit), Exit> {
+    let run = Uuid::new_v4().as_u64_pair().0;
+    let url = target(arguments, stack.as_deref())?;
+    let started = tokio::select! {
+        started = start(arguments, &url, run, stack.as_deref()) => started,
+        () = signals.recv() => return Err(Exit::Interrupted),
+    };
+    let Started {
+        before,
+        span_export,
+        mut generator,
+    } = started?;
+    let mut ending = drive(&mut generator, arguments, stack.as_deref_mut(), signals).await;
+    let measurements = generator.measurements();
+    drop(generator);
+    let check = if let Ending::Finished = ending {
+        let checking = check(arguments, stack.as_deref(), before, measurements.accepted);
+        let checked = tokio::select! {
+            check = checking => Some(check),
+            () = signals.recv() => None,
+        };
+        checked.unwrap_or_else(|| {
+            ending = Ending::Interrupted;
+            AccountCheck::Unknown(INTERRUPTED.to_owned())
+        })
+    } else {
+        AccountCheck::Unknown(INTERRUPTED.to_owned())
+    };
+    let spans = match span_export {
+        Some(export) => Some(export.finish().await),
+        None => None,
+    };
+    let report = LoadReport {
+        url: url.uri().to_string(),
+        profile: arguments.profile.into(),
+        rate: arguments.open_rate(),
+        pace: arguments.pace(),
+        duration: arguments.duration(),
+        request_timeout: arguments.timeout,
+        left_out_faults: arguments.leaves_out_faults(),
+        run,
+        was_interrupted: !matches!(ending, Ending::Finished),
+        measurements,
+        check,
+        spans,
+    };
+    let exit = load_exit(ending, &report);
+    Ok((report, exit))
+}
+
+fn load_exit(ending: Ending, report: &LoadReport) -> Exit {
+    match ending {
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::StackFailed(error) => {
+            terminal::error(&error);
+            Exit::Failed
+        }
+        Ending::Finished if report.passed() => Exit::Done,
+        Ending::Finished => Exit::Failed,
+    }
+}
+
+/// Returns the URL that was given, or that of the stack's producer.
+fn target(arguments: &LoadArgs, stack: Option<&Stack>) -> Result<TargetUrl, Exit> {
+    if let Some(url) = &arguments.url {
+        return Ok(url.clone());
+    }
+    let producer = stack.and_then(|stack| stack.endpoints().producer.as_deref());
+    let producer = producer.ok_or(NoProducer).map_err(start_failed)?;
+    let url = format!("{producer}{ONBOARDING}").parse::<TargetUrl>();
+    url.map_err(start_failed)
+}
+
+async fn start(
+    arguments: &LoadArgs,
+    url: &TargetUrl,
+    run: u64,
+    stack: Option<&Stack>,
+) -> Result<Started, Exit> {
+    let before = match account_reader(arguments, stack).await {
+        Some(reader) => reader.read().await.map_err(start_failed)?,
+        None => AccountFigures::default(),
+    };
+    let (spans, span_export) = if arguments.spans {
+        let endpoint = stack.map(|stack| stack.endpoints().otlp_http.as_str());
+        let (queue, export) = SpanExport::start(endpoint, url).map_err(start_failed)?;
+        (Some(queue), Some(export))
+    } else {
+        (None, None)
+    };
+    let config = GeneratorConfig {
+        url: url.clone(),
+        headers: arguments.header.clone(),
+        request_timeout: arguments.timeout,
+        pace: arguments.pace(),
+        duration: arguments.duration(),
+        interval: arguments.interval(),
+        shares: arguments.shares(),
+        run,
+        spans,
+    };
+    let generator = Generator::start(config).await.map_err(start_failed)?;
+    Ok(Started {
+        before,
+        span_export,
+        generator,
+    })
+}
+
+/// Waits until all requests have finished, and shows the progress.
+async fn drive(
+    generator: &mut Generator,
+    arguments: &LoadArgs,
+    mut stack: Option<&mut Stack>,
+    signals: &mut Signals,
+) -> Ending {
+    let mut progress = LiveProgress::new(arguments.profile.into(), arguments.duration());
+    let mut ticks = tokio::time::interval(progress.interval());
+    let ending = loop {
+        tokio::select! {
+            () = generator.wait() => break Ending::Finished,
+            () = signals.recv() => break Ending::Interrupted,
+            error = stack_failure(stack.as_deref_mut()) => break Ending::StackFailed(error),
+            _ = ticks.tick() => progress.show(generator),
+        }
+    };
+    if !matches!(ending, Ending::Finished) {
+        generator.stop().await;
+    }
+    progress.finish(generator);
+    ending
+}
+
+async fn stack_failure(stack: Option<&mut Stack>) -> StackError {
+    match stack {
+        Some(stack) => stack.wait_for_failure().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the accepted messages are processed or dead-lettered.
+async fn check(
+    arguments: &LoadArgs,
+    stack: Option<&Stack>,
+    before: AccountFigures,
+    accepted: u64,
+) -> AccountCheck {
+    let Some(reader) = account_reader(arguments, stack).await else {
+        return AccountCheck::Unknown("--queue-url is not given".to_owned());
+    };
+    let mut progress = Progress::new();
+    progress.begin("waiting until the accepted messages are processed or dead-lettered");
+    let settling = reader.settle(before, accepted, arguments.settle_timeout);
+    match settling.await {
+        Ok(account) => {
+            if account.is_complete() {
+                progress.done("the queue is as empty as before");
+            } else {
+                progress.failed("timed out waiting for the queue to empty");
+            }
+            AccountCheck::Known(account)
+        }
+        Err(error) => AccountCheck::Unknown(error.to_string()),
+    }
+}
+
+/// Returns the reader of the figures for the check, if there are any.
+async fn account_reader<'a>(
+    arguments: &LoadArgs,
+    stack: Option<&'a Stack>,
+) -> Option<AccountReader<'a>> {
+    match (stack, &arguments.queue_url) {
+        (Some(stack), _) => Some(AccountReader::of_stack(stack)),
+        (None, Some(queue)) => {
+            let dead_letter_queue = arguments.dead_letter_queue_url.as_ref();
+            Some(AccountReader::of_queues(queue, dead_letter_queue).await)
+        }
+        (None, None) => None,
+    }
+}
+
+fn start_failed(error: impl Error) -> Exit {
+    terminal::error(&error);
+    Exit::StartFailed
+}
+
+fn print(report: &LoadReport, output: JsonOutput, exit: Exit) -> Exit {
+    let written = output.write(report);
+    match written {
+        Ok(()) => exit,
+        Err(error) => {
+            terminal::error(&error);
+            Exit::Failed
+        }
+    }
+}

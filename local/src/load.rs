@@ -1,0 +1,37 @@
+//! The load test: sends requests at a given rate or concurrency, measures the responses, and checks
+//! that every accepted message was processed or dead-lettered.
+//!
+//! `schedule` determines when requests start and `customers` what they contain. `generator` sends
+//! them on a thread of its own, in an `open_loop` or a `closed_loop`, over the connections of
+//! `target`. `measurements` counts the results, and `drift` compares the beginning of a soak with
+//! its end. `settling` waits until the queue is empty, and `account` compares its figures with the
+//! accepted requests. `report` prints everything, and `json` writes it.
+
+mod account;
+mod closed_loop;
+mod customers;
+mod drift;
+mod generator;
+mod json;
+mod measurements;
+mod open_loop;
+mod own_stack;
+mod queues;
+mod random;
+mod report;
+mod request_error;
+mod schedule;
+mod settling;
+mod spans;
+mod target;
+
+pub(crate) use self::account::{AccountCheck, AccountFigures};
+pub(crate) use self::customers::{BLACK_FRIDAY, Shares};
+pub(crate) use self::generator::{Generator, GeneratorConfig, GeneratorProgress, Pace};
+pub(crate) use self::measurements::Interval;
+pub(crate) use self::own_stack::own_stack_config;
+pub(crate) use self::report::LoadReport;
+pub(crate) use self::schedule::{Profile, Schedule};
+pub(crate) use self::settling::AccountReader;
+pub(crate) use self::spans::SpanExport;
+pub(crate) use self::target::{TargetUrl, parse_header};
