@@ -27,6 +27,9 @@ mod own_sqs;
 // `baton demo` with a function that is not its own.
 mod demo;
 
+// `baton load` with its own stack.
+mod load;
+
 // Personal data: in no span and no log.
 mod privacy;
 

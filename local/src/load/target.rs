@@ -132,15 +132,11 @@ impl Target {
             .oneshot(self.url.clone())
             .await
             .map_err(|error| RequestError::new(&*error))?;
-        let (mut sender, connection) = http1::handshake(stream)
+        let (sender, connection) = http1::handshake(stream)
             .await
             .map_err(|error| RequestError::new(&error))?;
         // The task ends with the connection. Requests return the connection's errors as well.
         tokio::spawn(connection);
-        sender
-            .ready()
-            .await
-            .map_err(|error| RequestError::new(&error))?;
         Ok(Connection(sender))
     }
 
