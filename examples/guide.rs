@@ -16,3 +16,6 @@ mod sending_with_the_aws_sdk {}
 
 #[doc = include_str!("../docs/other-producers.md")]
 mod other_producers {}
+
+#[doc = include_str!("../docs/load.md")]
+mod load {}

@@ -39,11 +39,13 @@
 //! | `allowed_hosts` | the host names that the stack's own listeners accept |
 //!
 //! # Environment
-//! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger. All
-//! commands read `RUST_LOG` (a level or a list of `target=level`; warnings and errors by default)
-//! for `baton`'s own log, and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` for colours.
-//! Builds read `CARGO`, which cargo sets, to use the selected toolchain. No other variable is read:
-//! in particular, the user's AWS configuration is neither read nor passed on.
+//! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger.
+//! `baton load` reads `OTEL_EXPORTER_OTLP_*` with `--spans`, and the user's AWS configuration with
+//! `--queue-url` if the queue is on AWS. All commands read `RUST_LOG` (a level or a list of
+//! `target=level`; warnings and errors by default) for `baton`'s own log, and `NO_COLOR`,
+//! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` for colours. Builds read `CARGO`, which cargo sets, to
+//! use the selected toolchain. No other variable is read: in particular, the stack neither reads
+//! the user's AWS configuration nor passes it on.
 
 #![forbid(unsafe_code)]
 
