@@ -6,12 +6,11 @@
 //!
 //! ```no_run
 //! # use std::error::Error;
-//! # use opentelemetry_sdk::trace::SdkTracer;
-//! # async fn example(tracer: SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
+//! # async fn example(sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
 //! use baton_producer::{AttributeValue, OutgoingMessage, QueueSender, QueueUrl};
 //!
 //! let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
-//! let sender = QueueSender::new(sdk, queue, tracer);
+//! let sender = QueueSender::new(sdk, queue, opentelemetry::global::tracer("onboarding"));
 //! let tenant = AttributeValue::String("blue".to_owned());
 //! let message = OutgoingMessage::new(r#"{"customer_id":"c-1"}"#).with_attribute("tenant", tenant);
 //! let sent = sender.send(message).await?;
@@ -22,24 +21,27 @@
 //!
 //! A program that calls `aws-sdk-sqs` itself adds a [`TraceInterceptor`] to its client.
 //!
+//! Concurrent sends share `SendMessageBatch` calls, and a message is sent again after temporary
+//! failures until its deadline: see [`QueueSender`]. Without the feature `gather`, which is on by
+//! default, each send is a call of its own with the retries of the AWS SDK.
+//!
 //! # Layout
 //!
-//! `queue_sender` is the only module. Messages, queue URLs, spans, metrics, errors and the
-//! interceptor are those of `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as
-//! well.
+//! Everything is defined in `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as well.
 //!
 //! # Spans
 //!
 //! | span | kind |
 //! |---|---|
 //! | `send {queue}` | PRODUCER; CLIENT with a link if the message already carries a context; CLIENT without a link if no listed propagator writes a context, or if the message has no room for it |
+//! | `SQS.SendMessageBatch` | CLIENT, without a parent, with a link to the send of each message; can be switched off |
 //!
-//! | attribute | value |
+//! | attribute of `send {queue}` | value |
 //! |---|---|
 //! | `messaging.system`, `messaging.operation.name`, `messaging.operation.type` | `aws_sqs`, `send`, `send` |
 //! | `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port` | from the queue's URL |
 //! | `messaging.message.id`, `aws.request_id` | from the response |
-//! | `error.type` | on failure: SQS's error code, `connect` (no connection was established), `io` (it broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
+//! | `error.type` | on failure: SQS's error code, `connect` (no connection was established), `io` (it broke), `timeout`, `invalid_response`, `digest_mismatch`, `buffer_full`, `closed`, `no_runtime`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
 //! | `baton.context.dropped` | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
 //! | `baton.attributes.dropped` | names of the message's optional attributes that were dropped for the same reason |
 //!
@@ -56,14 +58,15 @@
 //! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`; `error.type` on failure |
 //! | `messaging.client.sent.messages` | counter | `{message}` | the same without `messaging.operation.type` |
 //!
-//! A message that breaks a rule of SQS is not sent, so it is in neither metric.
+//! They count sends, not calls: each message counts once. A message that breaks a rule of SQS is not
+//! sent, so it is in neither metric.
 //!
 //! # Versions
 //!
 //! A [`QueueSender`] reads the active span's context from OpenTelemetry, and each minor version of
 //! `opentelemetry` has separate contexts and globals. **This crate uses `opentelemetry` 0.33**:
 //! with another version a program compiles, but its sends are not children of its spans.
-//! [`opentelemetry`], [`opentelemetry_sdk`] and [`aws_sdk_sqs`] are re-exported here.
+//! [`opentelemetry`] and [`aws_sdk_sqs`] are re-exported here.
 
 #![forbid(unsafe_code)]
 
@@ -75,4 +78,4 @@ pub use baton_sqs::{
 pub use baton_sqs::{GroupOrder, UnsentMessage, WhenFull};
 /// Crates whose types appear in this crate's public API, in matching versions.
 #[doc(no_inline)]
-pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};
+pub use {aws_sdk_sqs, opentelemetry};

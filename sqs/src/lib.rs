@@ -1,26 +1,25 @@
 //! The client side of SQS that `baton-producer` and the dead-letter queue of `baton-lambda` share.
 //!
-//! A [`QueueClient`] sends messages to one queue. Each send is a span, and the message carries the
-//! context of that span in its attributes as far as SQS's limits permit.
+//! A [`QueueSender`] sends messages to one queue. Each send is a span, and the message carries the
+//! context of that span in its attributes as far as SQS's limits permit. With the feature `gather`,
+//! concurrent sends share calls, and a message is sent again after temporary failures until its
+//! deadline.
 //!
 //! ```no_run
 //! # use std::error::Error;
-//! # async fn example<T>(sdk: aws_sdk_sqs::Client, tracer: T) -> Result<(), Box<dyn Error>>
-//! # where T: opentelemetry::trace::Tracer, T::Span: Send + Sync + 'static {
-//! use baton_sqs::{OutgoingMessage, QueueClient, QueueUrl};
-//! use opentelemetry::{Context, global};
+//! # async fn example(sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn Error>> {
+//! use baton_sqs::{OutgoingMessage, QueueSender, QueueUrl};
 //!
 //! let url = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/orders")?;
-//! let queue = QueueClient::new(sdk, url);
-//! let message = OutgoingMessage::new("order 17");
-//! let prepared = global::get_text_map_propagator(|propagator| {
-//!     queue.prepare(&tracer, propagator, &Context::current(), &message)
-//! });
-//! let sent = prepared.send().await?;
+//! let sender = QueueSender::new(sdk, url, opentelemetry::global::tracer("orders"));
+//! let sent = sender.send(OutgoingMessage::new("order 17")).await?;
 //! println!("{}", sent.message_id);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A [`QueueClient`] is the layer below: it makes a call for each message, and the caller chooses
+//! tracer, propagator and parent for each send. It needs no tokio.
 //!
 //! A program that calls the AWS SDK itself adds a [`TraceInterceptor`] to its client.
 //!
@@ -37,12 +36,15 @@
 //! | `queue` | the URL of a queue |
 //! | `limits` | the limits of SQS that apply to every queue |
 //! | `message` | a message to send, and SQS's rules for it; `message::attribute` for its attributes |
-//! | `queue_client` | [`QueueClient`]: a send from start to end |
+//! | `queue_sender` | [`QueueSender`] and its settings |
+//! | `queue_client` | [`QueueClient`]: the span of a send, and a send with its own call |
 //! | `trace_context` | the source of a message's trace context, and how much of it fits |
 //! | `added_attributes` | the attributes that a send adds, and the order in which they are dropped |
 //! | `span`, `metrics` | the telemetry of a send |
-//! | `call` | the `SendMessage` call, repeated with fewer attributes if SQS rejects the message |
+//! | `gather` | the buffer, and the `SendMessageBatch` calls of concurrent sends (feature `gather`) |
+//! | `call` | the `SendMessage` call without gathering, repeated with fewer attributes if SQS rejects the message |
 //! | `stated_size_limit` | the size limit that a queue has stated |
+//! | `sdk_request`, `send_output` | a message in the SDK's types, and the result of a send |
 //! | `rejection` | the rejections that a message with fewer attributes may avoid |
 //! | `trace_interceptor` | [`TraceInterceptor`]: the trace context in the calls of an AWS SDK client |
 //! | `error`, [`error_type`] | the errors of calls, and the classification of the AWS SDK's errors |
@@ -56,6 +58,10 @@
 //! kind CLIENT and a link if the message already carries a context, and the kind CLIENT without a
 //! link if no listed propagator writes a context or the message has no room for it.
 //!
+//! A call of a [`QueueSender`] is a span `SQS.SendMessageBatch` of kind CLIENT without a parent. It
+//! has a link to the send of each of its messages, `messaging.batch.message_count` and
+//! `aws.request_id`. `QueueSenderBuilder::without_call_spans` omits it.
+//!
 //! | attribute of the span | value |
 //! |---|---|
 //! | `messaging.system`, `messaging.operation.name`, `messaging.operation.type` | `aws_sqs`, `send`, `send` |
@@ -66,7 +72,8 @@
 //! | `baton.attributes.dropped` | names of optional attributes that were dropped for the same reason, and of omitted ones |
 //!
 //! The metrics `messaging.client.operation.duration` and `messaging.client.sent.messages` have the
-//! same `error.type`. An [invalid](InvalidMessage) message was not sent, so it is in neither.
+//! same `error.type`. They count sends, not calls: each message counts once. An
+//! [invalid](InvalidMessage) message was not sent, so it is in neither.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
