@@ -1,5 +1,5 @@
 //! The onboarding API: `POST /onboarding`, `POST /onboarding/batch`, `POST /telemetry/smoke`,
-//! `GET /healthz`, `GET /readyz`.
+//! `GET /openapi.json`, `GET /healthz`, `GET /readyz`.
 //!
 //! Every error response is a problem document (RFC 9457, `application/problem+json`) that names the
 //! invalid fields. No response, log line or span contains an e-mail address.
@@ -27,6 +27,7 @@
 //! | `server_span` | the SERVER span of each request |
 //! | `forwarded` | scheme, host and port from the headers of reverse proxies |
 //! | `server_duration` | the duration of each request |
+//! | `openapi` | the description of the API |
 //! | `wire` | the JSON of responses and messages |
 //!
 //! The binary reads flags and variables (`config`) and creates the AWS client (`aws`).
@@ -181,6 +182,7 @@ mod body;
 mod document;
 mod forwarded;
 mod onboarding;
+mod openapi;
 mod problem;
 mod queue;
 mod readiness;

@@ -13,7 +13,9 @@ use crate::body::MAX_BODY_BYTES;
 use crate::onboarding::FieldError;
 use crate::wire::{FieldProblem, ProblemDocument};
 
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(crate) const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static(PROBLEM_MEDIA_TYPE);
 
 /// `type` of a problem that the HTTP status describes completely.
 const ABOUT_BLANK: &str = "about:blank";

@@ -3,33 +3,38 @@
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use crate::batch;
 use crate::body::{JsonDocument, JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use crate::onboarding::{CustomerId, Onboarding, parse_smoke_test};
+use crate::openapi::{self, OnboardingBatch, ReadinessProblem, SendProblems};
 use crate::problem::Problem;
 use crate::queue::OnboardingQueue;
 use crate::readiness::Readiness;
 use crate::request_limits::ConcurrencyLimit;
 use crate::request_telemetry::{self, RequestTelemetry};
 use crate::serve::CurrentPhase;
-use crate::wire::{AcceptedMessage, Health};
+use crate::wire::{AcceptedMessage, BatchResponse, Health, OnboardingRequest, SmokeTest};
 
 const ONBOARDING: &str = "/onboarding";
 const BATCH: &str = "/onboarding/batch";
-const SMOKE_TEST: &str = "/telemetry/smoke";
+pub(crate) const SMOKE_TEST: &str = "/telemetry/smoke";
+const OPENAPI: &str = "/openapi.json";
 const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
 
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// State of the handlers.
 #[derive(Debug)]
-struct ApiState {
+pub(crate) struct ApiState {
     queue: OnboardingQueue,
     concurrency: ConcurrencyLimit,
     readiness: Readiness,
@@ -48,6 +53,7 @@ pub(crate) fn router(
         .route(ONBOARDING, post(onboard))
         .route(BATCH, post(onboard_batch))
         .route(SMOKE_TEST, post(smoke_test))
+        .route(OPENAPI, get(openapi))
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
         // The last layer is the outermost one: the span also covers a body over the limit.
@@ -69,7 +75,17 @@ pub(crate) fn router(
     recorded.merge(health_checks).with_state(state)
 }
 
-async fn onboard(
+/// Sends an onboarding to the queue
+#[utoipa::path(
+    post,
+    path = ONBOARDING,
+    request_body(content = OnboardingRequest, description = "At most 64 KiB"),
+    responses(
+        (status = 202, description = "SQS has accepted the message.", body = AcceptedMessage),
+        SendProblems,
+    )
+)]
+pub(crate) async fn onboard(
     State(state): State<Arc<ApiState>>,
     JsonObject(fields): JsonObject,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
@@ -77,7 +93,18 @@ async fn onboard(
     send(&state, &onboarding).await
 }
 
-async fn onboard_batch(
+/// Sends up to 100 onboardings to the queue
+#[utoipa::path(
+    post,
+    path = BATCH,
+    request_body(content = OnboardingBatch, description = "At most 64 KiB"),
+    responses(
+        (status = 202, description = "SQS has accepted every message.", body = BatchResponse<'_>),
+        (status = 207, description = "At least one item was not accepted.", body = BatchResponse<'_>),
+        SendProblems,
+    )
+)]
+pub(crate) async fn onboard_batch(
     State(state): State<Arc<ApiState>>,
     JsonDocument(document): JsonDocument,
 ) -> Result<Response, Problem> {
@@ -87,7 +114,17 @@ async fn onboard_batch(
     Ok(batch::response(&results, current_trace_id()))
 }
 
-async fn smoke_test(
+/// Sends an onboarding of a generated customer, to test the telemetry
+#[utoipa::path(
+    post,
+    path = SMOKE_TEST,
+    request_body(content = SmokeTest, description = "May be empty"),
+    responses(
+        (status = 202, description = "SQS has accepted the message.", body = AcceptedMessage),
+        SendProblems,
+    )
+)]
+pub(crate) async fn smoke_test(
     State(state): State<Arc<ApiState>>,
     OptionalJsonObject(fields): OptionalJsonObject,
 ) -> Result<(StatusCode, Json<AcceptedMessage>), Problem> {
@@ -96,11 +133,26 @@ async fn smoke_test(
     send(&state, &onboarding).await
 }
 
-async fn healthz() -> Json<Health> {
+/// Returns 200 while the process runs
+#[utoipa::path(
+    get,
+    path = HEALTHZ,
+    responses((status = 200, description = "The process runs.", body = Health))
+)]
+pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Json<Health>, Problem> {
+/// Returns 200 if the queue can be used
+#[utoipa::path(
+    get,
+    path = READYZ,
+    responses(
+        (status = 200, description = "The service accepts requests.", body = Health),
+        ReadinessProblem,
+    )
+)]
+pub(crate) async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Json<Health>, Problem> {
     if state.phase.is_shutting_down() {
         return Err(Problem::shutting_down());
     }
@@ -110,9 +162,19 @@ async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Json<Health>, Prob
     }
 }
 
+/// Returns this document
+#[utoipa::path(
+    get,
+    path = OPENAPI,
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
+pub(crate) async fn openapi() -> impl IntoResponse {
+    ([(CONTENT_TYPE, APPLICATION_JSON)], openapi::document())
+}
+
 async fn route_not_found() -> Problem {
     let detail = format!(
-        "no such route: the routes are POST {ONBOARDING}, POST {BATCH}, POST {SMOKE_TEST}, GET {HEALTHZ} and GET {READYZ}"
+        "no such route: the routes are POST {ONBOARDING}, POST {BATCH}, POST {SMOKE_TEST}, GET {OPENAPI}, GET {HEALTHZ} and GET {READYZ}"
     );
     Problem::new(StatusCode::NOT_FOUND, detail)
 }

@@ -412,6 +412,26 @@ async fn no_error_response_contains_an_address() {
 }
 
 #[tokio::test]
+async fn the_description_contains_every_route_and_its_problems() {
+    let api = TestApi::start().await;
+    let response = api.get("/openapi.json").await;
+    assert_eq!(response.header("content-type"), "application/json");
+    let document = response.json();
+    let paths = document["paths"].as_object().unwrap();
+    let detail = api.get("/nothing").await.problem(404)["detail"].clone();
+    assert_eq!(paths.len(), 6);
+    for path in paths.keys() {
+        assert!(detail.as_str().unwrap().contains(path), "{path}: {detail}");
+    }
+    let responses = &document["paths"]["/onboarding"]["post"]["responses"];
+    let statuses: Vec<_> = responses.as_object().unwrap().keys().collect();
+    let expected = [
+        "202", "400", "408", "413", "415", "422", "500", "502", "503", "504",
+    ];
+    assert_eq!(statuses, expected);
+}
+
+#[tokio::test]
 async fn health_checks_have_no_spans() {
     let api = TestApi::start().await;
     let (healthy, ready) = (api.get("/healthz").await, api.get("/readyz").await);
