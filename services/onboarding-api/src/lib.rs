@@ -34,9 +34,10 @@
 //!
 //! # Batches
 //!
-//! `POST /onboarding/batch` takes a JSON array of 1 to 100 onboardings, in a body of at most 64 KiB.
-//! Each item is checked and sent as if it were alone. The response has a result for each item, in
-//! the same order: `status`, and `message_id` or `problem`, whose pointers are relative to the item.
+//! `POST /onboarding/batch` takes a JSON array of 1 to 100 onboardings, in a body of at most 64
+//! KiB. Each item is checked and sent as if it were alone. The response has a result for each item,
+//! in the same order: `status`, and `message_id` or `problem`, whose pointers are relative to the
+//! item.
 //!
 //! ```json
 //! {
@@ -48,11 +49,11 @@
 //! }
 //! ```
 //!
-//! The response's status is 202 if every item was accepted, as for a single onboarding. Otherwise it
-//! is 207 (Multi-Status), also if no item was accepted: a client that reads only the status must not
-//! take a partial failure for a success, and one that retries 4xx and 5xx by itself must not send
-//! the accepted items again. `retry-after` is set if an item has status 503. A body that is not such
-//! an array is rejected as a whole, with a problem.
+//! The response's status is 202 if every item was accepted, as for a single onboarding. Otherwise
+//! it is 207 (Multi-Status), also if no item was accepted: a client that reads only the status must
+//! not take a partial failure for a success, and one that retries 4xx and 5xx by itself must not
+//! send the accepted items again. `retry-after` is set if an item has status 503. A body that is
+//! not such an array is rejected as a whole, with a problem.
 //!
 //! # Spans
 //!
@@ -117,11 +118,12 @@
 //! | requests in progress: `MAX_CONCURRENT_REQUESTS` | 503 with `retry-after`; health checks do not count, nor requests whose body has not been received |
 //! | time until the response: `REQUEST_TIMEOUT` | 504 |
 //!
-//! If `MAX_CONNECTIONS` connections are open, new ones are still accepted, so that connections which
-//! send nothing cannot keep others out. The service then closes those that have waited longest for
-//! a complete request, from the peer with the most connections. It never closes a connection whose
-//! request it has received completely. At start, the soft limit of open file descriptors is raised
-//! to what these limits need; if the hard limit is lower, `MAX_CONNECTIONS` is reduced with a warning.
+//! If `MAX_CONNECTIONS` connections are open, new ones are still accepted, so that connections
+//! which send nothing cannot keep others out. The service then closes those that have waited
+//! longest for a complete request, from the peer with the most connections. It never closes a
+//! connection whose `POST` request it has received completely. At start, the soft limit of open
+//! file descriptors is raised to what these limits need; if the hard limit is lower,
+//! `MAX_CONNECTIONS` is reduced with a warning.
 //!
 //! A failed send is repeated until `DELIVERY_TIMEOUT`, so that a short outage of SQS only delays the
 //! responses. If too many messages wait for SQS (10,000, or 32 MiB), further requests get 503 with

@@ -17,8 +17,8 @@ use crate::problem::Problem;
 use crate::repeated_events::{Event, RepeatedEvents};
 use crate::request_id;
 
-/// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a queue
-/// that needs longer than this is not ready.
+/// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a
+/// queue that needs longer than this is not ready.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum number of concurrent sends of a batch. If SQS does not respond, a batch of 100 takes two

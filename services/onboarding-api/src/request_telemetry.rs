@@ -36,8 +36,8 @@ impl RequestTelemetry {
     }
 }
 
-/// Handles a request within the time limit and inside its SERVER span, and measures its duration. This
-/// is one middleware, because each adds a boxed future to every request.
+/// Handles a request within the time limit and inside its SERVER span, and measures its duration.
+/// This is one middleware, because each adds a boxed future to every request.
 pub(crate) async fn record(
     State(telemetry): State<RequestTelemetry>,
     request: Request,

@@ -50,8 +50,8 @@ pub struct Limits {
     /// costs a file descriptor and about 20 KB. It must be larger than the number of concurrent
     /// requests, so that there is always an idle one.
     pub max_connections: usize,
-    /// Maximum number of requests in progress whose bodies have been received, except health checks.
-    /// Further ones get 503.
+    /// Maximum number of requests in progress whose bodies have been received, except health
+    /// checks. Further ones get 503.
     pub max_concurrent_requests: usize,
     /// Time limit of a request, from the end of its head to its response.
     pub request_timeout: Duration,

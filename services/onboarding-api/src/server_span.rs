@@ -53,10 +53,10 @@ impl ServerSpan {
     /// Returns the value of the header `server-timing`: the span's context as a metric named
     /// `traceparent`, or `None` if there is no trace.
     ///
-    /// Browsers give scripts this header's metrics even for page loads, where they can read no other
-    /// header, and monitoring scripts look for this name:
-    /// <https://github.com/open-telemetry/opentelemetry-specification/issues/3811>. W3C's drafts had
-    /// a header `traceresponse` and replaced it:
+    /// Browsers give scripts this header's metrics even for page loads, where they can read no
+    /// other header, and monitoring scripts look for this name:
+    /// <https://github.com/open-telemetry/opentelemetry-specification/issues/3811>. W3C's drafts
+    /// had a header `traceresponse` and replaced it:
     /// <https://github.com/w3c/trace-context/pull/560>.
     pub(crate) fn server_timing(&self) -> Option<HeaderValue> {
         let span = self.0.span();

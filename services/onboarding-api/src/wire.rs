@@ -11,8 +11,8 @@ pub(crate) struct OnboardingRequest {
     /// Letters, digits, `_` and `-`.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "c-1")]
     customer_id: String,
-    /// A plain e-mail address: letters may be of any script, but quoted local parts, comments and IP
-    /// addresses are rejected.
+    /// A plain e-mail address: letters may be of any script, but quoted local parts, comments and
+    /// IP addresses are rejected.
     #[schema(format = Email, max_length = 254, example = "ada@example.com")]
     email: String,
     plan: PlanName,

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 pub(crate) enum Phase {
     /// The server is ready.
     Running,
-    /// Shutdown has begun. The server is not ready, but still accepts connections and requests, until
-    /// load balancers have noticed.
+    /// Shutdown has begun. The server is not ready, but still accepts connections and requests,
+    /// until load balancers have noticed.
     GracePeriod,
     /// The server accepts no more connections, and finishes the accepted requests.
     Draining,

@@ -29,8 +29,8 @@ const DEFAULT_MAX_CONCURRENT_REQUESTS: &str = "4096";
 /// open.
 const DEFAULT_MAX_CONNECTIONS: &str = "8192";
 
-/// Two readiness checks of a load balancer that checks every two seconds. ECS kills a container 30 s
-/// after SIGTERM, so this, the shutdown timeout and the last export must be shorter.
+/// Two readiness checks of a load balancer that checks every two seconds. ECS kills a container
+/// after 30 s, so this, the shutdown timeout and the last export must together be shorter.
 const DEFAULT_GRACE_PERIOD: &str = "5";
 
 /// The time limit of a request.

@@ -45,6 +45,13 @@ fn only_the_queue_url_and_the_region_are_required() {
 }
 
 #[test]
+fn a_shutdown_with_the_defaults_ends_before_ecs_kills_the_container() {
+    let config = parse(&[("--queue-url", URL)], Some("eu-west-1")).unwrap();
+    let longest = config.grace_period + config.shutdown_timeout + crate::TELEMETRY_SHUTDOWN;
+    assert!(longest <= Duration::from_secs(27), "{longest:?}");
+}
+
+#[test]
 fn given_values_override_the_defaults() {
     let flags = [
         ("--queue-url", URL),
