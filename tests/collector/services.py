@@ -117,7 +117,9 @@ class Producer:
         # The variable is required; no process listens on port 9.
         queue = {"QUEUE_URL": "http://127.0.0.1:9/000000000000/onboarding", "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9"}
         account = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        self.environment = {"LISTEN_ADDR": "127.0.0.1:0", "OTEL_SERVICE_NAME": self.binary.name} | queue | account | VARIABLES | variables
+        # There is no load balancer to wait for.
+        own = {"LISTEN_ADDR": "127.0.0.1:0", "OTEL_SERVICE_NAME": self.binary.name, "SHUTDOWN_GRACE_PERIOD": "0"}
+        self.environment = own | queue | account | VARIABLES | variables
 
     def __enter__(self):
         with self.log.open("wb") as log:
