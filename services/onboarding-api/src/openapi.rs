@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use axum::body::Bytes;
 use http::StatusCode;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{
     ContentBuilder, Object, Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
@@ -45,7 +45,7 @@ pub(crate) fn document() -> Bytes {
         routes::openapi
     ),
     components(schemas(OnboardingRequest, PlanName, ProblemDocument<'_>)),
-    modifiers(&OptionalSmokeTest)
+    modifiers(&OptionalSmokeTest, &RequestHeaders)
 )]
 struct ApiDocument;
 
@@ -62,6 +62,45 @@ impl Modify for OptionalSmokeTest {
             body.required = Some(Required::False);
         }
     }
+}
+
+/// Adds the headers that identify a request to the responses of all routes except health checks.
+struct RequestHeaders;
+
+impl Modify for RequestHeaders {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let routes = document.paths.paths.iter_mut();
+        let is_recorded = |path: &str| ![routes::HEALTHZ, routes::READYZ].contains(&path);
+        let operations = routes
+            .filter(|(path, _)| is_recorded(path))
+            .flat_map(|(_, route)| [&mut route.get, &mut route.post])
+            .flatten();
+        for response in operations.flat_map(|operation| operation.responses.responses.values_mut())
+        {
+            if let RefOr::T(response) = response {
+                response.headers.extend(request_headers());
+            }
+        }
+    }
+}
+
+fn request_headers() -> [(String, RefOr<Header>); 2] {
+    let header = |description: &str| {
+        let header = HeaderBuilder::new()
+            .schema(Some(Object::with_type(Type::String)))
+            .description(Some(description));
+        RefOr::T(header.build())
+    };
+    [
+        (
+            "x-request-id".to_owned(),
+            header("The caller's id of the request, or a new one"),
+        ),
+        (
+            "server-timing".to_owned(),
+            header("The trace: `traceparent;desc=\"00-…\"`"),
+        ),
+    ]
 }
 
 /// The body of a batch.
@@ -175,6 +214,9 @@ mod tests {
             document.pointer(pointer).is_some()
         };
         assert!(references.all(is_defined));
+        let headers = &document["paths"]["/onboarding"]["post"]["responses"]["503"]["headers"];
+        let names: Vec<_> = headers.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["retry-after", "server-timing", "x-request-id"]);
         let smoke_test = &document["paths"]["/telemetry/smoke"]["post"]["requestBody"];
         assert_eq!(smoke_test["required"], false);
     }

@@ -27,8 +27,8 @@ const ONBOARDING: &str = "/onboarding";
 const BATCH: &str = "/onboarding/batch";
 pub(crate) const SMOKE_TEST: &str = "/telemetry/smoke";
 const OPENAPI: &str = "/openapi.json";
-const HEALTHZ: &str = "/healthz";
-const READYZ: &str = "/readyz";
+pub(crate) const HEALTHZ: &str = "/healthz";
+pub(crate) const READYZ: &str = "/readyz";
 
 const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
