@@ -30,7 +30,8 @@
 //! | `openapi` | the description of the API |
 //! | `wire` | the JSON of responses and messages |
 //!
-//! The binary reads flags and variables (`config`) and creates the AWS client (`aws`).
+//! The binary reads flags and variables (`config`), creates the AWS client (`aws`) and raises the
+//! limit of file descriptors (`descriptors`).
 //!
 //! # Batches
 //!
@@ -61,7 +62,7 @@
 //! |---|---|---|
 //! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without a response |
 //!
-//! Its child is the span `send {queue}` of `baton-producer`.
+//! Its children are spans `send {queue}` of `baton-producer`, one for each message.
 //!
 //! `url.scheme`, `server.address` and `server.port` are those that the client used, even behind a
 //! load balancer that terminates TLS. They are read from the header `Forwarded`, otherwise from

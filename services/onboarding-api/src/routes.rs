@@ -75,7 +75,7 @@ pub(crate) fn router(
     recorded.merge(health_checks).with_state(state)
 }
 
-/// Sends an onboarding to the queue
+/// Sends an onboarding to the queue.
 #[utoipa::path(
     post,
     path = ONBOARDING,
@@ -93,7 +93,7 @@ pub(crate) async fn onboard(
     send(&state, &onboarding).await
 }
 
-/// Sends up to 100 onboardings to the queue
+/// Sends up to 100 onboardings to the queue.
 #[utoipa::path(
     post,
     path = BATCH,
@@ -114,7 +114,7 @@ pub(crate) async fn onboard_batch(
     Ok(batch::response(&results, current_trace_id()))
 }
 
-/// Sends an onboarding of a generated customer, to test the telemetry
+/// Sends an onboarding of a generated customer, to test the telemetry.
 #[utoipa::path(
     post,
     path = SMOKE_TEST,
@@ -133,7 +133,7 @@ pub(crate) async fn smoke_test(
     send(&state, &onboarding).await
 }
 
-/// Returns 200 while the process runs
+/// Returns 200 while the process runs.
 #[utoipa::path(
     get,
     path = HEALTHZ,
@@ -143,7 +143,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Returns 200 if the queue can be used
+/// Returns 200 if the queue can be used.
 #[utoipa::path(
     get,
     path = READYZ,
@@ -162,7 +162,7 @@ pub(crate) async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Json<He
     }
 }
 
-/// Returns this document
+/// Returns this document.
 #[utoipa::path(
     get,
     path = OPENAPI,
