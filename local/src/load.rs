@@ -33,5 +33,5 @@ pub(crate) use self::own_stack::own_stack_config;
 pub(crate) use self::report::LoadReport;
 pub(crate) use self::schedule::{Profile, Schedule};
 pub(crate) use self::settling::AccountReader;
-pub(crate) use self::spans::SpanExport;
+pub(crate) use self::spans::{SpanCounts, SpanExport};
 pub(crate) use self::target::{TargetUrl, parse_header};

@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::terminal::{self, Progress};
 use crate::load::{
     AccountCheck, AccountFigures, AccountReader, Generator, GeneratorConfig, LoadReport,
-    SpanExport, TargetUrl, own_stack_config,
+    SpanCounts, SpanExport, TargetUrl, own_stack_config,
 };
 use crate::stack::{Stack, StackError};
 
@@ -109,34 +109,22 @@ async fn run_load(
     let run = Uuid::new_v4().as_u64_pair().0;
     let url = target(arguments, stack.as_deref())?;
     let started = tokio::select! {
-        started = start(arguments, &url, run, stack.as_deref()) => started,
+        started = start(arguments, &url, run, stack.as_deref()) => started?,
         () = signals.recv() => return Err(Exit::Interrupted),
     };
-    let Started {
-        before,
-        span_export,
-        mut generator,
-    } = started?;
+    let mut generator = started.generator;
     let mut ending = drive(&mut generator, arguments, stack.as_deref_mut(), signals).await;
     let measurements = generator.measurements();
+    // Closes the queue of spans.
     drop(generator);
-    let check = if let Ending::Finished = ending {
-        let checking = check(arguments, stack.as_deref(), before, measurements.accepted);
-        let checked = tokio::select! {
-            check = checking => Some(check),
-            () = signals.recv() => None,
-        };
-        checked.unwrap_or_else(|| {
-            ending = Ending::Interrupted;
-            AccountCheck::Unknown(INTERRUPTED.to_owned())
-        })
-    } else {
-        AccountCheck::Unknown(INTERRUPTED.to_owned())
-    };
-    let spans = match span_export {
-        Some(export) => Some(export.finish().await),
-        None => None,
-    };
+    let mut account_check = AccountCheck::Unknown(INTERRUPTED.to_owned());
+    if let Ending::Finished = ending {
+        let accepted = measurements.accepted;
+        tokio::select! {
+            checked = check(arguments, stack.as_deref(), started.before, accepted) => account_check = checked,
+            () = signals.recv() => ending = Ending::Interrupted,
+        }
+    }
     let report = LoadReport {
         url: url.uri().to_string(),
         profile: arguments.profile.into(),
@@ -148,11 +136,15 @@ async fn run_load(
         run,
         was_interrupted: !matches!(ending, Ending::Finished),
         measurements,
-        check,
-        spans,
+        check: account_check,
+        spans: finish_spans(started.span_export).await,
     };
     let exit = load_exit(ending, &report);
     Ok((report, exit))
+}
+
+async fn finish_spans(export: Option<SpanExport>) -> Option<SpanCounts> {
+    Some(export?.finish().await)
 }
 
 fn load_exit(ending: Ending, report: &LoadReport) -> Exit {
@@ -267,7 +259,7 @@ async fn check(
             }
             AccountCheck::Known(account)
         }
-        Err(error) => AccountCheck::Unknown(error.to_string()),
+        Err(error) => AccountCheck::Failed(error.to_string()),
     }
 }
 

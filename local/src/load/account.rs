@@ -42,7 +42,21 @@ pub(crate) struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AccountCheck {
     Known(Account),
+    /// There is nothing to check, or the run was interrupted.
     Unknown(String),
+    /// The figures cannot be read.
+    Failed(String),
+}
+
+impl AccountCheck {
+    /// Returns true unless a message is missing or the check failed.
+    pub(crate) fn passed(&self) -> bool {
+        match self {
+            Self::Known(account) => account.is_complete(),
+            Self::Unknown(_) => true,
+            Self::Failed(_) => false,
+        }
+    }
 }
 
 impl AccountFigures {

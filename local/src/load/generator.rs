@@ -94,7 +94,6 @@ pub(crate) struct GeneratorProgress {
     pub(crate) finished: u64,
     pub(crate) accepted: u64,
     pub(crate) failed: u64,
-    pub(crate) p50: Duration,
     pub(crate) p99: Duration,
 }
 
@@ -159,15 +158,13 @@ impl Generator {
 
     pub(crate) fn progress(&self) -> GeneratorProgress {
         let measurements = self.run.measurements();
-        let latencies = measurements.latencies();
         GeneratorProgress {
             elapsed: self.run.begin.elapsed(),
             started: measurements.started,
             finished: measurements.finished,
             accepted: measurements.accepted,
             failed: measurements.failed(),
-            p50: latencies.percentile(50.0),
-            p99: latencies.percentile(99.0),
+            p99: measurements.latencies().percentile(99.0),
         }
     }
 

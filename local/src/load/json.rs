@@ -107,6 +107,7 @@ enum Check<'a> {
     Complete(Account),
     Incomplete(Account),
     Unknown { reason: &'a str },
+    Failed { reason: &'a str },
 }
 
 #[derive(Debug, Serialize)]
@@ -244,6 +245,7 @@ impl<'a> Check<'a> {
     fn new(check: &'a AccountCheck) -> Self {
         let account = match check {
             AccountCheck::Unknown(reason) => return Self::Unknown { reason },
+            AccountCheck::Failed(reason) => return Self::Failed { reason },
             AccountCheck::Known(account) => account,
         };
         let wire = Account {

@@ -6,14 +6,13 @@ use baton_local::AllowedHosts;
 use baton_local::stack::SqsEndpoint;
 use tokio::time::sleep;
 
-use crate::support::{FakeService, LoadRun, load};
+use crate::support::{FakeService, LoadRun, command, load, run};
 
 const LOAD: [&str; 3] = ["--rate=50", "--duration=400ms", "--settle-timeout=1s"];
 
 /// Two queues, and a service that accepts requests.
 struct Queues {
-    /// Stops when it is dropped.
-    _endpoint: SqsEndpoint,
+    endpoint: SqsEndpoint,
     client: Client,
     queue: String,
     dead_letter_queue: String,
@@ -37,7 +36,7 @@ impl Queues {
         let dead_letter_queue = create(&client, "orders-dlq").await;
         let service = FakeService::start().await;
         Self {
-            _endpoint: endpoint,
+            endpoint,
             client,
             queue,
             dead_letter_queue,
@@ -52,6 +51,12 @@ impl Queues {
             .queue_url(queue)
             .message_body("{}");
         message.send().await.unwrap();
+    }
+
+    async fn wait_for_a_request(&self) {
+        while self.service.received().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn load(&self, arguments: &[&str]) -> LoadRun {
@@ -89,9 +94,7 @@ async fn messages_that_stay_in_the_queue_fail_the_run() {
     let queue = format!("--queue-url={}", queues.queue);
     let arguments = [&*queue];
     let send_during_the_run = async {
-        while queues.service.received().is_empty() {
-            sleep(Duration::from_millis(10)).await;
-        }
+        queues.wait_for_a_request().await;
         queues.send(&queues.queue).await;
     };
     let (run, ()) = tokio::join!(queues.load(&arguments), send_during_the_run);
@@ -118,6 +121,25 @@ async fn the_check_is_unknown_without_a_queue_and_an_error_with_a_wrong_one() {
     assert_eq!(run.code(), Some(4), "{}", run.stderr());
     assert!(
         run.stderr().contains("cannot read the length of the queue"),
+        "{}",
+        run.stderr()
+    );
+}
+
+#[tokio::test]
+async fn figures_that_cannot_be_read_after_the_run_fail_it() {
+    let queues = Queues::start().await;
+    let queue = format!("--queue-url={}", queues.queue);
+    let running = command(&queues.service.url, &[&LOAD[..], &[&queue]].concat());
+    let running = tokio::spawn(run(running));
+    queues.wait_for_a_request().await;
+    queues.endpoint.stop().await;
+    let run = running.await.unwrap();
+    assert_eq!(run.code(), Some(1), "{}", run.stderr());
+    assert_eq!(run.report["requests"]["failed"], 0);
+    assert_eq!(run.report["check"]["result"], "failed");
+    assert!(
+        run.stderr().contains("the check failed"),
         "{}",
         run.stderr()
     );

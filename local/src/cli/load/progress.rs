@@ -14,7 +14,7 @@ const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 /// Interval of the lines where standard error is not a terminal, such as in CI.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Layout of the bar: the part of the run that is over, and the figures.
-const TEMPLATE: &str = "{bar:16} {msg}";
+const TEMPLATE: &str = "{bar:10} {wide_msg}";
 
 /// Progress as a bar on a terminal, or else as lines.
 #[derive(Debug)]
@@ -95,16 +95,14 @@ fn format_progress(progress: &GeneratorProgress, duration: Duration) -> String {
         finished,
         accepted,
         failed,
-        p50,
         p99,
     } = progress;
     let seconds = elapsed.as_secs();
     let rate = *finished as f64 / elapsed.as_secs_f64().max(0.001);
     let outstanding = started.saturating_sub(*finished);
     format!(
-        "{seconds}/{} s  {rate:.0}/s  {accepted} accepted  {failed} failed  {outstanding} outstanding  p50 {}  p99 {}",
+        "{seconds}/{} s  {rate:.0}/s  {accepted} accepted  {failed} failed  {outstanding} outstanding  p99 {}",
         duration.as_secs(),
-        format_duration(p50.as_secs_f64()),
         format_duration(p99.as_secs_f64()),
     )
 }
