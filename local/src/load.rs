@@ -24,6 +24,7 @@ mod schedule;
 mod settling;
 mod spans;
 mod target;
+mod tls;
 
 pub(crate) use self::account::{AccountCheck, AccountFigures};
 pub(crate) use self::customers::{BLACK_FRIDAY, Shares};
@@ -35,3 +36,4 @@ pub(crate) use self::schedule::{Profile, Schedule};
 pub(crate) use self::settling::AccountReader;
 pub(crate) use self::spans::{SpanCounts, SpanExport};
 pub(crate) use self::target::{TargetUrl, parse_header};
+pub(crate) use self::tls::Authorities;

@@ -190,6 +190,7 @@ async fn start(
     let config = GeneratorConfig {
         url: url.clone(),
         headers: arguments.header.clone(),
+        authorities: arguments.ca_certificate.clone(),
         request_timeout: arguments.timeout,
         pace: arguments.pace(),
         duration: arguments.duration(),

@@ -15,6 +15,7 @@ use super::request_error::{RequestError, RequestErrorKind};
 use super::schedule::Schedule;
 use super::spans::{ClientSpan, SpanQueue};
 use super::target::{Connection, Target, TargetUrl};
+use super::tls::Authorities;
 use super::{closed_loop, open_loop};
 
 /// Name of the thread, as in a profiler.
@@ -42,6 +43,8 @@ pub(crate) enum Pace {
 pub(crate) struct GeneratorConfig {
     pub(crate) url: TargetUrl,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The only certificate authorities to trust, unless they are Mozilla's.
+    pub(crate) authorities: Option<Authorities>,
     /// Time limit of a request, including a new connection.
     pub(crate) request_timeout: Duration,
     pub(crate) pace: Pace,
@@ -114,7 +117,14 @@ impl Generator {
     /// Connects to the target once, and starts sending requests.
     pub(crate) async fn start(config: GeneratorConfig) -> Result<Self, GeneratorError> {
         let url = config.url.uri().to_string();
-        let target = match Target::new(&config.url, &config.headers, config.request_timeout) {
+        let authorities = config.authorities.as_ref();
+        let target = Target::new(
+            &config.url,
+            &config.headers,
+            authorities,
+            config.request_timeout,
+        );
+        let target = match target {
             Ok(target) => target,
             Err(source) => return Err(GeneratorError::Request { url, source }),
         };

@@ -7,12 +7,13 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::request_error::RequestError;
+use super::tls::{self, Authorities};
 
 /// Error in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +64,7 @@ impl Target {
     pub(super) fn new(
         url: &TargetUrl,
         headers: &[(HeaderName, HeaderValue)],
+        authorities: Option<&Authorities>,
         request_timeout: Duration,
     ) -> Result<Self, http::Error> {
         let url = url.0.clone();
@@ -77,19 +79,11 @@ impl Target {
         for (name, value) in headers {
             all.insert(name, value.clone());
         }
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
         Ok(Self {
             url,
             path,
             headers: all,
-            connector,
+            connector: tls::connector(authorities),
             request_timeout,
         })
     }

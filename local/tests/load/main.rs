@@ -22,3 +22,6 @@ mod profiles;
 
 // Spans of the requests.
 mod spans;
+
+// Targets with TLS.
+mod tls;

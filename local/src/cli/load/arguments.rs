@@ -1,7 +1,7 @@
 //! Arguments of `baton load`, and their conversion to the configuration of a run.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -11,7 +11,9 @@ use http::{HeaderName, HeaderValue, Uri};
 use crate::cli::duration;
 use crate::cli::exit::EXIT_CODES_HELP;
 use crate::cli::options::{BINARIES, with_inline_default};
-use crate::load::{BLACK_FRIDAY, Pace, Profile, Schedule, Shares, TargetUrl, parse_header};
+use crate::load::{
+    Authorities, BLACK_FRIDAY, Pace, Profile, Schedule, Shares, TargetUrl, parse_header,
+};
 
 /// Default rate in requests per second: far below what a laptop can do.
 const DEFAULT_RATE: f64 = 50.0;
@@ -68,6 +70,9 @@ pub(super) struct LoadArgs {
     /// Header of each request, such as an API key; may be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header, requires = "url")]
     pub(super) header: Vec<(HeaderName, HeaderValue)>,
+    /// PEM file with the only certificate authorities to trust, instead of Mozilla's
+    #[arg(long, value_name = "FILE", value_parser = authorities, requires = "url")]
+    pub(super) ca_certificate: Option<Authorities>,
     /// Time limit of a request, including a new connection
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub(super) timeout: Duration,
@@ -288,6 +293,10 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
         return Err("expected more than 0s".to_owned());
     }
     Ok(duration)
+}
+
+fn authorities(path: &str) -> Result<Authorities, String> {
+    Authorities::read(Path::new(path)).map_err(|error| error.to_string())
 }
 
 fn queue_url(text: &str) -> Result<Uri, &'static str> {
