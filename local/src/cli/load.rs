@@ -137,14 +137,17 @@ async fn run_load(
         was_interrupted: !matches!(ending, Ending::Finished),
         measurements,
         check: account_check,
-        spans: finish_spans(started.span_export).await,
+        spans: finish_spans(started.span_export, signals).await,
     };
     let exit = load_exit(ending, &report);
     Ok((report, exit))
 }
 
-async fn finish_spans(export: Option<SpanExport>) -> Option<SpanCounts> {
-    Some(export?.finish().await)
+/// Exports the remaining spans. A signal skips those of a collector that hangs.
+async fn finish_spans(export: Option<SpanExport>, signals: &mut Signals) -> Option<SpanCounts> {
+    let mut export = export?;
+    signals.run_until_signal(export.finish()).await;
+    Some(export.counts())
 }
 
 fn load_exit(ending: Ending, report: &LoadReport) -> Exit {

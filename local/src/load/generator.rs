@@ -144,8 +144,9 @@ impl Generator {
             .name(THREAD.to_owned())
             .spawn(move || {
                 runtime.block_on(in_thread.drive(pace, stopped));
-                // Ends the requests that are still outstanding.
-                drop(runtime);
+                // Ends the requests that are still outstanding. Resolving a host name cannot be
+                // cancelled, so it is not awaited.
+                runtime.shutdown_background();
                 in_thread.finish();
                 // Fails if the generator was dropped.
                 let _ = end.send(());

@@ -40,6 +40,8 @@ struct Configuration<'a> {
     expected_interval: Option<f64>,
     duration: f64,
     timeout: f64,
+    /// True if slow, failing and poison customers of the profile were left out.
+    left_out_faults: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -190,6 +192,7 @@ impl<'a> Configuration<'a> {
             expected_interval: expected_interval.as_ref().map(Duration::as_secs_f64),
             duration: report.duration.as_secs_f64(),
             timeout: report.request_timeout.as_secs_f64(),
+            left_out_faults: report.left_out_faults,
         }
     }
 }

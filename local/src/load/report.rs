@@ -33,8 +33,8 @@ pub(crate) struct LoadReport {
     /// The configured duration.
     pub(crate) duration: Duration,
     pub(crate) request_timeout: Duration,
-    /// Kinds of customers that the profile has, but this run left out, because the function may
-    /// have no demonstration faults.
+    /// True if the run had none of the profile's slow, failing and poison customers, because the
+    /// function may have no demonstration faults.
     pub(crate) left_out_faults: bool,
     /// Id of the run, which the ids of its customers contain.
     pub(crate) run: u64,
@@ -268,7 +268,12 @@ impl LoadReport {
                 row(formatter, "processed", &processed.to_string())?;
                 let poison = self.measurements.accepted_poison;
                 let text = format!("{number} ({} accepted)", count(poison, "poison customer"));
-                row(formatter, "dead-lettered", &text)?;
+                let style = if *number > poison {
+                    WARNING
+                } else {
+                    Style::new()
+                };
+                styled_row(formatter, style, "dead-lettered", &text)?;
             }
             None => row(formatter, "left the queue", &processed.to_string())?,
         }
@@ -333,4 +338,66 @@ fn styled_row(
 
 fn count(number: u64, noun: &str) -> String {
     pluralise(number.try_into().unwrap_or(i64::MAX), noun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::measurements::Interval;
+    use super::*;
+
+    /// Returns the report of a soak of ten seconds whose latency has these values in milliseconds.
+    fn soak(latencies: [u64; 10]) -> LoadReport {
+        let mut measurements = Measurements::new(true, None, Duration::from_secs(1));
+        let interval = |(second, latency): (u64, u64)| Interval {
+            start: Duration::from_secs(second),
+            length: Duration::from_secs(1),
+            finished: 20,
+            p99: Duration::from_millis(latency),
+            ..Interval::default()
+        };
+        measurements.intervals = (0..).zip(latencies).map(interval).collect();
+        measurements.finished = 200;
+        LoadReport {
+            url: "http://127.0.0.1/".to_owned(),
+            profile: Profile::Soak,
+            pace: Pace::Closed {
+                connections: 1,
+                expected_interval: None,
+            },
+            rate: None,
+            duration: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(1),
+            left_out_faults: false,
+            run: 0,
+            was_interrupted: false,
+            measurements,
+            check: AccountCheck::Unknown("none".to_owned()),
+            spans: None,
+        }
+    }
+
+    #[test]
+    fn a_soak_whose_latency_grows_is_reported() {
+        let report = soak([1, 1, 1, 1, 1, 9, 9, 9, 9, 9]);
+        let text = anstream::adapter::strip_str(&report.to_string()).to_string();
+        assert!(
+            text.contains("p99            1.00 ms and 9.00 ms: drift"),
+            "{text}"
+        );
+        assert!(text.contains("0.00 % and 0.00 %: no drift"), "{text}");
+        assert!(text.contains("200 finished (20.0/s)"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+        assert_eq!(json["drift"]["latency"], true);
+        assert_eq!(json["drift"]["failures"], false);
+        assert_eq!(json["drift"]["last_p99"], 0.009);
+    }
+
+    #[test]
+    fn only_a_soak_is_compared() {
+        let report = LoadReport {
+            profile: Profile::Steady,
+            ..soak([1; 10])
+        };
+        assert_eq!(report.drift(), None);
+    }
 }

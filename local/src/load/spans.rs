@@ -1,7 +1,7 @@
 //! Root spans of the requests, sent over OTLP.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use baton_telemetry::replay::{InvalidEnvironment, ReplaySender};
@@ -45,7 +45,7 @@ const FLAGS: u32 = 0b11;
 #[derive(Clone, Debug)]
 pub(crate) struct SpanQueue {
     sender: mpsc::Sender<Span>,
-    dropped: Arc<AtomicU64>,
+    created: Arc<AtomicU64>,
     /// Attributes that all spans have.
     attributes: Arc<[KeyValue]>,
 }
@@ -53,15 +53,24 @@ pub(crate) struct SpanQueue {
 /// A task that exports spans.
 #[derive(Debug)]
 pub(crate) struct SpanExport {
-    task: JoinHandle<SpanCounts>,
-    dropped: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+    created: Arc<AtomicU64>,
+    exported: Arc<Mutex<ExportedSpans>>,
+}
+
+/// Spans that the collector has accepted so far.
+#[derive(Clone, Debug, Default)]
+struct ExportedSpans {
+    count: u64,
+    /// The first error.
+    error: Option<String>,
 }
 
 /// Numbers of spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SpanCounts {
     pub(crate) exported: u64,
-    /// Spans that the collector did not accept, or that the exporter was too slow for.
+    /// Spans that the collector did not accept, or for which there was no time.
     pub(crate) lost: u64,
     /// The first error.
     pub(crate) error: Option<String>,
@@ -83,30 +92,45 @@ impl SpanExport {
     ) -> Result<(SpanQueue, Self), InvalidEnvironment> {
         let exporter = ReplaySender::from_env(endpoint)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let dropped = Arc::<AtomicU64>::default();
+        let created = Arc::<AtomicU64>::default();
         let queue = SpanQueue {
             sender,
-            dropped: Arc::clone(&dropped),
+            created: Arc::clone(&created),
             attributes: target_attributes(url).into(),
         };
-        let task = tokio::spawn(export(exporter, receiver));
-        Ok((queue, Self { task, dropped }))
+        let exported = Arc::default();
+        let task = tokio::spawn(export(exporter, receiver, Arc::clone(&exported)));
+        let export = Self {
+            task,
+            created,
+            exported,
+        };
+        Ok((queue, export))
     }
 
     /// Exports the remaining spans. All queues must have been dropped.
-    pub(crate) async fn finish(self) -> SpanCounts {
-        let mut counts = self.task.await.unwrap_or_default();
-        counts.lost += self.dropped.load(Ordering::Relaxed);
-        counts
+    pub(crate) async fn finish(&mut self) {
+        // An error means that the task has panicked; its spans are lost.
+        let _ = (&mut self.task).await;
+    }
+
+    /// Returns the counts. Spans that have not been exported are lost.
+    pub(crate) fn counts(&self) -> SpanCounts {
+        let ExportedSpans { count, error } = lock(&self.exported).clone();
+        SpanCounts {
+            exported: count,
+            lost: self.created.load(Ordering::Relaxed).saturating_sub(count),
+            error,
+        }
     }
 }
 
 impl SpanQueue {
     pub(super) fn push(&self, mut span: Span) {
         span.attributes.extend(self.attributes.iter().cloned());
-        if self.sender.try_send(span).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.created.fetch_add(1, Ordering::Relaxed);
+        // A span that does not fit is lost, and visible in the counts.
+        let _ = self.sender.try_send(span);
     }
 }
 
@@ -183,38 +207,41 @@ fn target_attributes(url: &TargetUrl) -> Vec<KeyValue> {
 }
 
 /// Sends batches until the queue is closed and empty.
-async fn export(exporter: ReplaySender, mut queue: mpsc::Receiver<Span>) -> SpanCounts {
-    let mut counts = SpanCounts::default();
+async fn export(
+    exporter: ReplaySender,
+    mut queue: mpsc::Receiver<Span>,
+    exported: Arc<Mutex<ExportedSpans>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let wanted = BATCH - batch.len();
         match timeout(DELAY, queue.recv_many(&mut batch, wanted)).await {
             Ok(0) => break,
             Ok(_) if batch.len() < BATCH => {}
-            Ok(_) | Err(_) => send(&exporter, &mut batch, &mut counts).await,
+            Ok(_) | Err(_) => send(&exporter, &mut batch, &exported).await,
         }
     }
-    send(&exporter, &mut batch, &mut counts).await;
-    counts
+    send(&exporter, &mut batch, &exported).await;
 }
 
-async fn send(exporter: &ReplaySender, batch: &mut Vec<Span>, counts: &mut SpanCounts) {
+async fn send(exporter: &ReplaySender, batch: &mut Vec<Span>, exported: &Mutex<ExportedSpans>) {
     if batch.is_empty() {
         return;
     }
     let spans = std::mem::replace(batch, Vec::with_capacity(BATCH));
     let count = spans.len() as u64;
-    match exporter.send(request(spans).encode_to_vec().into()).await {
-        Ok(acknowledgement) => {
-            let rejected = acknowledgement.rejected.min(count);
-            counts.exported += count - rejected;
-            counts.lost += rejected;
-        }
+    let outcome = exporter.send(request(spans).encode_to_vec().into()).await;
+    let mut exported = lock(exported);
+    match outcome {
+        Ok(acknowledgement) => exported.count += count.saturating_sub(acknowledgement.rejected),
         Err(failure) => {
-            counts.lost += count;
-            counts.error.get_or_insert_with(|| failure.to_string());
+            exported.error.get_or_insert_with(|| failure.to_string());
         }
     }
+}
+
+fn lock(exported: &Mutex<ExportedSpans>) -> MutexGuard<'_, ExportedSpans> {
+    exported.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {

@@ -40,6 +40,7 @@ async fn customers_that_need_faults_are_left_out_unless_these_are_enabled() {
         "{}",
         run.stderr()
     );
+    assert_eq!(run.report["configuration"]["left_out_faults"], true);
     let failing = ["load-slow-", "load-failing-"].map(|prefix| count(&received, prefix));
     assert_eq!((failing, poison(&received)), ([0, 0], 0));
     let invalid = run.report["requests"]["rejected_invalid"].as_u64().unwrap();
