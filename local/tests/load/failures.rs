@@ -78,6 +78,26 @@ async fn connections_that_are_closed_without_a_response_are_counted() {
 }
 
 #[tokio::test]
+async fn a_service_that_stops_refuses_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let stopping = tokio::spawn(async move {
+        listener.accept().await.unwrap();
+    });
+    let run = load(&url, &["--rate=50", "--duration=400ms"]).await;
+    stopping.await.unwrap();
+    assert_eq!(run.code(), Some(1), "{}", run.stderr());
+    let refused = &run.report["errors"]["connection refused"];
+    let count = refused["count"].as_u64().unwrap();
+    assert!((15..=20).contains(&count), "{}", run.report);
+    let text = refused["first"].as_str().unwrap();
+    assert!(text.contains("Connection refused"), "{text}");
+    // Only connections that were opened before can have sent something.
+    assert_eq!(run.report["requests"]["unanswered"], 20 - count);
+    assert_eq!(run.report["latency"]["uncorrected"]["count"], 0);
+}
+
+#[tokio::test]
 async fn a_port_without_a_listener_is_one_error() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/onboarding", free.local_addr().unwrap());
