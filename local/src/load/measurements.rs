@@ -9,8 +9,8 @@ use http::StatusCode;
 use super::customers::CustomerKind;
 use super::request_error::{RequestError, RequestErrorKind};
 
-/// Longest latency in microseconds that is told apart: an hour, longer than any time limit that
-/// makes sense.
+/// Maximum latency in microseconds: an hour, longer than any sensible time limit. Longer ones are
+/// recorded as this one.
 const MAX_LATENCY: u64 = 3_600_000_000;
 /// Significant digits of latencies. Three are the usual precision, at 200 KB per histogram.
 const DIGITS: u8 = 3;
@@ -32,7 +32,7 @@ pub(super) struct FinishedRequest {
     pub(super) finished: Duration,
 }
 
-/// Everything that a run has measured so far.
+/// Counts and latencies of a run so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Measurements {
     /// Requests that were started.
