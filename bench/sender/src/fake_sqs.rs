@@ -1,9 +1,8 @@
-//! A fake SQS that accepts every message, and counts.
+//! A fake SQS that counts what it accepts, and can be told to fail.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
@@ -21,18 +20,50 @@ use tokio::net::TcpListener;
 /// Path that returns the counts.
 const COUNTS: &str = "/counts";
 
-#[derive(Debug, Default)]
+/// Prefix of the paths that set the kind of the next responses.
+const FAIL: &str = "/fail/";
+
+#[derive(Debug)]
 struct Counts {
     connections: AtomicU64,
     calls: AtomicU64,
     messages: AtomicU64,
+    /// The kind of the responses, as a position in [`Failure::ALL`]; any other number for success.
+    failure: AtomicU8,
 }
+
+/// A failure of SQS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    InternalError,
+    Throttled,
+    /// The connection is closed without a response.
+    Closed,
+}
+
+impl Failure {
+    const ALL: [(&'static str, Self); 3] = [
+        ("500", Self::InternalError),
+        ("throttle", Self::Throttled),
+        ("close", Self::Closed),
+    ];
+}
+
+/// The connection is to be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed without a response")]
+struct Close;
 
 /// Serves until the process is killed.
 pub(crate) async fn serve(port: u16, delay: Duration) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("{}", listener.local_addr()?);
-    let counts = Arc::new(Counts::default());
+    let counts = Arc::new(Counts {
+        connections: AtomicU64::new(0),
+        calls: AtomicU64::new(0),
+        messages: AtomicU64::new(0),
+        failure: AtomicU8::new(u8::MAX),
+    });
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -52,7 +83,15 @@ async fn respond(
     request: Request<Incoming>,
     counts: Arc<Counts>,
     delay: Duration,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Full<Bytes>>, Close> {
+    if let Some(name) = request.uri().path().strip_prefix(FAIL) {
+        let position = Failure::ALL.iter().position(|(known, _)| *known == name);
+        let position = position.and_then(|position| u8::try_from(position).ok());
+        counts
+            .failure
+            .store(position.unwrap_or(u8::MAX), Ordering::Relaxed);
+        return Ok(json_response(&json!({"fail": name})));
+    }
     if request.uri().path() == COUNTS {
         return Ok(json_response(&json!({
             "connections": counts.connections.load(Ordering::Relaxed),
@@ -67,6 +106,13 @@ async fn respond(
         tokio::time::sleep(delay).await;
     }
     counts.calls.fetch_add(1, Ordering::Relaxed);
+    let failure = usize::from(counts.failure.load(Ordering::Relaxed));
+    match Failure::ALL.get(failure) {
+        Some((_, Failure::InternalError)) => return Ok(error_response(500, "InternalError")),
+        Some((_, Failure::Throttled)) => return Ok(error_response(400, "RequestThrottled")),
+        Some((_, Failure::Closed)) => return Err(Close),
+        None => {}
+    }
     let response = match call["Entries"].as_array() {
         Some(entries) => {
             counts
@@ -92,6 +138,12 @@ fn accepted(message: &Value) -> Value {
         "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274",
         "MD5OfMessageBody": digest,
     })
+}
+
+fn error_response(status: u16, code: &str) -> Response<Full<Bytes>> {
+    let mut response = json_response(&json!({"__type": format!("com.amazonaws.sqs#{code}")}));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    response
 }
 
 fn json_response(body: &Value) -> Response<Full<Bytes>> {
