@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Measures the producer with gathering and without, and prints a Markdown table.
 
-  sender.py SENDER API API_WITHOUT_GATHERING BATON [--check] [--rounds N]
+  sender.py SENDER [--service API API_WITHOUT_GATHERING BATON] [--check] [--rounds N]
 
-SENDER is the binary of bench/sender, API the onboarding API, and BATON has the load generator. Each
-figure is the median of the rounds, whose runs alternate. With --check, exits with 1 if a figure
-exceeds its limit.
+SENDER is the binary of bench/sender, API the onboarding API, and BATON has the load generator.
+Without --service, only the library is measured. Each figure is the median of the rounds, whose runs
+alternate. With --check, exits with 1 if a figure exceeds its limit.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -166,11 +167,9 @@ def ratio(results, key):
     return statistics.median(one[key] / other[key] for one, other in zip(*results))
 
 
-def figures(binaries, rounds):
-    """Yields each figure: its name, its value, its unit and its limit (None for none)."""
+def library_figures(binaries, rounds):
+    """Yields each figure: its name, its value, its unit and its limit."""
     seconds = ["--seconds", str(SECONDS)]
-    duration = ["--duration", f"{SECONDS}s"]
-
     callers = ["--callers", "64", *seconds]
     pair = alternated(rounds, lambda: library(binaries, "on", *callers), lambda: library(binaries, "off", *callers))
     yield "library: CPU time per message, 64 callers", ratio(pair, "cpu_us_per_message"), "×", ("max", 0.20)
@@ -178,6 +177,11 @@ def figures(binaries, rounds):
     rate = ["--rate", "1000", *seconds]
     at_rate = [library(binaries, "on", *rate) for _ in range(rounds)]
     yield "library: calls per message at 1,000/s", median(at_rate, "calls_per_message"), "", ("max", 0.25)
+
+
+def service_figures(binaries, rounds):
+    """Yields the same for the onboarding API."""
+    duration = ["--duration", f"{SECONDS}s"]
 
     def on(*options, **more):
         return lambda: service(binaries, binaries.api, *options, **more)
@@ -210,14 +214,18 @@ def figures(binaries, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description="Measures the producer with gathering and without.")
-    for name in ("sender", "api", "api_off", "baton"):
-        parser.add_argument(name)
+    parser.add_argument("sender")
+    parser.add_argument("--service", nargs=3, metavar=("API", "API_WITHOUT_GATHERING", "BATON"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
+    figures = library_figures(options, options.rounds)
+    if options.service:
+        options.api, options.api_off, options.baton = options.service
+        figures = itertools.chain(figures, service_figures(options, options.rounds))
     exceeded = 0
     print("| Figure | Value | Limit |\n|---|---|---|")
-    for name, value, unit, (kind, limit) in figures(options, options.rounds):
+    for name, value, unit, (kind, limit) in figures:
         within = value <= limit if kind == "max" else value >= limit
         exceeded += not within
         sign = "≤" if kind == "max" else "≥"

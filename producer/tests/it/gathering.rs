@@ -527,3 +527,49 @@ async fn an_interceptor_of_the_client_does_not_record_a_send_again() {
     let names: Vec<_> = spans.all().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["SQS.SendMessageBatch", "send onboarding"]);
 }
+
+#[tokio::test]
+async fn settings_without_a_limit_are_accepted() {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
+    sqs.respond_with([SqsResponse::Held]);
+    let sender = sender_builder(sqs.address, "onboarding", &spans)
+        .linger(Duration::ZERO)
+        .delivery_timeout(Duration::MAX)
+        .call_timeout(Duration::MAX)
+        .buffer(1, usize::MAX)
+        .when_full(WhenFull::Wait(Duration::MAX))
+        .build();
+    let first = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.send(OutgoingMessage::new("first")).await }
+    });
+    sqs.wait_for_call().await;
+    sqs.release();
+    sender.send(OutgoingMessage::new("second")).await.unwrap();
+    first.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn both_attempts_share_one_delivery_timeout() {
+    const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
+    sqs.set_maximum_message_size(MAXIMUM_MESSAGE_SIZE);
+    sqs.delay_rejections(Duration::from_millis(1_500));
+    sqs.respond_with([SqsResponse::Hang; 3]);
+    let started_at = Instant::now();
+    let sender = sender_builder(sqs.address, "onboarding", &spans)
+        .delivery_timeout(Duration::from_secs(2))
+        .build();
+    let sent = sender
+        .send(OutgoingMessage::new("x".repeat(MAXIMUM_MESSAGE_SIZE)))
+        .await;
+    let error = sent.unwrap_err();
+    assert_eq!(error.error_type(), "timeout");
+    assert!(error.may_have_been_sent(), "{error:?}");
+    assert!(
+        started_at.elapsed() < Duration::from_millis(3_400),
+        "{:?}",
+        started_at.elapsed()
+    );
+    assert_eq!(sqs.calls().len(), 2);
+}

@@ -12,6 +12,7 @@ mod support;
 mod sending;
 
 // Batches, attempts and the buffer.
+#[cfg(feature = "gather")]
 mod gathering;
 
 // Queues whose `MaximumMessageSize` is below the limit of SQS.
@@ -21,6 +22,7 @@ mod size_limit;
 mod metering;
 
 // Sends to an SQS that cannot be reached.
+#[cfg(feature = "gather")]
 mod outages;
 
 // Calls of an AWS SDK client with the interceptor.

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use baton_producer::{AttributeValue, OutgoingMessage, QueueSendError};
 use baton_test_support::span_recorder::{SpanRecorder, attribute, list, traceparent};
 use baton_test_support::{FakeSqs, SqsCall, SqsResponse};
@@ -7,7 +5,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::FutureExt as _;
 use opentelemetry::{Context, KeyValue};
 
-use crate::support::{sender, sender_builder, span_recorder};
+use crate::support::{sender, span_recorder};
 
 /// `MaximumMessageSize` of a queue created by Terraform with its default.
 const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
@@ -136,25 +134,4 @@ async fn a_rejection_without_a_limit_removes_the_fields_one_by_one() {
         list(&spans.find("send onboarding"), "baton.context.dropped"),
         ["baggage", "traceparent"]
     );
-}
-
-#[tokio::test]
-async fn both_attempts_share_one_delivery_timeout() {
-    let (sqs, spans) = limited_queue().await;
-    sqs.delay_rejections(Duration::from_millis(1_500));
-    sqs.respond_with([SqsResponse::Hang; 3]);
-    let started_at = Instant::now();
-    let sender = sender_builder(sqs.address, "onboarding", &spans)
-        .delivery_timeout(Duration::from_secs(2))
-        .build();
-    let sent = sender.send(message_with_body(MAXIMUM_MESSAGE_SIZE)).await;
-    let error = sent.unwrap_err();
-    assert_eq!(error.error_type(), "timeout");
-    assert!(error.may_have_been_sent(), "{error:?}");
-    assert!(
-        started_at.elapsed() < Duration::from_millis(3_400),
-        "{:?}",
-        started_at.elapsed()
-    );
-    assert_eq!(sqs.calls().len(), 2);
 }

@@ -12,6 +12,7 @@ use baton_telemetry::Propagator;
 use baton_test_support::span_recorder::SpanRecorder;
 
 /// Time for a message. No test waits for it, unless it sets a shorter one.
+#[cfg(feature = "gather")]
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Returns a recorder. Propagation is that of the services.
@@ -49,7 +50,8 @@ pub(crate) fn sender_builder(
     spans: &SpanRecorder,
 ) -> QueueSenderBuilder {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/{queue}")).unwrap();
-    QueueSender::builder(sqs_client(address), queue)
-        .tracer(spans.tracer())
-        .delivery_timeout(DELIVERY_TIMEOUT)
+    let builder = QueueSender::builder(sqs_client(address), queue).tracer(spans.tracer());
+    #[cfg(feature = "gather")]
+    let builder = builder.delivery_timeout(DELIVERY_TIMEOUT);
+    builder
 }

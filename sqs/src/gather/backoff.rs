@@ -6,8 +6,8 @@ use std::time::Duration;
 /// call, and this is far longer than a call takes.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Maximum pause. An outage lasts seconds, and a message must notice its end soon.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Maximum pause. A message must notice the end of an outage soon, and ten messages share a call.
+const MAX_PAUSE: Duration = Duration::from_millis(400);
 
 /// Returns the pause after this many attempts. It doubles with each, and up to a half is subtracted:
 /// the part that `jitter`, a random number from 0 to 1, states. Senders that failed together
@@ -25,8 +25,8 @@ mod tests {
 
     #[test]
     fn the_pause_doubles_up_to_its_maximum() {
-        let pauses = [1, 2, 3, 5, 6, 40, u32::MAX].map(|attempts| pause(attempts, 0.0).as_millis());
-        assert_eq!(pauses, [50, 100, 200, 800, 1_000, 1_000, 1_000]);
+        let pauses = [1, 2, 3, 4, 5, 40, u32::MAX].map(|attempts| pause(attempts, 0.0).as_millis());
+        assert_eq!(pauses, [50, 100, 200, 400, 400, 400, 400]);
     }
 
     #[test]

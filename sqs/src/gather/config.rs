@@ -83,10 +83,29 @@ const DEFAULT_BUFFER_BYTES: usize = 32 * MAX_MESSAGE_BYTES;
 /// A short wait helps in a burst, and a longer one would only add to an overload.
 const DEFAULT_WHEN_FULL: WhenFull = WhenFull::Wait(Duration::from_secs(1));
 
+/// Longer than any process waits for a message.
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 impl GatherConfig {
     /// Part of the delivery timeout after which a call without a response is given up. The other
     /// half is for another attempt.
     pub(crate) const CALL_TIMEOUT_DIVISOR: u32 = 2;
+
+    /// Returns the settings with every time limited to a year, so that it can be added to the
+    /// current time.
+    pub(crate) fn bounded(self) -> Self {
+        let when_full = match self.when_full {
+            WhenFull::Wait(longest) => WhenFull::Wait(longest.min(MAX_TIME)),
+            WhenFull::Fail => WhenFull::Fail,
+        };
+        Self {
+            linger: self.linger.min(MAX_TIME),
+            delivery_timeout: self.delivery_timeout.min(MAX_TIME),
+            call_timeout: self.call_timeout.min(MAX_TIME),
+            when_full,
+            ..self
+        }
+    }
 }
 
 impl Default for GatherConfig {

@@ -111,7 +111,7 @@ impl QueueSenderBuilder {
                 call_timeout: self.call_timeout.unwrap_or(default),
                 ..self.gather
             };
-            Gatherer::new(&self.client, tracer.clone(), config)
+            Gatherer::new(&self.client, tracer.clone(), config.bounded())
         };
         QueueSender {
             client: self.client,

@@ -105,6 +105,10 @@ struct Shared {
     calls: Mutex<Vec<SqsCall>>,
     accepted: Mutex<Vec<Value>>,
     responses: Mutex<VecDeque<SqsResponse>>,
+    /// The response to calls for which `responses` has none.
+    other_response: Mutex<Option<SqsResponse>>,
+    /// Delay before each response.
+    delay: Mutex<Duration>,
     /// `MaximumMessageSize` of the queue; 0 for none.
     maximum_message_size: AtomicUsize,
     /// Delay before an oversized message is rejected.
@@ -140,6 +144,16 @@ impl FakeSqs {
     /// Responds to the next calls with `responses`, in order, and to later calls with success.
     pub fn respond_with(&self, responses: impl IntoIterator<Item = SqsResponse>) {
         lock(&self.shared.responses).extend(responses);
+    }
+
+    /// Responds in this way to later calls, instead of with success. With `None`, accepts them again.
+    pub fn respond_always(&self, response: Option<SqsResponse>) {
+        *lock(&self.shared.other_response) = response;
+    }
+
+    /// Delays each response by `delay`.
+    pub fn delay_responses(&self, delay: Duration) {
+        *lock(&self.shared.delay) = delay;
     }
 
     /// Rejects larger messages from now on, as a queue with this `MaximumMessageSize` does.
@@ -236,7 +250,12 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
             invalid_value(&reason)
         });
     }
+    let delay = *lock(&shared.delay);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     let scripted = lock(&shared.responses).pop_front();
+    let scripted = scripted.or(*lock(&shared.other_response));
     Ok(match scripted {
         None | Some(SqsResponse::Accept) => accept(&shared, &call),
         Some(SqsResponse::LostResponse) => {

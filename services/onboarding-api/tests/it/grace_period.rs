@@ -93,35 +93,45 @@ async fn onboard_until_closed(address: SocketAddr, client: usize) -> Vec<String>
     }
 }
 
+/// Stops a process under load, and checks that no connection is reset and no accepted message lost.
+async fn stop_under_load(response_time: Duration) {
+    const CLIENTS: usize = 16;
+    let sqs = FakeSqs::start().await.unwrap();
+    sqs.delay_responses(response_time);
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("SHUTDOWN_GRACE_PERIOD", "1"),
+    ];
+    let process = ApiProcess::start(&sqs, &variables).await;
+    let (address, terminate) = (process.address, process.terminate());
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        clients.spawn(onboard_until_closed(address, client));
+    }
+    while sqs.accepted().len() < 10 * CLIENTS {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    terminate.await;
+    let accepted: Vec<String> = clients.join_all().await.concat();
+    let log = process.into_log().await;
+    assert!(
+        log.iter().any(|line| line["message"] == "stopped"),
+        "{log:?}"
+    );
+    let sent: HashSet<String> = sqs.accepted().iter().map(customer_id).collect();
+    let lost: Vec<_> = accepted.iter().filter(|id| !sent.contains(*id)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_kept_connection_under_load_is_reset_and_no_accepted_message_is_lost() {
     const ROUNDS: usize = 5;
-    const CLIENTS: usize = 16;
     for _ in 0..ROUNDS {
-        let sqs = FakeSqs::start().await.unwrap();
-        let variables = [
-            ("OTEL_TRACES_EXPORTER", "none"),
-            ("SHUTDOWN_GRACE_PERIOD", "1"),
-        ];
-        let process = ApiProcess::start(&sqs, &variables).await;
-        let (address, terminate) = (process.address, process.terminate());
-        let mut clients = JoinSet::new();
-        for client in 0..CLIENTS {
-            clients.spawn(onboard_until_closed(address, client));
+        let mut stops = JoinSet::new();
+        for response_time in [0, 0, 50, 50] {
+            stops.spawn(stop_under_load(Duration::from_millis(response_time)));
         }
-        while sqs.accepted().len() < 10 * CLIENTS {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        terminate.await;
-        let accepted: Vec<String> = clients.join_all().await.concat();
-        let log = process.into_log().await;
-        assert!(
-            log.iter().any(|line| line["message"] == "stopped"),
-            "{log:?}"
-        );
-        let sent: HashSet<String> = sqs.accepted().iter().map(customer_id).collect();
-        let lost: Vec<_> = accepted.iter().filter(|id| !sent.contains(*id)).collect();
-        assert!(lost.is_empty(), "{lost:?}");
+        stops.join_all().await;
     }
 }
 

@@ -17,6 +17,10 @@ mod measuring;
 // Requests while SQS rejects calls, fails or cannot be reached.
 mod outages;
 
+// Outages of SQS while clients send requests.
+#[cfg(feature = "gather")]
+mod outages_under_load;
+
 // The process and its collector, under load and at shutdown.
 mod telemetry;
 
