@@ -23,11 +23,11 @@
 //!
 //! Concurrent sends share `SendMessageBatch` calls, and a message is sent again after temporary
 //! failures until its deadline: see [`QueueSender`]. Without the feature `gather`, which is on by
-//! default, each send is a call of its own with the retries of the AWS SDK.
+//! default, each send makes its own call, with the retries of the AWS SDK.
 //!
 //! # Layout
 //!
-//! Everything is defined in `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as well.
+//! All items are those of `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as well.
 //!
 //! # Spans
 //!
@@ -58,8 +58,8 @@
 //! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`; `error.type` on failure |
 //! | `messaging.client.sent.messages` | counter | `{message}` | the same without `messaging.operation.type` |
 //!
-//! They count sends, not calls: each message counts once. A message that breaks a rule of SQS is not
-//! sent, so it is in neither metric.
+//! They count sends, not calls: each message counts once. A message that breaks a rule of SQS is
+//! not sent, so it is in neither metric.
 //!
 //! # Versions
 //!

@@ -26,7 +26,7 @@ const THROTTLING_CODES: [&str; 6] = [
 /// The lowest HTTP status of a server error, which may be temporary.
 const FIRST_SERVER_ERROR: u16 = 500;
 
-/// An error of the AWS SDK. Errors of a send are `Clone`, so its clones share it.
+/// An error of the AWS SDK. The errors of a send are `Clone`, and their clones share it.
 pub type SharedError = Arc<dyn Error + Send + Sync>;
 
 /// Error of a send that SQS did not confirm.
@@ -55,9 +55,7 @@ pub enum QueueSendError {
     NoMessageId,
     /// SQS accepted the message, but the digest of the body that it received is not that of the
     /// body that was sent.
-    #[error(
-        "the body that SQS received for message {message_id} has another MD5 than the one sent"
-    )]
+    #[error("the MD5 of message {message_id} at SQS differs from that of the sent body")]
     DigestMismatch {
         /// The id that SQS gave the message.
         message_id: String,
@@ -73,26 +71,27 @@ pub enum QueueSendError {
         /// The error of the last attempt. `None` if no attempt has ended.
         source: Option<QueueError>,
     },
-    /// An attempt got no response, so that SQS may have accepted the message, and a later attempt
-    /// failed.
-    #[error("the message may have been sent: an earlier attempt got no response")]
+    /// An attempt got no response, so that SQS may have accepted the message, and the message is
+    /// not sent again.
+    #[error("the message may have been sent: an attempt got no response")]
     ResponseLost {
-        /// The error of the last attempt.
+        /// The reason why the message is not sent again: the error of a later attempt, a closed
+        /// sender, or a stopped runtime.
         source: Box<QueueSendError>,
     },
     /// The sender's buffer has no room for the message, so it was not sent.
-    #[error("the buffer of the sender is full: it has {messages} messages of {bytes} bytes")]
+    #[error("the buffer of the sender is full: {messages} messages, {bytes} bytes in total")]
     BufferFull {
         /// Number of messages in the buffer.
         messages: usize,
-        /// Their size in bytes.
+        /// Total size of these messages in bytes.
         bytes: usize,
     },
     /// The sender was closed before the message was sent.
     #[error("the sender is closed")]
     Closed,
-    /// The message was not sent, because the tokio runtime of the send is not running.
-    #[error("the tokio runtime of the sender is not running")]
+    /// The message was not sent, because no tokio runtime was running, or it stopped before.
+    #[error("no tokio runtime is running for the sender")]
     NoRuntime,
 }
 

@@ -26,7 +26,7 @@ pub const DIGEST_MISMATCH: &str = "digest_mismatch";
 pub const BUFFER_FULL: &str = "buffer_full";
 /// The sender was closed before the message was sent.
 pub const CLOSED: &str = "closed";
-/// The tokio runtime of the sender was not running.
+/// No tokio runtime was running for the sender.
 pub const NO_RUNTIME: &str = "no_runtime";
 /// The caller dropped the future of the call.
 pub const CANCELLED: &str = "cancelled";

@@ -46,7 +46,7 @@ mod lane;
 mod settlement;
 mod unsent;
 
-pub(crate) use buffer::Urgency;
+pub(crate) use buffer::LingerPolicy;
 pub(crate) use config::GatherConfig;
 pub use config::{GroupOrder, WhenFull};
 pub(crate) use entry::{Confirmation, Delivery, Outgoing};
@@ -82,7 +82,7 @@ impl Gatherer {
     pub(crate) async fn enqueue(
         &self,
         mut outgoing: Outgoing,
-        urgency: Urgency,
+        policy: LingerPolicy,
     ) -> Result<PendingDelivery, QueueSendError> {
         let Self(dispatcher) = self;
         let config = &dispatcher.config;
@@ -111,7 +111,7 @@ impl Gatherer {
             reply,
             room,
         };
-        dispatcher.submit(entry, urgency)?;
+        dispatcher.submit(entry, policy)?;
         Ok(PendingDelivery {
             reply: receiver,
             progress,

@@ -42,7 +42,7 @@ pub struct OutgoingMessage {
     /// `DelaySeconds`. `None` for the delay of the queue.
     pub(crate) delay_seconds: Option<i32>,
     pub(crate) provenance: Provenance,
-    /// Bytes that the message may have together with the attributes that a send adds.
+    /// Maximum size in bytes of the message with the attributes that a send adds.
     pub(crate) max_bytes: usize,
 }
 
@@ -323,7 +323,7 @@ impl OutgoingMessage {
             });
         }
         if !queue.is_fifo() && self.deduplication_id.is_some() {
-            let rule = "only a FIFO queue has it";
+            let rule = "only FIFO queues accept it";
             return Err(InvalidMessage::Parameter {
                 name: DEDUPLICATION_ID,
                 rule,

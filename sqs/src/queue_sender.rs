@@ -16,7 +16,7 @@ use tracing::warn;
 use crate::error::{QueueError, QueueSendError};
 #[cfg(feature = "gather")]
 use crate::gather::{
-    Confirmation, Delivery, Gatherer, Outgoing, PendingDelivery, UnsentMessage, Urgency,
+    Confirmation, Delivery, Gatherer, LingerPolicy, Outgoing, PendingDelivery, UnsentMessage,
 };
 use crate::message::OutgoingMessage;
 #[cfg(feature = "gather")]
@@ -54,23 +54,24 @@ pub use builder::QueueSenderBuilder;
 /// # Batches
 ///
 /// With the feature `gather`, messages of concurrent sends go to SQS in one `SendMessageBatch`, up
-/// to ten messages and 1 MiB at a time. A message waits for others only if they are likely to come:
-/// if fewer than two are expected within the [linger](QueueSenderBuilder::linger), judging by the
-/// rate of the last 100 ms, it is sent at once. Otherwise its batch is sent as soon as it is full,
-/// and at the latest after the linger.
+/// to ten messages and 1 MiB at a time. A message waits for others only if these are likely to
+/// arrive. It is sent at once if fewer than two others would arrive within the
+/// [linger](QueueSenderBuilder::linger) at the rate of the last 100 ms. Otherwise its batch is sent
+/// as soon as it is full, and at the latest after the linger.
 ///
 /// # Failures
 ///
 /// Each message has one deadline, the [delivery timeout](QueueSenderBuilder::delivery_timeout),
 /// instead of a number of attempts. Until then, a message is sent again after an error that may be
 /// temporary: a throttled or failed call, a lost connection, a call without a response, and an
-/// entry of a batch that failed for a reason of SQS. The pauses grow and have a random part. An
-/// error that the message has caused is returned at once, and does not affect the other messages of
-/// its batch.
+/// entry of a batch that SQS did not accept although the message is valid. The pauses between
+/// attempts grow and have a random part. An error that the message has caused is returned at once,
+/// and does not affect the other messages of its batch.
 ///
 /// Delivery is at least once: if the response to a call is lost, SQS may have the messages, and
-/// they are sent again. A FIFO queue drops the second one, because it has the same deduplication
-/// id. If the send fails after that, [`QueueSendError::may_have_been_sent`] returns `true`.
+/// they are sent again. A FIFO queue discards the duplicates, which have the same deduplication
+/// ids. If a send fails after a lost response, [`QueueSendError::may_have_been_sent`] returns
+/// `true`.
 ///
 /// # FIFO queues
 ///
@@ -145,7 +146,11 @@ impl QueueSender {
     pub async fn send(&self, message: OutgoingMessage) -> Result<SendOutput, QueueSendError> {
         let message = self.complete(message);
         #[cfg(feature = "gather")]
-        return self.start(message, Urgency::Expected).await.finish().await;
+        return self
+            .start(message, LingerPolicy::IfLikely)
+            .await
+            .finish()
+            .await;
         #[cfg(not(feature = "gather"))]
         return self.prepare(&message).send().await;
     }
@@ -187,8 +192,8 @@ impl QueueSender {
             self.propagator_warning.call_once(|| {
                 warn!(
                     queue = self.client.url().name(),
-                    "messages carry no trace context: no propagator is set, \
-                     opentelemetry::global::set_text_map_propagator sets one"
+                    "messages carry no trace context: no propagator is set with \
+                     opentelemetry::global::set_text_map_propagator"
                 );
             });
         }
@@ -208,7 +213,10 @@ impl QueueSender {
     ) -> Vec<Result<SendOutput, QueueSendError>> {
         let mut sends = Vec::new();
         for message in messages {
-            sends.push(self.start(self.complete(message), Urgency::Listed).await);
+            sends.push(
+                self.start(self.complete(message), LingerPolicy::Always)
+                    .await,
+            );
         }
         self.gatherer.flush();
         let mut outcomes = Vec::with_capacity(sends.len());
@@ -228,7 +236,7 @@ impl QueueSender {
     }
 
     /// Starts the span of a send and adds the message to the buffer.
-    async fn start(&self, message: OutgoingMessage, urgency: Urgency) -> StartedSend {
+    async fn start(&self, message: OutgoingMessage, policy: LingerPolicy) -> StartedSend {
         let PreparedSend {
             added,
             measurement,
@@ -241,7 +249,7 @@ impl QueueSender {
             context: span.0.clone(),
         };
         StartedSend {
-            pending: self.gatherer.enqueue(outgoing, urgency).await,
+            pending: self.gatherer.enqueue(outgoing, policy).await,
             measurement,
             span,
         }

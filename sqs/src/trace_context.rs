@@ -200,8 +200,8 @@ fn is_xray(field: &str) -> bool {
     field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
 }
 
-/// Returns X-Ray's header for a span: its trace id in the form of X-Ray, which has the same digits,
-/// its span id and its sampling decision (X-Ray Developer Guide, "Tracing header").
+/// Returns X-Ray's header for a span: the trace id in X-Ray's form (with the same digits), the span
+/// id and the sampling decision (X-Ray Developer Guide, "Tracing header").
 pub(crate) fn xray_header(span: &SpanContext) -> Option<String> {
     if !span.is_valid() {
         return None;

@@ -55,15 +55,19 @@ mod span;
 ///
 /// The spans are children of the context that is current where the program awaits the call.
 ///
-/// A `SendMessage` is a span `send {queue}` of kind PRODUCER, whose context the message carries.
+/// A `SendMessage` is recorded as a span `send {queue}` of kind PRODUCER. The message carries the
+/// context of this span.
 ///
-/// A `SendMessageBatch` has a span `create {queue}` of kind PRODUCER for each message, whose
-/// context that message carries, and a span `send {queue}` of kind CLIENT with a link to each of
-/// them. [`without_create_spans`](Self::without_create_spans) leaves out the `create` spans; the
-/// `send` span is then of kind PRODUCER, and all messages carry its context. All spans last until
-/// SQS has responded, so that a `create` span has its message's id, or as `error.type` the code
-/// with which SQS rejected the message. The `send` span has the `error.type` of the first message
-/// that SQS did not accept.
+/// A `SendMessageBatch` is recorded as these spans:
+///
+/// - `create {queue}` of kind PRODUCER, for each message. The message carries the context of this
+///   span.
+/// - `send {queue}` of kind CLIENT, with a link to each `create` span.
+///
+/// [`without_create_spans`](Self::without_create_spans) omits the `create` spans; the `send` span
+/// is then of kind PRODUCER, and all messages carry its context. All spans last until SQS has
+/// responded. A `create` span has the id of its message, or the error code of SQS as `error.type`.
+/// The `send` span has the `error.type` of the first message that SQS did not accept.
 ///
 /// If the program put a trace context into a message, the message keeps it, and the `send` span has
 /// a link to it. Only baggage is added to such a message. If the message carries no context of a
@@ -87,7 +91,7 @@ mod span;
 /// queues have 256 KiB, so a message of up to 256 KiB stays within 256 KiB. For a queue with
 /// another limit, set [`with_maximum_message_size`](Self::with_maximum_message_size).
 ///
-/// # Differences from a queue's sender
+/// # Differences from `QueueSender`
 ///
 /// - The call does not run inside its span, because no hook of the SDK surrounds the call. Spans
 ///   and log lines that the SDK creates during the call belong to the caller's span.
@@ -208,15 +212,15 @@ impl Intercept for TraceInterceptor {
         _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // The interceptor was registered twice, for the client and for this call, or the client
-        // belongs to a sender of this crate.
+        // `true` if the interceptor is registered twice, for the client and for this call, or if
+        // the call is one of a sender of this crate.
         let is_traced = cfg.load::<Call>().is_some()
             || Context::map_current(|context| context.get::<TracedCall>().is_some());
         if is_traced {
             return Ok(());
         }
-        // The input changes last, after the calls of the program's tracer and propagator, so a
-        // panic of theirs leaves it unchanged.
+        // The input changes last. If the program's tracer or propagator panics before, it is
+        // unchanged.
         let started = catch_unwind(AssertUnwindSafe(|| self.start(context)));
         if let Ok(Some(call)) = started {
             cfg.interceptor_state().store_put(call);
@@ -231,7 +235,7 @@ impl Intercept for TraceInterceptor {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(call) = cfg.load::<Call>() {
-            // The result of the call is the program's, also if a span processor panics.
+            // The program gets the result of the call even if a span processor panics.
             let _ = catch_unwind(AssertUnwindSafe(|| outcome::finish(call, context)));
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Time constant of the average. It is long enough for a steady estimate (at 1,000 messages a
-/// second the deviation is 7 %) and short enough that a burst is noticed within a few batches.
+/// second the deviation is 7 %) and short enough to detect a burst within a few batches.
 const TIME_CONSTANT: Duration = Duration::from_millis(100);
 
 /// An exponentially weighted average of the arrivals per second.

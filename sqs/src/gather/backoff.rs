@@ -6,12 +6,13 @@ use std::time::Duration;
 /// call, and this is far longer than a call takes.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Maximum pause. A message must notice the end of an outage soon, and ten messages share a call.
+/// Maximum pause. Messages must be sent soon after the end of an outage, and ten of them share a
+/// call.
 const MAX_PAUSE: Duration = Duration::from_millis(400);
 
-/// Returns the pause after this many attempts. It doubles with each, and up to a half is subtracted:
-/// the part that `jitter`, a random number from 0 to 1, states. Senders that failed together
-/// therefore do not try again together.
+/// Returns the pause after this many attempts. It doubles with each attempt. `jitter`, a random
+/// number from 0 to 1, shortens it by up to a half, so that senders whose calls failed at the same
+/// time do not try again at the same time.
 pub(super) fn pause(attempts: u32, jitter: f64) -> Duration {
     let doublings = attempts.saturating_sub(1);
     let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);

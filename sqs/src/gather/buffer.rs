@@ -11,8 +11,9 @@ use super::config::GatherConfig;
 use super::entry::Entry;
 use super::lane::Lane;
 
-/// Number of messages that must be expected within the linger before a message waits for them.
-/// Fewer would save less than half of the calls, and every message would arrive later.
+/// Minimum number of messages expected within the linger for a message to wait for them. With
+/// fewer, waiting would save less than two thirds of the calls, and every message would arrive
+/// later.
 const MIN_EXPECTED_ARRIVALS: f64 = 2.0;
 
 /// All messages of a sender that SQS has not confirmed, except those in flight.
@@ -31,13 +32,13 @@ pub(super) struct Buffer {
     is_closed: bool,
 }
 
-/// The wait of a message for others.
+/// Condition for a message to wait for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    /// Wait if others are likely to arrive within the linger.
-    Expected,
-    /// Wait, because others of the same list follow.
-    Listed,
+pub(crate) enum LingerPolicy {
+    /// The message waits if others are likely to arrive within the linger.
+    IfLikely,
+    /// The message waits, because others of the same list follow.
+    Always,
 }
 
 impl Buffer {
@@ -58,14 +59,14 @@ impl Buffer {
     pub(super) fn push(
         &mut self,
         mut entry: Entry,
-        urgency: Urgency,
+        policy: LingerPolicy,
         now: Instant,
     ) -> Result<(), Entry> {
         if self.is_closed {
             return Err(entry);
         }
         let expected = self.arrivals.record(now, self.linger);
-        let waits = urgency == Urgency::Listed || expected >= MIN_EXPECTED_ARRIVALS;
+        let waits = policy == LingerPolicy::Always || expected >= MIN_EXPECTED_ARRIVALS;
         entry.due = if waits { now + self.linger } else { now };
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -73,7 +74,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// Makes every message due that waits for others.
+    /// Makes the messages that wait for others due.
     pub(super) fn flush(&mut self, now: Instant) {
         self.lane.make_due(now);
     }
@@ -84,7 +85,7 @@ impl Buffer {
         self.readmit_delayed(now);
         while self.can_start_batch() && self.has_batch(now) {
             let batch = self.lane.take_batch();
-            // Without a caller, nothing is sent.
+            // The batch is empty if no caller waits for its messages.
             if !batch.is_empty() {
                 self.batches_in_flight += 1;
                 return Some(batch.into_entries());
@@ -93,7 +94,7 @@ impl Buffer {
         None
     }
 
-    /// Returns the time of the next call that starts without another event.
+    /// Returns the time at which a call must start if nothing else happens before.
     pub(super) fn next_wakeup(&self) -> Option<Instant> {
         if !self.can_start_batch() {
             return None;
@@ -126,7 +127,7 @@ impl Buffer {
         self.lane.settle(group);
     }
 
-    /// Accepts no more messages, and makes all that are here due.
+    /// Accepts no more messages, and makes all messages in the buffer due.
     pub(super) fn close(&mut self, now: Instant) {
         self.is_closed = true;
         let delayed = std::mem::take(&mut self.delayed);
@@ -140,7 +141,7 @@ impl Buffer {
         self.is_closed
     }
 
-    /// Returns `true` if no message is here or in flight.
+    /// Returns `true` if no message is in the buffer or in flight.
     pub(super) fn is_idle(&self) -> bool {
         self.batches_in_flight == 0 && self.delayed.is_empty() && self.lane.is_empty()
     }

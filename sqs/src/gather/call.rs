@@ -26,7 +26,7 @@ const ENTRY_IDS: [&str; MAX_BATCH_MESSAGES] = ["0", "1", "2", "3", "4", "5", "6"
 /// The result of one message of a call.
 #[derive(Debug)]
 pub(super) enum EntryResult {
-    /// SQS has the message, unless its response is not usable.
+    /// SQS accepted the message. The result is an error if its response is not usable.
     Accepted(Result<Confirmation, QueueSendError>),
     Failed(EntryFailure),
 }
@@ -151,8 +151,8 @@ fn read_output(entries: &[Entry], output: SendMessageBatchOutput) -> Vec<EntryRe
         .collect()
 }
 
-/// Sorts parts of a response by the positions of their entries. Of a repeated id, the first part
-/// counts; parts with an unknown id are ignored.
+/// Sorts parts of a response by the positions of their entries. If an id is repeated, the first
+/// part counts. Parts with an unknown id are ignored.
 fn by_entry<T>(parts: Vec<T>, id: impl Fn(&T) -> &str) -> [Option<T>; MAX_BATCH_MESSAGES] {
     let mut sorted = [const { None }; MAX_BATCH_MESSAGES];
     for part in parts {

@@ -19,8 +19,9 @@ const RPC_METHOD: &str = "SendMessageBatch";
 
 /// Starts the span of a call with links to the sends of its messages.
 ///
-/// It has no parent, even if it has only one message: a trace then has the same spans at every rate
-/// of messages. There is no span if none of the sends is sampled, or if the sender has none.
+/// It has no parent, even if the call has only one message: a trace then has the same spans at
+/// every rate of messages. Returns `None` if no send is sampled, or if the sender omits the spans
+/// of calls.
 pub(super) fn start(dispatcher: &Dispatcher, entries: &[Entry]) -> Option<SpanGuard> {
     if !dispatcher.config.call_spans {
         return None;
@@ -54,7 +55,7 @@ pub(super) fn start(dispatcher: &Dispatcher, entries: &[Entry]) -> Option<SpanGu
     Some(SpanGuard(parent.with_span(span)))
 }
 
-/// Ends the span. It has failed if the whole call has.
+/// Ends the span, with an error if the whole call failed.
 pub(super) fn finish(guard: &SpanGuard, results: &[EntryResult]) {
     let span = guard.0.span();
     let Some(result) = results.first() else {

@@ -32,7 +32,7 @@ impl Capacity {
         }
     }
 
-    /// Reserves room for a message of this size, which is free again when the result is dropped.
+    /// Reserves room for a message of this size. The room is free again when the result is dropped.
     pub(super) async fn reserve(
         &self,
         bytes: usize,

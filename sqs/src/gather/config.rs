@@ -32,16 +32,16 @@ pub enum WhenFull {
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum GroupOrder {
-    /// A message is sent once SQS has accepted the message before it, or the send of that one has
-    /// failed. A group then has at most one message in each batch, so its rate is limited to one
-    /// message per call.
+    /// A message is sent once SQS has accepted the previous one, or the send of the previous one
+    /// has failed. A group then has at most one message in each batch, so its rate is limited to
+    /// one message per call.
     #[default]
     Strict,
     /// Up to ten messages of a group go in one batch, and its next batch follows once all of them
     /// have been accepted or have failed.
     ///
-    /// SQS keeps the order of the entries of a batch. If it accepts some of them and not others,
-    /// those are sent again after the accepted ones, and the order of the group is lost.
+    /// SQS keeps the order of the entries of a batch. If it accepts only some of them, the others
+    /// are sent again and arrive after the accepted ones: the order of the group is lost.
     Batched,
 }
 
@@ -62,11 +62,10 @@ pub(crate) struct GatherConfig {
 /// version 4.0.
 const DEFAULT_LINGER: Duration = Duration::from_millis(5);
 
-/// Maximum number of calls at the same time, and with it of connections to SQS.
+/// Maximum number of calls at the same time, and therefore of connections to SQS.
 ///
-/// A sender that is limited by it sends ten messages per call and time of a call: with 32 calls,
-/// 32,000 messages a second if SQS responds after 10 ms, and 3,200 if it responds after 100 ms. The
-/// calls hold at most 32 MiB.
+/// With ten messages in each of 32 calls, it limits a sender to 32,000 messages a second if SQS
+/// responds after 10 ms, and to 3,200 if it responds after 100 ms. The calls hold at most 32 MiB.
 const DEFAULT_MAX_BATCHES_IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 
 /// Time for a message from its send to its confirmation. Clients of a service often wait for 30
@@ -80,15 +79,15 @@ const DEFAULT_BUFFER_MESSAGES: usize = 10_000;
 /// Maximum size of the messages in the buffer. Kafka's producer has the same default.
 const DEFAULT_BUFFER_BYTES: usize = 32 * MAX_MESSAGE_BYTES;
 
-/// A short wait helps in a burst, and a longer one would only add to an overload.
+/// A wait of a second: it suffices for a burst, and a longer one would only add to an overload.
 const DEFAULT_WHEN_FULL: WhenFull = WhenFull::Wait(Duration::from_secs(1));
 
 /// Longer than any process waits for a message.
 const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl GatherConfig {
-    /// Part of the delivery timeout after which a call without a response is given up. The other
-    /// half is for another attempt.
+    /// Quotient of the delivery timeout and the default call timeout. With half of the time for a
+    /// call, the other half is left for another attempt.
     pub(crate) const CALL_TIMEOUT_DIVISOR: u32 = 2;
 
     /// Returns the settings with every time limited to a year, so that it can be added to the

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::buffer::{Buffer, Urgency};
+use super::buffer::{Buffer, LingerPolicy};
 use super::call::{EntryResult, send_batch};
 use super::call_span;
 use super::capacity::Capacity;
@@ -70,7 +70,7 @@ impl State {
         Work { batches, timer_at }
     }
 
-    /// Keeps a message for the caller of `close`, unless nobody waits for it.
+    /// Keeps a message for the caller of `close`, unless its send was dropped.
     fn keep_unsent(&mut self, entry: &Entry, error: &QueueSendError) {
         if self.buffer.is_closed() && !entry.is_abandoned() {
             self.unsent.push(UnsentMessage {
@@ -115,13 +115,13 @@ impl Dispatcher {
     pub(super) fn submit(
         self: &Arc<Self>,
         entry: Entry,
-        urgency: Urgency,
+        policy: LingerPolicy,
     ) -> Result<(), QueueSendError> {
         let runtime = Handle::try_current().map_err(|_| QueueSendError::NoRuntime)?;
         let work = {
             let now = Instant::now();
             let mut state = self.lock();
-            let pushed = state.buffer.push(entry, urgency, now);
+            let pushed = state.buffer.push(entry, policy, now);
             pushed.map_err(|_| QueueSendError::Closed)?;
             state.advance(now)
         };
@@ -143,8 +143,8 @@ impl Dispatcher {
         self.start(&runtime, work);
     }
 
-    /// Accepts no more messages, sends those that are here once, and returns the ones that were not
-    /// sent by the deadline.
+    /// Accepts no more messages, sends those that are in the buffer once, and returns the ones that
+    /// were not sent by the deadline.
     pub(super) async fn close(self: &Arc<Self>, deadline: Instant) -> Vec<UnsentMessage> {
         self.capacity.close();
         let work = {
@@ -318,7 +318,7 @@ impl Drop for InFlightBatch {
         if self.entries.is_empty() {
             return;
         }
-        // The callers notice that the replies are gone.
+        // The callers get an error, because the senders of their replies are dropped.
         let mut state = self.dispatcher.lock();
         for entry in self.entries.drain(..) {
             state.buffer.settle(entry.group());

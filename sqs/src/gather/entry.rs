@@ -67,7 +67,7 @@ pub(crate) struct Confirmation {
     pub(crate) request_id: Option<String>,
 }
 
-/// The attempts so far. The caller reads it if the deadline expires first.
+/// The attempts so far. The caller reads them if the deadline expires first.
 #[derive(Debug, Default)]
 pub(super) struct Progress(Mutex<Attempts>);
 
@@ -94,13 +94,13 @@ impl Entry {
         self.outgoing.message.group_id().unwrap_or_default()
     }
 
-    /// Gives the result to the caller, who may have gone away.
+    /// Sends the result to the caller, if it still waits.
     pub(super) fn finish(self, outcome: Result<Confirmation, QueueSendError>) {
         let delivery = Delivery {
             outcome,
             added: self.outgoing.added,
         };
-        // The room is free before the caller continues, who may send again.
+        // The room is freed first, because the caller may send again at once.
         drop(self.room);
         let _ = self.reply.send(delivery);
     }

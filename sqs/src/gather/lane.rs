@@ -60,7 +60,7 @@ impl Lane {
         }
     }
 
-    /// Returns `true` if a batch could not take more messages than those that may be sent now.
+    /// Returns `true` if the messages that may be sent now fill a batch.
     pub(super) fn has_full_batch(&self) -> bool {
         match self {
             Self::Standard(lane) => lane.has_full_batch(),
@@ -68,7 +68,7 @@ impl Lane {
         }
     }
 
-    /// Makes every message that waits for others due.
+    /// Makes the messages that wait for others due.
     pub(super) fn make_due(&mut self, now: Instant) {
         match self {
             Self::Standard(lane) => lane.make_due(now),
@@ -76,7 +76,7 @@ impl Lane {
         }
     }
 
-    /// Takes messages for one call, without those whose caller has gone away. The batch may be
+    /// Takes messages for one call, and discards those whose send was dropped. The batch may be
     /// empty.
     pub(super) fn take_batch(&mut self) -> Batch {
         match self {

@@ -38,7 +38,7 @@ pub(super) struct SettlementRules {
     pub(super) batch_len: usize,
     /// `false` once the sender is closed: a message is then sent at most once more.
     pub(super) may_retry: bool,
-    /// A random number of at most one, the same for all messages of the call, so that those are
+    /// A random number from 0 to 1. It is the same for all messages of the call, so that they are
     /// sent again together.
     pub(super) jitter: f64,
 }
@@ -56,7 +56,7 @@ impl SettlementRules {
         entry
             .progress
             .end_call(may_have_been_sent, Some(failure.error.clone()));
-        if self.may_succeed_otherwise(entry, &failure) {
+        if self.adapt_to_rejection(entry, &failure) {
             return Settlement::Readmit;
         }
         if !failure.error.is_retryable() {
@@ -72,9 +72,9 @@ impl SettlementRules {
         Settlement::Finish(Err(self.give_up(failure.error, may_have_been_sent)))
     }
 
-    /// Changes a message that SQS rejected for its content. Returns `false` if it would reject it
-    /// again.
-    fn may_succeed_otherwise(&self, entry: &mut Entry, failure: &EntryFailure) -> bool {
+    /// Changes a message that SQS rejected because of its content, so that SQS may accept it.
+    /// Returns `false` if that is not possible.
+    fn adapt_to_rejection(&self, entry: &mut Entry, failure: &EntryFailure) -> bool {
         let Some(rejection) = failure.rejection else {
             return false;
         };

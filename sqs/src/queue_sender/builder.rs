@@ -90,9 +90,9 @@ impl QueueSenderBuilder {
         self
     }
 
-    /// Does not make deduplication ids, because the queue derives them from the bodies
-    /// (`ContentBasedDeduplication`). SQS then drops a message whose body is that of another one of
-    /// the last five minutes, even if both were meant to be sent.
+    /// Leaves the deduplication ids to the queue, which derives them from the bodies
+    /// (`ContentBasedDeduplication`). SQS then discards a message with the same body as another one
+    /// of the last five minutes, even if both were meant to be sent.
     pub fn content_based_deduplication(mut self) -> Self {
         self.has_content_based_deduplication = true;
         self
@@ -145,8 +145,8 @@ impl QueueSenderBuilder {
     }
 
     /// Sets the time for a message from its send to its confirmation by SQS, with all attempts and
-    /// pauses. The default is 10 seconds. In a service, it should be shorter than the timeout of its
-    /// clients.
+    /// pauses. The default is 10 seconds. In a service, it should be shorter than the timeout of
+    /// its clients.
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.gather.delivery_timeout = timeout;
         self

@@ -9,8 +9,8 @@ use crate::error_type;
 
 /// The spans of a call, in the state that the SDK drops with the call.
 ///
-/// Spans that have not ended by then end as failed, because the program dropped the future of the
-/// call. After a timeout the SDK runs the last hook, so that they have ended.
+/// If they have not ended by then, they end as failed: the program dropped the future of the call.
+/// After a timeout, the SDK still runs the last hook, which ends them.
 #[derive(Debug)]
 pub(super) struct Call {
     /// The context of the `send` span.

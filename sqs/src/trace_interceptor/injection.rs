@@ -42,7 +42,7 @@ impl Injector<'_> {
     pub(super) fn start_single(&self, input: &mut SendMessageInput) -> Call {
         let parent = Context::current();
         let queue = parse_queue_url(input.queue_url.as_deref());
-        let summary = MessageSummary::of_input(input, self.propagator);
+        let summary = MessageSummary::from_input(input, self.propagator);
         let detected = self.detect(summary, MAX_MESSAGE_BYTES);
         let kind = match detected.source {
             ContextSource::Send => SpanKind::Producer,
@@ -69,7 +69,7 @@ impl Injector<'_> {
         let call = self.start_spans(&messages, entries, queue.as_ref(), &parent);
         let added = self.select_batch(&mut messages, &call);
         let contexts: Vec<AddedContext> = added.iter().map(AddedContext::new).collect();
-        record_dropped_of_batch(&call, added);
+        record_dropped_in_batch(&call, added);
         for (entry, context) in entries.iter_mut().zip(contexts) {
             context.add_to_entry(entry);
         }
@@ -81,7 +81,7 @@ impl Injector<'_> {
     fn detect_batch(&self, entries: &[SendMessageBatchRequestEntry]) -> Vec<Detected> {
         let summaries = entries.iter();
         let summaries: Vec<MessageSummary> = summaries
-            .map(|entry| MessageSummary::of_entry(entry, self.propagator))
+            .map(|entry| MessageSummary::from_entry(entry, self.propagator))
             .collect();
         let mut used: usize = summaries.iter().map(MessageSummary::size).sum();
         let mut detected = Vec::with_capacity(summaries.len());
@@ -198,24 +198,24 @@ impl Detected {
     }
 }
 
-/// A URL that does not parse is the program's, so the call is made regardless.
+/// Parses the queue's URL. If it is invalid, the call is still made, because it is the program's.
 fn parse_queue_url(url: Option<&str>) -> Option<QueueUrl> {
     QueueUrl::parse(url?).ok()
 }
 
 /// Records the dropped fields of each message on its `create` span, and those of all messages on
 /// the `send` span.
-fn record_dropped_of_batch(call: &Call, added: Vec<AddedAttributes>) {
-    let mut of_all = AddedAttributes::default();
+fn record_dropped_in_batch(call: &Call, added: Vec<AddedAttributes>) {
+    let mut batch = AddedAttributes::default();
     for (message, added) in call.messages.iter().zip(added) {
         for name in &added.dropped_context {
-            if !of_all.dropped_context.contains(name) {
-                of_all.dropped_context.push(name.clone());
+            if !batch.dropped_context.contains(name) {
+                batch.dropped_context.push(name.clone());
             }
         }
         if let Some(create) = &message.create {
             record_dropped(&create.span(), added);
         }
     }
-    record_dropped(&call.send.span(), of_all);
+    record_dropped(&call.send.span(), batch);
 }

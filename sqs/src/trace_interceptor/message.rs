@@ -23,7 +23,7 @@ type SystemAttributes = HashMap<MessageSystemAttributeNameForSends, MessageSyste
 pub(super) struct MessageSummary {
     /// The attributes as texts. The body is empty, and so are binary values.
     pub(super) message: OutgoingMessage,
-    /// Bytes that SQS counts and `message` does not have.
+    /// Number of bytes that SQS counts and that are not in `message`.
     uncopied: usize,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct AddedContext {
 struct TraceHeaderCarrier<'a>(&'a str);
 
 impl MessageSummary {
-    pub(super) fn of_input(input: &SendMessageInput, propagator: &dyn TextMapPropagator) -> Self {
+    pub(super) fn from_input(input: &SendMessageInput, propagator: &dyn TextMapPropagator) -> Self {
         Self::new(
             input.message_body.as_deref().unwrap_or_default(),
             input.message_attributes.as_ref(),
@@ -47,7 +47,7 @@ impl MessageSummary {
         )
     }
 
-    pub(super) fn of_entry(
+    pub(super) fn from_entry(
         entry: &SendMessageBatchRequestEntry,
         propagator: &dyn TextMapPropagator,
     ) -> Self {

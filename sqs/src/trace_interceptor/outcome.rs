@@ -77,8 +77,8 @@ fn finish_batch(call: &Call, output: &SendMessageBatchOutput) {
     span.end();
 }
 
-/// Returns the id that SQS gave a message, or the `error.type`. SQS did not confirm a message that
-/// is missing in its response.
+/// Returns the id that SQS gave a message, or the `error.type`. A message that is missing in the
+/// response has failed.
 fn find_result<'a>(output: &'a SendMessageBatchOutput, id: &str) -> Result<&'a str, &'a str> {
     let mut successful = output.successful().iter();
     if let Some(entry) = successful.find(|entry| entry.id() == id) {

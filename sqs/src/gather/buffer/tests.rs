@@ -62,12 +62,12 @@ impl TestBuffer {
     }
 
     fn push(&mut self, message: OutgoingMessage) {
-        self.push_with(message, Urgency::Listed);
+        self.push_with(message, LingerPolicy::Always);
     }
 
-    fn push_with(&mut self, message: OutgoingMessage, urgency: Urgency) {
+    fn push_with(&mut self, message: OutgoingMessage, policy: LingerPolicy) {
         let entry = self.entry(message);
-        assert!(self.buffer.push(entry, urgency, self.now).is_ok());
+        assert!(self.buffer.push(entry, policy, self.now).is_ok());
     }
 
     fn push_all(&mut self, bodies: &[&str]) {
@@ -127,7 +127,7 @@ fn push_numbered(test: &mut TestBuffer, count: usize) {
 #[test]
 fn a_message_without_others_is_sent_at_once() {
     let mut test = TestBuffer::new(Lane::standard());
-    test.push_with(OutgoingMessage::new("a"), Urgency::Expected);
+    test.push_with(OutgoingMessage::new("a"), LingerPolicy::IfLikely);
     assert_eq!(test.next_bodies(), ["a"]);
     assert_eq!(test.buffer.next_wakeup(), None);
 }
@@ -136,13 +136,13 @@ fn a_message_without_others_is_sent_at_once() {
 fn at_a_high_rate_a_message_waits_for_the_linger() {
     let mut test = TestBuffer::new(Lane::standard());
     for _ in 0..100 {
-        test.push_with(OutgoingMessage::new("a"), Urgency::Expected);
+        test.push_with(OutgoingMessage::new("a"), LingerPolicy::IfLikely);
         test.accept_next();
         test.now += Duration::from_millis(1);
     }
     test.now += LINGER;
     test.accept_next();
-    test.push_with(OutgoingMessage::new("b"), Urgency::Expected);
+    test.push_with(OutgoingMessage::new("b"), LingerPolicy::IfLikely);
     assert!(test.next().is_none());
     assert_eq!(test.buffer.next_wakeup(), Some(test.now + LINGER));
     test.now += LINGER;
@@ -261,7 +261,11 @@ fn a_closed_buffer_accepts_nothing_and_sends_everything() {
     test.push_all(&["b"]);
     test.buffer.close(test.now);
     let late = test.entry(OutgoingMessage::new("late"));
-    assert!(test.buffer.push(late, Urgency::Expected, test.now).is_err());
+    assert!(
+        test.buffer
+            .push(late, LingerPolicy::IfLikely, test.now)
+            .is_err()
+    );
     let batch = test.next().unwrap();
     assert_eq!(bodies(&batch), ["a", "b"]);
     assert!(!test.buffer.is_idle());

@@ -10,7 +10,7 @@ use crate::gather::entry::Entry;
 use crate::limits::MAX_BATCH_MESSAGES;
 
 /// Messages in the order of their groups. A group with a message in flight, or with one that waits
-/// to be sent again, is busy: none of its other messages is sent until then.
+/// to be sent again, is busy: its other messages wait.
 #[derive(Debug)]
 pub(in crate::gather) struct FifoLane {
     order: GroupOrder,
