@@ -9,7 +9,7 @@
 //! | `entry` | a message in the buffer, and its result for the caller |
 //! | `buffer` | decides which messages are sent together, and when |
 //! | `arrival_rate` | the rate at which messages arrive |
-//! | `lane` | the messages that wait for a batch: of a standard queue, or of the groups of a FIFO queue |
+//! | `waiting_messages` | the messages that wait for a batch: of a standard queue, or of the groups of a FIFO queue |
 //! | `batch` | the messages of one call |
 //! | `dispatcher` | the tasks that send the batches |
 //! | `call`, `call_span` | one call, and its span |
@@ -42,9 +42,9 @@ mod capacity;
 mod config;
 mod dispatcher;
 mod entry;
-mod lane;
 mod settlement;
 mod unsent;
+mod waiting_messages;
 
 pub(crate) use buffer::LingerPolicy;
 pub(crate) use config::GatherConfig;

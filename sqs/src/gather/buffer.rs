@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::arrival_rate::ArrivalRate;
 use super::config::GatherConfig;
 use super::entry::Entry;
-use super::lane::Lane;
+use super::waiting_messages::WaitingMessages;
 
 /// Minimum number of messages expected within the linger for a message to wait for them. With
 /// fewer, waiting would save less than two thirds of the calls, and every message would arrive
@@ -21,7 +21,7 @@ const MIN_EXPECTED_ARRIVALS: f64 = 2.0;
 /// It has no clock and starts nothing: each method gets the current time.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    lane: Lane,
+    waiting: WaitingMessages,
     /// Messages that are sent again at a later time, by this time and their position.
     delayed: BTreeMap<(Instant, u64), Entry>,
     linger: Duration,
@@ -42,9 +42,9 @@ pub(crate) enum LingerPolicy {
 }
 
 impl Buffer {
-    pub(super) fn new(lane: Lane, config: &GatherConfig) -> Self {
+    pub(super) fn new(waiting: WaitingMessages, config: &GatherConfig) -> Self {
         Self {
-            lane,
+            waiting,
             delayed: BTreeMap::new(),
             linger: config.linger,
             max_batches_in_flight: config.max_batches_in_flight,
@@ -70,13 +70,13 @@ impl Buffer {
         entry.due = if waits { now + self.linger } else { now };
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.lane.push(entry);
+        self.waiting.push(entry);
         Ok(())
     }
 
     /// Makes the messages that wait for others due.
     pub(super) fn flush(&mut self, now: Instant) {
-        self.lane.make_due(now);
+        self.waiting.make_due(now);
     }
 
     /// Takes the messages of the next call, if it is to start now. It counts as in flight until
@@ -84,7 +84,7 @@ impl Buffer {
     pub(super) fn next_batch(&mut self, now: Instant) -> Option<Vec<Entry>> {
         self.readmit_delayed(now);
         while self.can_start_batch() && self.has_batch(now) {
-            let batch = self.lane.take_batch();
+            let batch = self.waiting.take_batch();
             // The batch is empty if no caller waits for its messages.
             if !batch.is_empty() {
                 self.batches_in_flight += 1;
@@ -100,7 +100,7 @@ impl Buffer {
             return None;
         }
         let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
-        [delayed, self.lane.earliest_due()]
+        [delayed, self.waiting.earliest_due()]
             .into_iter()
             .flatten()
             .min()
@@ -119,12 +119,12 @@ impl Buffer {
     /// Adds a message of an ended call that is sent again at once.
     pub(super) fn readmit(&mut self, mut entry: Entry, now: Instant) {
         entry.due = now;
-        self.lane.readmit(entry);
+        self.waiting.readmit(entry);
     }
 
     /// Records that a message of an ended call is not sent again.
     pub(super) fn settle(&mut self, group: &str) {
-        self.lane.settle(group);
+        self.waiting.settle(group);
     }
 
     /// Accepts no more messages, and makes all messages in the buffer due.
@@ -134,7 +134,7 @@ impl Buffer {
         for entry in delayed.into_values().rev() {
             self.readmit(entry, now);
         }
-        self.lane.make_due(now);
+        self.waiting.make_due(now);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -143,7 +143,7 @@ impl Buffer {
 
     /// Returns `true` if no message is in the buffer or in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.batches_in_flight == 0 && self.delayed.is_empty() && self.lane.is_empty()
+        self.batches_in_flight == 0 && self.delayed.is_empty() && self.waiting.is_empty()
     }
 
     /// Removes all messages that are not in flight.
@@ -151,9 +151,9 @@ impl Buffer {
         let delayed = std::mem::take(&mut self.delayed);
         let delayed = delayed
             .into_values()
-            .inspect(|entry| self.lane.settle(entry.group()));
+            .inspect(|entry| self.waiting.settle(entry.group()));
         let mut entries: Vec<_> = delayed.collect();
-        entries.append(&mut self.lane.drain());
+        entries.append(&mut self.waiting.drain());
         entries
     }
 
@@ -162,8 +162,8 @@ impl Buffer {
     }
 
     fn has_batch(&self, now: Instant) -> bool {
-        let is_due = self.lane.earliest_due().is_some_and(|due| due <= now);
-        is_due || self.lane.has_full_batch()
+        let is_due = self.waiting.earliest_due().is_some_and(|due| due <= now);
+        is_due || self.waiting.has_full_batch()
     }
 
     /// Moves delayed messages whose time has come back to the others, the oldest to the front.

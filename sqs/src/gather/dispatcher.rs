@@ -15,9 +15,9 @@ use super::call_span;
 use super::capacity::Capacity;
 use super::config::GatherConfig;
 use super::entry::Entry;
-use super::lane::Lane;
 use super::settlement::{Settlement, SettlementRules};
 use super::unsent::UnsentMessage;
+use super::waiting_messages::WaitingMessages;
 use crate::error::QueueSendError;
 use crate::queue::QueueUrl;
 use crate::span::TracedCall;
@@ -89,14 +89,14 @@ impl Dispatcher {
         limit: StatedSizeLimit,
         config: GatherConfig,
     ) -> Self {
-        let lane = if queue.is_fifo() {
-            Lane::fifo(config.group_order)
+        let waiting = if queue.is_fifo() {
+            WaitingMessages::fifo(config.group_order)
         } else {
-            Lane::standard()
+            WaitingMessages::standard()
         };
         Self {
             state: Mutex::new(State {
-                buffer: Buffer::new(lane, &config),
+                buffer: Buffer::new(waiting, &config),
                 timer_at: None,
                 unsent: Vec::new(),
             }),

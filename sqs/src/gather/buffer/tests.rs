@@ -20,13 +20,13 @@ struct TestBuffer {
 const LINGER: Duration = Duration::from_millis(5);
 
 impl TestBuffer {
-    fn new(lane: Lane) -> Self {
-        Self::with_config(lane, &GatherConfig::default())
+    fn new(waiting: WaitingMessages) -> Self {
+        Self::with_config(waiting, &GatherConfig::default())
     }
 
-    fn with_config(lane: Lane, config: &GatherConfig) -> Self {
+    fn with_config(waiting: WaitingMessages, config: &GatherConfig) -> Self {
         Self {
-            buffer: Buffer::new(lane, config),
+            buffer: Buffer::new(waiting, config),
             callers: Vec::new(),
             now: Instant::now(),
         }
@@ -126,7 +126,7 @@ fn push_numbered(test: &mut TestBuffer, count: usize) {
 
 #[test]
 fn a_message_without_others_is_sent_at_once() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_with(OutgoingMessage::new("a"), LingerPolicy::IfLikely);
     assert_eq!(test.next_bodies(), ["a"]);
     assert_eq!(test.buffer.next_wakeup(), None);
@@ -134,7 +134,7 @@ fn a_message_without_others_is_sent_at_once() {
 
 #[test]
 fn at_a_high_rate_a_message_waits_for_the_linger() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     for _ in 0..100 {
         test.push_with(OutgoingMessage::new("a"), LingerPolicy::IfLikely);
         test.accept_next();
@@ -151,7 +151,7 @@ fn at_a_high_rate_a_message_waits_for_the_linger() {
 
 #[test]
 fn ten_messages_are_a_full_batch() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     push_numbered(&mut test, 9);
     assert!(test.next().is_none());
     push_numbered(&mut test, 3);
@@ -163,7 +163,7 @@ fn ten_messages_are_a_full_batch() {
 
 #[test]
 fn a_batch_never_exceeds_the_limit_for_its_sum() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     let half = "x".repeat(MAX_MESSAGE_BYTES / 2);
     test.push_all(&[&half, &half, "a"]);
     let batch = test.next().unwrap();
@@ -178,7 +178,7 @@ fn a_batch_never_exceeds_the_limit_for_its_sum() {
 
 #[test]
 fn a_message_of_the_largest_size_is_sent() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&[&"x".repeat(MAX_MESSAGE_BYTES)]);
     assert_eq!(test.next().unwrap().len(), 1);
 }
@@ -189,7 +189,7 @@ fn only_so_many_batches_are_in_flight() {
         max_batches_in_flight: NonZeroUsize::new(2).unwrap(),
         ..GatherConfig::default()
     };
-    let mut test = TestBuffer::with_config(Lane::standard(), &config);
+    let mut test = TestBuffer::with_config(WaitingMessages::standard(), &config);
     push_numbered(&mut test, 40);
     let first = test.next().unwrap();
     assert!(test.next().is_some());
@@ -201,7 +201,7 @@ fn only_so_many_batches_are_in_flight() {
 
 #[test]
 fn a_caller_that_has_gone_away_is_skipped() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&["a", "b", "c"]);
     test.callers.remove(1);
     test.buffer.flush(test.now);
@@ -217,7 +217,7 @@ fn a_caller_that_has_gone_away_is_skipped() {
 
 #[test]
 fn a_delayed_message_is_sent_at_its_time_before_later_ones() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&["a", "b"]);
     test.buffer.flush(test.now);
     let until = test.now + Duration::from_millis(50);
@@ -234,7 +234,7 @@ fn a_delayed_message_is_sent_at_its_time_before_later_ones() {
 
 #[test]
 fn a_message_that_must_be_alone_is() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&["a", "b"]);
     test.buffer.flush(test.now);
     for mut entry in test.next().unwrap().into_iter().rev() {
@@ -251,7 +251,7 @@ fn a_message_that_must_be_alone_is() {
 
 #[test]
 fn a_closed_buffer_accepts_nothing_and_sends_everything() {
-    let mut test = TestBuffer::new(Lane::standard());
+    let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&["a"]);
     test.buffer.flush(test.now);
     for entry in test.next().unwrap() {
@@ -275,8 +275,11 @@ fn a_closed_buffer_accepts_nothing_and_sends_everything() {
 
 #[test]
 fn a_drained_buffer_returns_everything_that_is_not_in_flight() {
-    for lane in [Lane::standard(), Lane::fifo(GroupOrder::Strict)] {
-        let mut test = TestBuffer::new(lane);
+    for waiting in [
+        WaitingMessages::standard(),
+        WaitingMessages::fifo(GroupOrder::Strict),
+    ] {
+        let mut test = TestBuffer::new(waiting);
         test.push_groups(&["a1", "b1"]);
         test.buffer.flush(test.now);
         let mut batch = test.next().unwrap();
@@ -292,7 +295,7 @@ fn a_drained_buffer_returns_everything_that_is_not_in_flight() {
 
 #[test]
 fn one_message_of_a_group_is_in_flight() {
-    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Strict));
     test.push_groups(&["a1", "a2", "b1", "a3", "c1"]);
     test.buffer.flush(test.now);
     let first = test.next().unwrap();
@@ -305,7 +308,7 @@ fn one_message_of_a_group_is_in_flight() {
 
 #[test]
 fn ten_groups_are_a_full_batch_and_ten_messages_of_a_group_are_not() {
-    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Strict));
     test.push_groups(&["a1"; 20]);
     assert!(test.next().is_none());
     test.push_groups(&["b1", "c1", "d1", "e1", "f1", "g1", "h1", "i1", "j1", "k1"]);
@@ -314,7 +317,7 @@ fn ten_groups_are_a_full_batch_and_ten_messages_of_a_group_are_not() {
 
 #[test]
 fn a_group_waits_for_its_message_that_is_sent_again() {
-    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Strict));
     test.push_groups(&["a1", "a2", "b1"]);
     test.buffer.flush(test.now);
     let mut batch = test.next().unwrap();
@@ -331,7 +334,7 @@ fn a_group_waits_for_its_message_that_is_sent_again() {
 
 #[test]
 fn a_batched_group_sends_ten_and_waits_for_all_of_them() {
-    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Batched));
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Batched));
     for index in 0..12 {
         test.push(OutgoingMessage::new(format!("a{index}")).with_group_id("a"));
     }
@@ -351,7 +354,7 @@ fn a_batched_group_sends_ten_and_waits_for_all_of_them() {
 
 #[test]
 fn a_group_without_callers_is_forgotten() {
-    let mut test = TestBuffer::new(Lane::fifo(GroupOrder::Strict));
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Strict));
     test.push_groups(&["a1", "a2"]);
     test.callers.clear();
     test.buffer.flush(test.now);

@@ -10,12 +10,12 @@ use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 
 /// Messages in the order of their arrival. Those that are sent again come first.
 #[derive(Debug, Default)]
-pub(in crate::gather) struct StandardLane {
+pub(in crate::gather) struct StandardQueueMessages {
     entries: VecDeque<Entry>,
     bytes: usize,
 }
 
-impl StandardLane {
+impl StandardQueueMessages {
     pub(super) fn push_back(&mut self, entry: Entry) {
         self.bytes += entry.total_size();
         self.entries.push_back(entry);

@@ -12,7 +12,7 @@ use crate::limits::MAX_BATCH_MESSAGES;
 /// Messages in the order of their groups. A group with a message in flight, or with one that waits
 /// to be sent again, is busy: its other messages wait.
 #[derive(Debug)]
-pub(in crate::gather) struct FifoLane {
+pub(in crate::gather) struct FifoQueueMessages {
     order: GroupOrder,
     /// Groups that have a message here or are busy.
     groups: HashMap<String, Group>,
@@ -38,7 +38,7 @@ impl Group {
     }
 }
 
-impl FifoLane {
+impl FifoQueueMessages {
     pub(super) fn new(order: GroupOrder) -> Self {
         Self {
             order,

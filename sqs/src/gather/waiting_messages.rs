@@ -9,38 +9,38 @@ use super::entry::Entry;
 mod fifo;
 mod standard;
 
-use fifo::FifoLane;
-use standard::StandardLane;
+use fifo::FifoQueueMessages;
+use standard::StandardQueueMessages;
 
 /// The waiting messages of a queue.
 #[derive(Debug)]
-pub(super) enum Lane {
-    Standard(StandardLane),
-    Fifo(FifoLane),
+pub(super) enum WaitingMessages {
+    Standard(StandardQueueMessages),
+    Fifo(FifoQueueMessages),
 }
 
-impl Lane {
+impl WaitingMessages {
     pub(super) fn standard() -> Self {
-        Self::Standard(StandardLane::default())
+        Self::Standard(StandardQueueMessages::default())
     }
 
     pub(super) fn fifo(order: GroupOrder) -> Self {
-        Self::Fifo(FifoLane::new(order))
+        Self::Fifo(FifoQueueMessages::new(order))
     }
 
     /// Adds a new message.
     pub(super) fn push(&mut self, entry: Entry) {
         match self {
-            Self::Standard(lane) => lane.push_back(entry),
-            Self::Fifo(lane) => lane.push(entry),
+            Self::Standard(messages) => messages.push_back(entry),
+            Self::Fifo(messages) => messages.push(entry),
         }
     }
 
     /// Adds a message that was taken for a batch and must be sent again.
     pub(super) fn readmit(&mut self, entry: Entry) {
         match self {
-            Self::Standard(lane) => lane.push_front(entry),
-            Self::Fifo(lane) => lane.readmit(entry),
+            Self::Standard(messages) => messages.push_front(entry),
+            Self::Fifo(messages) => messages.readmit(entry),
         }
     }
 
@@ -48,31 +48,31 @@ impl Lane {
     pub(super) fn settle(&mut self, group: &str) {
         match self {
             Self::Standard(_) => {}
-            Self::Fifo(lane) => lane.settle(group),
+            Self::Fifo(messages) => messages.settle(group),
         }
     }
 
     /// Returns the time at which the next batch is sent even if it is not full.
     pub(super) fn earliest_due(&self) -> Option<Instant> {
         match self {
-            Self::Standard(lane) => lane.earliest_due(),
-            Self::Fifo(lane) => lane.earliest_due(),
+            Self::Standard(messages) => messages.earliest_due(),
+            Self::Fifo(messages) => messages.earliest_due(),
         }
     }
 
     /// Returns `true` if the messages that may be sent now fill a batch.
     pub(super) fn has_full_batch(&self) -> bool {
         match self {
-            Self::Standard(lane) => lane.has_full_batch(),
-            Self::Fifo(lane) => lane.has_full_batch(),
+            Self::Standard(messages) => messages.has_full_batch(),
+            Self::Fifo(messages) => messages.has_full_batch(),
         }
     }
 
     /// Makes the messages that wait for others due.
     pub(super) fn make_due(&mut self, now: Instant) {
         match self {
-            Self::Standard(lane) => lane.make_due(now),
-            Self::Fifo(lane) => lane.make_due(now),
+            Self::Standard(messages) => messages.make_due(now),
+            Self::Fifo(messages) => messages.make_due(now),
         }
     }
 
@@ -80,23 +80,23 @@ impl Lane {
     /// empty.
     pub(super) fn take_batch(&mut self) -> Batch {
         match self {
-            Self::Standard(lane) => lane.take_batch(),
-            Self::Fifo(lane) => lane.take_batch(),
+            Self::Standard(messages) => messages.take_batch(),
+            Self::Fifo(messages) => messages.take_batch(),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Self::Standard(lane) => lane.is_empty(),
-            Self::Fifo(lane) => lane.is_empty(),
+            Self::Standard(messages) => messages.is_empty(),
+            Self::Fifo(messages) => messages.is_empty(),
         }
     }
 
     /// Removes all messages.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         match self {
-            Self::Standard(lane) => lane.drain(),
-            Self::Fifo(lane) => lane.drain(),
+            Self::Standard(messages) => messages.drain(),
+            Self::Fifo(messages) => messages.drain(),
         }
     }
 }
