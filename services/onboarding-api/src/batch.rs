@@ -1,9 +1,5 @@
-//! `POST /onboarding/batch`: several onboardings in one request.
-//!
-//! The response is 202 if every item was accepted, with the same meaning as for a single
-//! onboarding. Otherwise it is 207 (Multi-Status), and the items must be read: a client that reads
-//! only the status must not take a partial failure for a success, and a client that retries 4xx
-//! and 5xx by itself must not send the accepted items again.
+//! `POST /onboarding/batch`: several onboardings in one request. The crate documentation gives the
+//! reasons for the statuses.
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
@@ -35,8 +31,8 @@ pub(crate) fn items(document: Document) -> Result<Vec<Document>, Problem> {
     }
 }
 
-/// Sends the valid items. Returns the result of each item in their order: the id of its message, or
-/// a problem.
+/// Sends the valid items. Returns the results of all items in the same order: the id of the
+/// message, or a problem.
 ///
 /// # Errors
 ///

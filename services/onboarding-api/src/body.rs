@@ -68,7 +68,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
 }
 
 /// Reads the body. A `content-length` over the limit is rejected before the body is read, because
-/// reading it would answer `expect: 100-continue` and invite the client to send all of it.
+/// reading it would answer `expect: 100-continue`, and the client would send all of it.
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(Problem::body_too_large());

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_keys_are_named_once_however_they_are_written() {
+    fn duplicate_keys_are_named_once_in_any_spelling() {
         let Document::Object(fields) = parse(r#"{"a":1,"b":2,"\u0061":3,"a":4}"#) else {
             panic!("not an object");
         };

@@ -51,10 +51,10 @@
 //! ```
 //!
 //! The response's status is 202 if every item was accepted, as for a single onboarding. Otherwise
-//! it is 207 (Multi-Status), also if no item was accepted: a client that reads only the status must
-//! not take a partial failure for a success, and one that retries 4xx and 5xx by itself must not
-//! send the accepted items again. `retry-after` is set if an item has status 503. A body that is
-//! not such an array is rejected as a whole, with a problem.
+//! it is 207 (Multi-Status), also if no item was accepted. With 202, a client that reads only the
+//! status would mistake a partial failure for a success. With 4xx or 5xx, a client that retries
+//! these statuses would send the accepted items again. `retry-after` is set if an item has status
+//! 503. Any other body is rejected as a whole, with a problem.
 //!
 //! # Spans
 //!
@@ -96,9 +96,9 @@
 //! Each accepted request is logged at level INFO as `message accepted`, with `message_id`,
 //! `request_id` and `trace_id`. `RUST_LOG=onboarding_api=warn,info` disables these lines.
 //!
-//! Warnings and errors that can occur with every request are counted: the first of each message and
-//! `error_type` is written with its cause, and the number of the others every ten seconds and at
-//! shutdown, as `count`. The sum of `count` is the number of events.
+//! Warnings and errors that can occur with every request are counted. The first one with the same
+//! message and `error_type` is written with its cause. The number of the others is written every
+//! ten seconds and at shutdown, as `count`. The sum of `count` is the number of events.
 //!
 //! | line | level |
 //! |---|---|
@@ -119,16 +119,16 @@
 //! | requests in progress: `MAX_CONCURRENT_REQUESTS` | 503 with `retry-after`; health checks do not count, nor requests whose body has not been received |
 //! | time until the response: `REQUEST_TIMEOUT` | 504 |
 //!
-//! If `MAX_CONNECTIONS` connections are open, new ones are still accepted, so that connections
-//! which send nothing cannot keep others out. The service then closes those that have waited
-//! longest for a complete request, from the peer with the most connections. It never closes a
-//! connection whose `POST` request it has received completely. At start, the soft limit of open
-//! file descriptors is raised to what these limits need; if the hard limit is lower,
-//! `MAX_CONNECTIONS` is reduced with a warning.
+//! If `MAX_CONNECTIONS` connections are open, new ones are still accepted, so that idle connections
+//! cannot prevent them. The service then closes connections of the peer that has the most, first
+//! those that have waited longest for a complete request. It never closes a connection between a
+//! complete `POST` request and the response. At start, the soft limit of open file descriptors is
+//! raised to what these limits need; if the hard limit is lower, `MAX_CONNECTIONS` is reduced with
+//! a warning.
 //!
-//! A failed send is repeated until `DELIVERY_TIMEOUT`, so that a short outage of SQS only delays the
-//! responses. If too many messages wait for SQS (10,000, or 32 MiB), further requests get 503 with
-//! `retry-after`.
+//! A failed send is repeated until `DELIVERY_TIMEOUT`, so that a short outage of SQS only delays
+//! the responses. If too many messages wait for SQS (10,000, or 32 MiB), further requests get 503
+//! with `retry-after`.
 //!
 //! After a 503 or 504 without a confirmation of SQS, the message may have been sent. The problem's
 //! detail says so.
@@ -136,8 +136,8 @@
 //! # Health checks
 //!
 //! `GET /healthz` returns 200 while the process runs. `GET /readyz` returns 200 if the queue can be
-//! used, and 503 during a shutdown. It asks SQS at most once a second, however often it is
-//! requested; the result is at most a second old.
+//! used, and 503 if it cannot, or during a shutdown. It asks SQS at most once a second; the result
+//! is at most a second old.
 //!
 //! # Shutdown
 //!

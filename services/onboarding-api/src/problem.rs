@@ -30,8 +30,8 @@ const QUEUE_REJECTED: &str = "urn:baton:problem:queue-refused";
 const MAY_HAVE_BEEN_SENT: &str =
     "the message may have been sent, and a retry may send it a second time";
 
-/// `Retry-After` if SQS throttles or cannot be reached. The sender has already retried for about a
-/// second, and throttling usually ends within another.
+/// `Retry-After` of responses with status 503. It is the shortest time in whole seconds, because
+/// the usual causes, throttling and overload, are short.
 pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// `Accept-Encoding` of the response to a compressed body, as RFC 9110, section 12.5.3, recommends.
@@ -188,7 +188,7 @@ impl Problem {
         }
     }
 
-    /// Returns the problem for a message that SQS may have accepted without a response.
+    /// Returns the problem for a message that SQS may have accepted, although the send failed.
     fn unconfirmed(error_type: &str) -> Self {
         Self {
             type_uri: QUEUE_UNAVAILABLE,

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::onboarding::Onboarding;
 use crate::problem::Problem;
-use crate::repeated_events::{Event, RepeatedEvents};
+use crate::repeated_events::{EventKind, RepeatedEvents};
 use crate::request_id;
 
 /// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a
@@ -22,7 +22,7 @@ use crate::request_id;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum number of concurrent sends of a batch. If SQS does not respond, a batch of 100 takes two
-/// time-outs of five seconds, less than the time limit of a request.
+/// timeouts of five seconds, less than the time limit of a request.
 #[cfg(not(feature = "gather"))]
 const MAX_CONCURRENT_SENDS: usize = 50;
 
@@ -102,7 +102,7 @@ impl OnboardingQueue {
 
     /// Logs a failed check, and returns its `error.type`.
     fn log_failed_check(&self, error_type: &str, error: Option<&QueueError>) -> String {
-        let event = Event::QueueCheckFailed {
+        let event = EventKind::QueueCheckFailed {
             error_type: error_type.to_owned(),
         };
         let cause = error.map(|error| error as &dyn Error);
@@ -117,7 +117,7 @@ impl OnboardingQueue {
         let (error_type, cause) = (error.error_type(), error as &dyn Error);
         let event_type = error_type.to_owned();
         if error.is_retryable() {
-            let event = Event::MessageNotAccepted {
+            let event = EventKind::MessageNotAccepted {
                 error_type: event_type,
             };
             self.events.record(event, 1, || {
@@ -132,7 +132,7 @@ impl OnboardingQueue {
                 });
             });
         } else {
-            let event = Event::MessageRejected {
+            let event = EventKind::MessageRejected {
                 error_type: event_type,
             };
             self.events.record(event, 1, || {

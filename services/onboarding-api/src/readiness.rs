@@ -19,7 +19,7 @@ pub(crate) struct Readiness {
     last: Arc<Mutex<Option<Check>>>,
 }
 
-/// The `error.type` of a failed check is its error.
+/// The result of a check. The error is the `error.type`.
 type CheckResult = Result<(), String>;
 
 /// A check that has been started.
@@ -60,7 +60,7 @@ impl Readiness {
         }
     }
 
-    /// Starts a check in a task, which also finishes if the caller disconnects.
+    /// Starts a check in a task, so that it also finishes if the caller disconnects.
     fn start_check(&self) -> Check {
         let (sender, result) = watch::channel(None);
         let queue = self.queue.clone();

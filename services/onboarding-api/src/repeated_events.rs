@@ -13,7 +13,7 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A kind of log event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Event {
+pub(crate) enum EventKind {
     MessageNotAccepted { error_type: String },
     MessageRejected { error_type: String },
     QueueCheckFailed { error_type: String },
@@ -23,18 +23,18 @@ pub(crate) enum Event {
 
 /// The events of the current interval, with the number of those that were not written.
 #[derive(Debug, Default)]
-pub(crate) struct RepeatedEvents(Mutex<HashMap<Event, u64>>);
+pub(crate) struct RepeatedEvents(Mutex<HashMap<EventKind, u64>>);
 
 impl RepeatedEvents {
     /// Counts `count` events. Calls `write` if they are the first of the interval.
-    pub(crate) fn record(&self, event: Event, count: u64, write: impl FnOnce()) {
+    pub(crate) fn record(&self, event: EventKind, count: u64, write: impl FnOnce()) {
         let is_first = self.add(event, count);
         if is_first {
             write();
         }
     }
 
-    fn add(&self, event: Event, count: u64) -> bool {
+    fn add(&self, event: EventKind, count: u64) -> bool {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match counts.get_mut(&event) {
             Some(unwritten) => {
@@ -46,7 +46,7 @@ impl RepeatedEvents {
     }
 
     /// Ends the interval, and returns the events that were not written.
-    fn take_unwritten(&self) -> Vec<(Event, u64)> {
+    fn take_unwritten(&self) -> Vec<(EventKind, u64)> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // An event that was not repeated is written again when it next occurs.
         counts.retain(|_, unwritten| *unwritten > 0);
@@ -74,7 +74,7 @@ impl RepeatedEvents {
     }
 }
 
-impl Event {
+impl EventKind {
     /// Writes a line for `count` events, with the message of a single event.
     fn write_count(&self, count: u64) {
         match self {
@@ -97,8 +97,8 @@ impl Event {
 mod tests {
     use super::*;
 
-    fn rejected(error_type: &str) -> Event {
-        Event::MessageRejected {
+    fn rejected(error_type: &str) -> EventKind {
+        EventKind::MessageRejected {
             error_type: error_type.to_owned(),
         }
     }

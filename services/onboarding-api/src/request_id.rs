@@ -38,7 +38,7 @@ impl RequestId {
         Self(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown")))
     }
 
-    /// Runs a future in which [`current`] returns this id.
+    /// Runs a future in which [`with_current`] passes this id.
     pub(crate) fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         CURRENT.scope(self.clone(), future)
     }
@@ -58,8 +58,8 @@ pub(crate) fn with_current<T>(log: impl FnOnce(&str) -> T) -> T {
     log(id.as_ref().map_or("", RequestId::as_str))
 }
 
-/// Returns `true` for the characters of UUIDs, base64 and X-Ray's ids. Other values could contain
-/// personal data, such as an address.
+/// Returns `true` if an id has only the characters of UUIDs, base64 and X-Ray's ids. Other ids
+/// could contain personal data, such as an e-mail address.
 fn is_valid(id: &[u8]) -> bool {
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:;=+/".contains(byte);
     (1..=MAX_BYTES).contains(&id.len()) && id.iter().all(is_allowed)

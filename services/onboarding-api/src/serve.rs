@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::queue::OnboardingQueue;
-use crate::repeated_events::{Event, RepeatedEvents};
+use crate::repeated_events::{EventKind, RepeatedEvents};
 use crate::request_limits::ConcurrencyLimit;
 use crate::request_telemetry::RequestTelemetry;
 use crate::routes;
@@ -176,7 +176,7 @@ impl Server {
                     Ok((stream, address)) => self.serve(stream, address),
                     Err(error) if is_connection_error(&error) => {}
                     Err(error) => {
-                        self.events.record(Event::AcceptFailed, 1, || {
+                        self.events.record(EventKind::AcceptFailed, 1, || {
                             let cause: &dyn Error = &error;
                             warn!(error = cause, count = 1, "cannot accept a connection");
                         });

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A customer to onboard, as the API's description has it. `onboarding` checks the fields.
+/// A customer to onboard.
+// The type exists for its schema: `onboarding` checks the fields.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Onboarding)]
@@ -55,14 +56,14 @@ pub(crate) struct OnboardingMessage<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AcceptedMessage {
     pub(crate) message_id: String,
-    /// `None` if the service does not trace and the request had no trace context.
+    /// `null` if the service does not trace and the request had no trace context.
     pub(crate) trace_id: Option<String>,
 }
 
 /// The response to a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchResponse<'a> {
-    /// `None` if the service does not trace and the request had no trace context.
+    /// `null` if the service does not trace and the request had no trace context.
     pub(crate) trace_id: Option<String>,
     /// The result of each item, in the order of the request.
     pub(crate) results: Vec<BatchItem<'a>>,

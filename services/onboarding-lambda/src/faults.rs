@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fault_of_a_prefix_affects_all_customers_with_it() {
+    async fn a_fault_with_a_prefix_affects_all_customers_with_that_prefix() {
         let faults = Faults::parse("fail-once=load-failing-*").unwrap();
         for customer_id in ["load-failing-1", "load-failing-2"] {
             assert!(faults.inject(customer_id, 1).await.is_err());

@@ -69,7 +69,7 @@ pub(super) async fn serve(
     );
     // Errors are ignored: the client caused them, by disconnecting or by sending invalid HTTP.
     tokio::select! {
-        // The connection is polled with every request, and the phase changes twice in all.
+        // The phase changes only twice, so the connection is polled first.
         biased;
         _ = connection.as_mut() => return,
         () = phase.wait_for_draining() => connection.as_mut().graceful_shutdown(),

@@ -10,17 +10,18 @@ use std::sync::atomic::AtomicU64;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::warn;
 
-use crate::repeated_events::{Event, RepeatedEvents};
+use crate::repeated_events::{EventKind, RepeatedEvents};
 use crate::serve::activity::Activity;
 
-/// If the maximum is reached, this fraction of it is closed at once, so that the search for the
-/// oldest connections is amortised over several new ones.
-const CLOSED_FRACTION: usize = 64;
+/// Divisor of the maximum that gives the number of connections closed at once. One search for the
+/// oldest connections then makes room for several new ones.
+const CLOSED_DIVISOR: usize = 64;
 
 /// The open connections and their tasks.
 ///
-/// If there are too many, those are closed that have waited longest for a complete request, from
-/// the peer with the most connections. A peer that only opens connections therefore loses its own.
+/// If there are too many, connections of the peer that has the most are closed, first those that
+/// have waited longest for a complete request. A peer that only opens connections therefore loses
+/// its own.
 #[derive(Debug)]
 pub(super) struct OpenConnections {
     maximum: usize,
@@ -98,7 +99,7 @@ impl OpenConnections {
                 Some((Reverse(count.unwrap_or_default()), position, *id))
             })
             .collect();
-        let count = (self.maximum / CLOSED_FRACTION).max(1).min(idle.len());
+        let count = (self.maximum / CLOSED_DIVISOR).max(1).min(idle.len());
         if let Some(last) = count.checked_sub(1) {
             idle.select_nth_unstable_by_key(last, |(peer, position, _)| (*peer, *position));
         }
@@ -116,12 +117,13 @@ impl OpenConnections {
         }
         // If none is idle, the new connection is closed.
         let closed = closed.max(1);
-        self.events.record(Event::ConnectionsClosed, closed, || {
-            warn!(
-                count = closed,
-                "too many connections: closed the oldest idle ones"
-            );
-        });
+        self.events
+            .record(EventKind::ConnectionsClosed, closed, || {
+                warn!(
+                    count = closed,
+                    "too many connections: closed the oldest idle ones"
+                );
+            });
     }
 
     /// Removes a connection from the maps, unless it has been removed before.
@@ -138,8 +140,8 @@ impl OpenConnections {
     }
 }
 
-/// Returns the address that stands for a peer. A single host usually has a whole IPv6 network of 64
-/// bits.
+/// Returns the address that identifies a peer. For IPv6 it is a network of 64 bits, because a
+/// single host usually has all addresses of one.
 fn peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

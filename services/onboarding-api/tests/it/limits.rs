@@ -75,7 +75,7 @@ async fn a_head_that_is_too_large_gets_431() {
 }
 
 #[tokio::test]
-async fn thousands_of_idle_connections_keep_no_one_out() {
+async fn thousands_of_idle_connections_do_not_block_new_ones() {
     let count = idle_connections();
     let limits = Limits {
         max_connections: count / 5,
@@ -138,7 +138,7 @@ async fn the_connections_of_the_peer_with_the_most_are_closed() {
 }
 
 #[tokio::test]
-async fn fewer_descriptors_than_connections_are_a_warning_and_keep_no_one_out() {
+async fn fewer_descriptors_than_connections_are_a_warning_and_do_not_block_new_ones() {
     let sqs = FakeSqs::start().await.unwrap();
     let process = ApiProcess::start_with_descriptors(&sqs, 128).await;
     let mut idle = Vec::new();

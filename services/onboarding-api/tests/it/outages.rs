@@ -139,7 +139,7 @@ async fn readiness_depends_on_the_queue_and_health_does_not() {
 }
 
 #[tokio::test]
-async fn concurrent_and_later_readiness_checks_of_a_second_are_one_call() {
+async fn readiness_checks_within_a_second_are_one_call() {
     let api = TestApi::start().await;
     api.sqs.respond_with([SqsResponse::Held]);
     let address = api.address;

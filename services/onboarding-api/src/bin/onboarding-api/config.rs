@@ -17,12 +17,12 @@ const DEFAULT_LISTEN_ADDR: &str = "0.0.0.0:8080";
 /// The longest valid request: ten seconds for its body, and five to send it to the queue.
 const DEFAULT_REQUEST_TIMEOUT: &str = "15";
 
-/// Long enough for a short outage of SQS. With the ten seconds for a body, it is the time limit of a
-/// request.
+/// Long enough for a short outage of SQS. With the ten seconds for a body, it is the time limit of
+/// a request.
 const DEFAULT_DELIVERY_TIMEOUT: &str = "5";
 
-/// A request that waits for SQS needs about 20 KB. One process handles some 20,000 requests a
-/// second, so this is a fifth of a second's work.
+/// A request that waits for SQS needs about 20 KB. One process handles about 20,000 requests a
+/// second, so these are the requests of a fifth of a second.
 const DEFAULT_MAX_CONCURRENT_REQUESTS: &str = "4096";
 
 /// The clients of one container (a load balancer or a few services) keep far fewer connections
@@ -168,7 +168,7 @@ impl Arguments {
         self,
         region: Option<&str>,
     ) -> Result<ProcessConfig, Vec<InvalidSetting>> {
-        let mut invalid = Invalid::default();
+        let mut invalid = InvalidSettings::default();
         let queue_url = invalid.ok_or_push(parse_queue_url(self.queue_url.unwrap_or_default()));
         let listen_addr = invalid.ok_or_push(parse_listen_addr(self.listen_addr));
         let request_timeout = REQUEST_TIMEOUT.parse_number(self.request_timeout, 1..=MAX_SECONDS);
@@ -310,9 +310,9 @@ impl std::fmt::Display for Setting {
 
 /// The errors that were found so far.
 #[derive(Debug, Default)]
-struct Invalid(Vec<InvalidSetting>);
+struct InvalidSettings(Vec<InvalidSetting>);
 
-impl Invalid {
+impl InvalidSettings {
     /// Returns the value, or keeps the error.
     fn ok_or_push<T>(&mut self, result: Result<T, InvalidSetting>) -> Option<T> {
         result.map_err(|error| self.0.push(error)).ok()

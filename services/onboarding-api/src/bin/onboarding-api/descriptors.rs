@@ -11,8 +11,8 @@ const RESERVED: u64 = 64;
 /// queue.
 const CONNECTIONS_TO_SQS: u64 = 33;
 
-/// Raises the soft limit if the connections need more descriptors than it allows: many systems
-/// still have 1024. If the hard limit is too low as well, fewer connections are allowed.
+/// Raises the soft limit if the connections need more descriptors than it allows. Its default is
+/// 1024 on many systems. If the hard limit is too low as well, fewer connections are allowed.
 pub(crate) fn adapt(limits: Limits) -> Limits {
     let others = CONNECTIONS_TO_SQS + RESERVED;
     let needed = limits.max_connections as u64 + others;

@@ -91,7 +91,8 @@ async fn serve(
     let sender = QueueSender::builder(aws_sdk_sqs::Client::new(aws), config.queue_url)
         .tracer(tracer.clone())
         .meter(&meter);
-    // A full buffer means that SQS cannot keep up. The client may try another task of the service.
+    // The buffer is full if SQS accepts fewer messages than arrive. A wait would not help: the
+    // client may try another instance of the service.
     #[cfg(feature = "gather")]
     let sender = sender
         .delivery_timeout(config.delivery_timeout)
