@@ -1,11 +1,12 @@
 //! The load test: sends requests at a given rate or concurrency, measures the responses, and checks
 //! that every accepted message was processed or dead-lettered.
 //!
-//! `schedule` determines when requests start and `customers` what they contain. `generator` sends
-//! them on a thread of its own, in an `open_loop` or a `closed_loop`, over the connections of
+//! `schedule` determines the starts of requests, and `customers` their contents. `generator` sends
+//! them on a separate thread, in an `open_loop` or a `closed_loop`, over the connections of
 //! `target`. `measurements` counts the results, and `drift` compares the beginning of a soak with
-//! its end. `settling` waits until the queue is empty, and `account` compares its figures with the
-//! accepted requests. `report` prints everything, and `json` writes it.
+//! its end. `settling` waits until the accepted messages have left the queue, and `account`
+//! compares the figures of the queue with the accepted requests. `report` prints everything, and
+//! `json` writes it.
 
 mod account;
 mod closed_loop;

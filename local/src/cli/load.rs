@@ -29,7 +29,7 @@ const ONBOARDING: &str = "/onboarding";
 /// Reason why there is no check.
 const INTERRUPTED: &str = "the run was interrupted";
 
-/// End of the time in which requests are sent.
+/// Reason why no more requests are sent.
 #[derive(Debug)]
 enum Ending {
     Finished,
@@ -39,14 +39,14 @@ enum Ending {
 
 /// A run that has started.
 #[derive(Debug)]
-struct Started {
+struct StartedRun {
     /// Figures about messages before the run.
     before: AccountFigures,
     span_export: Option<SpanExport>,
     generator: Generator,
 }
 
-/// The own stack has no producer.
+/// Error of a local stack without a producer.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the local stack has no producer: --function is not onboarding-lambda, so --producer is required"
@@ -178,7 +178,7 @@ async fn start(
     url: &TargetUrl,
     run: u64,
     stack: Option<&Stack>,
-) -> Result<Started, Exit> {
+) -> Result<StartedRun, Exit> {
     let before = match account_reader(arguments, stack).await {
         Some(reader) => reader.read().await.map_err(start_failed)?,
         None => AccountFigures::default(),
@@ -203,7 +203,7 @@ async fn start(
         spans,
     };
     let generator = Generator::start(config).await.map_err(start_failed)?;
-    Ok(Started {
+    Ok(StartedRun {
         before,
         span_export,
         generator,
@@ -257,9 +257,9 @@ async fn check(
     match settling.await {
         Ok(account) => {
             if account.is_complete() {
-                progress.done("the queue is as empty as before");
+                progress.done("all accepted messages have left the queue");
             } else {
-                progress.failed("timed out waiting for the queue to empty");
+                progress.failed("timed out waiting for accepted messages to leave the queue");
             }
             AccountCheck::Known(account)
         }
@@ -273,10 +273,10 @@ async fn account_reader<'a>(
     stack: Option<&'a Stack>,
 ) -> Option<AccountReader<'a>> {
     match (stack, &arguments.queue_url) {
-        (Some(stack), _) => Some(AccountReader::of_stack(stack)),
+        (Some(stack), _) => Some(AccountReader::from_stack(stack)),
         (None, Some(queue)) => {
             let dead_letter_queue = arguments.dead_letter_queue_url.as_ref();
-            Some(AccountReader::of_queues(queue, dead_letter_queue).await)
+            Some(AccountReader::from_queues(queue, dead_letter_queue).await)
         }
         (None, None) => None,
     }

@@ -28,7 +28,8 @@ pub(crate) struct AccountFigures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) source: AccountSource,
-    /// Messages that the function has processed: counted, or what the other figures leave.
+    /// Messages that the function has processed: the number that the stack counts, or else the
+    /// accepted messages that are neither queued nor dead-lettered.
     pub(crate) processed: u64,
     /// Messages that were sent to the dead-letter queue, if its URL is known.
     pub(crate) dead_lettered: Option<u64>,
@@ -80,8 +81,8 @@ impl Account {
             Some(processed) => {
                 let settled = processed + dead_lettered.unwrap_or(0);
                 let missing = accepted.saturating_sub(settled);
-                // A message in the queue may be one of a request without a response. It cannot be
-                // told apart, and is not processed either.
+                // A message in the queue may belong to a request without a response. It cannot be
+                // distinguished, and is not processed either.
                 (AccountSource::OwnStack, missing.max(queued))
             }
             // A message leaves the queue only if it is deleted, which the event source mapping does
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!((account.processed, account.dead_lettered), (8, Some(2)));
         let account = Account::new(before, figures(8, 102, None), 10);
         assert_eq!((account.processed, account.unaccounted), (5, 3));
-        // Messages of before were processed too.
+        // Messages from before the run were processed too.
         assert!(Account::new(before, figures(0, 100, None), 10).is_complete());
     }
 

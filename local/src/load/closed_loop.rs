@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::generator::Run;
 use super::request_error::RequestErrorKind;
 
-/// Pause of a connection after an error that takes no time, so that a target that stops does not
+/// Pause of a connection after an error that takes no time. Otherwise a target that stops would
 /// cause thousands of errors per second.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 

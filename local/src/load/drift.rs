@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_that_grows_is_a_drift_and_a_single_slow_interval_is_none() {
+    fn a_latency_that_grows_is_a_drift_and_a_single_slow_interval_is_not() {
         let growing: Vec<_> = (10..40).collect();
         let drift = Drift::new(&intervals(&growing, |_| 0)).unwrap();
         assert!(drift.has_latency_drift() && !drift.has_failure_drift());

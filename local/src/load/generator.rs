@@ -1,4 +1,4 @@
-//! The generator of requests. It runs on a thread of its own, so that the rest of the process does
+//! The generator of requests. It runs on a separate thread, so that the rest of the process does
 //! not delay it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,10 @@ use super::target::{Connection, Target, TargetUrl};
 use super::tls::Authorities;
 use super::{closed_loop, open_loop};
 
-/// Name of the thread, as in a profiler.
+/// Name of the thread, which profilers show.
 const THREAD: &str = "baton-load";
 
-/// Start of requests.
+/// Rule for the start of requests.
 #[derive(Clone, Debug)]
 pub(crate) enum Pace {
     /// Requests start at the times of a schedule, whether or not earlier ones have finished.
@@ -43,7 +43,7 @@ pub(crate) enum Pace {
 pub(crate) struct GeneratorConfig {
     pub(crate) url: TargetUrl,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The only certificate authorities to trust, unless they are Mozilla's.
+    /// Certificate authorities to trust instead of Mozilla's.
     pub(crate) authorities: Option<Authorities>,
     /// Time limit of a request, including a new connection.
     pub(crate) request_timeout: Duration,

@@ -131,7 +131,7 @@ impl Latencies {
 }
 
 impl Measurements {
-    /// `interval` is the length of the intervals.
+    /// Creates empty measurements. `interval` is the length of the intervals.
     pub(super) fn new(
         has_schedule: bool,
         expected_interval: Option<Duration>,
@@ -173,7 +173,7 @@ impl Measurements {
         self.unexpected_statuses.values().chain(errors).sum()
     }
 
-    /// Returns the number of requests of which it is unknown whether the target accepted them.
+    /// Returns the number of requests without a response that the target may have accepted.
     pub(crate) fn unanswered(&self) -> u64 {
         let refused = self.errors.get(&RequestErrorKind::Refused);
         let errors = self.errors.values().map(|(count, _)| count).sum::<u64>();
@@ -189,8 +189,8 @@ impl Measurements {
         figures.finished += 1;
         figures.failed += u64::from(is_failure);
         figures.accepted += u64::from(request.outcome.as_ref().is_ok_and(StatusCode::is_success));
-        // An error such as a refused connection takes no time, so it would improve the figures.
-        // A request that timed out took at least as long as its time limit.
+        // An error such as a refused connection takes almost no time, so it would lower the
+        // latencies. A request that timed out took at least as long as its time limit.
         let has_latency = match &request.outcome {
             Ok(_) => true,
             Err(error) => error.kind == RequestErrorKind::TimedOut,
@@ -212,7 +212,7 @@ impl Measurements {
         }
     }
 
-    /// Counts the outcome and returns true if it is a failure.
+    /// Counts the outcome, and returns true if it is a failure.
     fn count_outcome(
         &mut self,
         kind: CustomerKind,

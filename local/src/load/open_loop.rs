@@ -68,10 +68,10 @@ pub(super) async fn run(run: &Arc<Run>, schedule: Schedule, max_outstanding: usi
     pool.wait_until_idle().await;
 }
 
-/// Reports the number of requests that are due until all are.
+/// Reports the number of due requests until all are due.
 fn pace(schedule: &Schedule, begin: Instant, due: &watch::Sender<u64>, ended: &mpsc::Receiver<()>) {
     let mut count = 0;
-    while let Some(start) = schedule.start_of(count) {
+    while let Some(start) = schedule.intended_start(count) {
         let now = begin.elapsed();
         if start > now {
             match ended.recv_timeout(start - now) {
@@ -81,7 +81,10 @@ fn pace(schedule: &Schedule, begin: Instant, due: &watch::Sender<u64>, ended: &m
         }
         let now = begin.elapsed().max(start);
         count += 1;
-        while schedule.start_of(count).is_some_and(|start| start <= now) {
+        while schedule
+            .intended_start(count)
+            .is_some_and(|start| start <= now)
+        {
             count += 1;
         }
         if due.send(count).is_err() {
@@ -95,7 +98,10 @@ async fn send_while_due(run: Arc<Run>, pool: Arc<Pool>, first: u64) {
     let mut next = Some(first);
     while let Some(request) = next {
         let mut connection = pool.lock().connections.pop();
-        let intended_start = pool.schedule.start_of(request).unwrap_or(Duration::ZERO);
+        let intended_start = pool
+            .schedule
+            .intended_start(request)
+            .unwrap_or(Duration::ZERO);
         run.send(request, Some(intended_start), &mut connection)
             .await;
         pool.lock().connections.extend(connection);

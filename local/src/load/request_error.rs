@@ -5,7 +5,7 @@ use std::io;
 
 use baton_telemetry::ErrorChain;
 
-/// Kind of a request that got no response.
+/// Kind of the error of a request that got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RequestErrorKind {
     /// The target's port is closed.
@@ -33,7 +33,7 @@ impl RequestErrorKind {
     }
 }
 
-/// A request that got no response.
+/// Error of a request that got no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct RequestError {
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_is_that_of_the_first_cause_with_one() {
+    fn the_first_cause_with_a_kind_determines_the_kind() {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot connect")]
         struct Outer(#[source] io::Error);

@@ -57,7 +57,7 @@ impl Phase {
     }
 
     /// Returns the time after which `requests` requests have started.
-    fn time_of(&self, requests: f64) -> f64 {
+    fn time_after(&self, requests: f64) -> f64 {
         // The positive root of `start_rate * t + slope / 2 * t² = requests`, in the form that does
         // not subtract two similar numbers.
         let slope = (self.end_rate - self.start_rate) / self.duration;
@@ -73,7 +73,7 @@ impl Phase {
 
 impl Schedule {
     /// Returns the schedule of a profile. `rate` is the number of requests per second: the constant
-    /// one, that at the end of a ramp, or that between bursts.
+    /// rate, the rate at the end of a ramp, or the rate between bursts.
     pub(crate) fn new(profile: Profile, rate: f64, duration: Duration) -> Self {
         let duration = duration.as_secs_f64();
         let phase = |duration, start_rate, end_rate| Phase {
@@ -99,14 +99,14 @@ impl Schedule {
 
     /// Returns the intended start of a request relative to the start of the run, or `None` if the
     /// run ends before.
-    pub(crate) fn start_of(&self, request: u64) -> Option<Duration> {
+    pub(crate) fn intended_start(&self, request: u64) -> Option<Duration> {
         // Exact up to 2^53 requests.
         let mut remaining = request as f64;
         let mut begin = 0.0;
         for phase in &self.phases {
             let requests = phase.requests();
             if remaining < requests {
-                return Some(Duration::from_secs_f64(begin + phase.time_of(remaining)));
+                return Some(Duration::from_secs_f64(begin + phase.time_after(remaining)));
             }
             remaining -= requests;
             begin += phase.duration;
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn starts(schedule: &Schedule) -> Vec<f64> {
-        let starts = (0..).map_while(|request| schedule.start_of(request));
+        let starts = (0..).map_while(|request| schedule.intended_start(request));
         starts.map(|start| start.as_secs_f64()).collect()
     }
 

@@ -28,8 +28,8 @@ pub(crate) struct AccountReader<'a> {
 }
 
 impl<'a> AccountReader<'a> {
-    /// Reads the figures of a stack.
-    pub(crate) fn of_stack(stack: &'a Stack) -> Self {
+    /// Creates a reader of the figures of a stack.
+    pub(crate) fn from_stack(stack: &'a Stack) -> Self {
         let endpoints = stack.endpoints();
         Self {
             client: stack.sqs().clone(),
@@ -40,8 +40,8 @@ impl<'a> AccountReader<'a> {
         }
     }
 
-    /// Reads the lengths of queues.
-    pub(crate) async fn of_queues(queue: &Uri, dead_letter_queue: Option<&Uri>) -> Self {
+    /// Creates a reader of the lengths of queues.
+    pub(crate) async fn from_queues(queue: &Uri, dead_letter_queue: Option<&Uri>) -> Self {
         let is_exact = queues::is_loopback(queue);
         Self {
             client: queues::client(queue).await,
@@ -70,8 +70,8 @@ impl<'a> AccountReader<'a> {
         })
     }
 
-    /// Waits until every accepted message is accounted for, or nothing has changed for
-    /// `max_unchanged`.
+    /// Waits until every accepted message was processed or dead-lettered, or nothing has changed
+    /// for `max_unchanged`.
     pub(crate) async fn settle(
         &self,
         before: AccountFigures,

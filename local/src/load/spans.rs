@@ -30,10 +30,10 @@ use super::target::TargetUrl;
 const NAME: &str = "POST";
 /// `service.name` of the spans.
 const SERVICE: &str = "baton-load";
-/// Spans that wait for the exporter: a second's worth at 20,000 requests per second. Further ones
-/// are dropped and counted, because the load must not wait for the exporter.
+/// Maximum number of spans that wait for the exporter: those of a second at 20,000 requests per
+/// second. Further ones are dropped and counted, because the load must not wait for the exporter.
 const QUEUE: usize = 20_000;
-/// Spans in one request: well below the 4 MiB that collectors accept.
+/// Maximum number of spans in one export request: well below the 4 MiB that collectors accept.
 const BATCH: usize = 2_000;
 /// Time after which an incomplete batch is sent.
 const DELAY: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ const DELAY: Duration = Duration::from_millis(500);
 /// Trace flags: sampled, with a random trace id.
 const FLAGS: u32 = 0b11;
 
-/// Sender's side of the queue of spans. Clones share the queue.
+/// The sending half of the queue of spans. Clones share the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct SpanQueue {
     sender: mpsc::Sender<Span>,
@@ -139,7 +139,7 @@ impl ClientSpan {
         let (high, low) = Uuid::new_v4().as_u64_pair();
         Self {
             trace_id: Uuid::new_v4(),
-            // The fixed bits of a UUID are at different places of its halves.
+            // The fixed bits of a UUID are at different positions in its halves.
             span_id: (high ^ low).max(1),
             start: SystemTime::now(),
         }

@@ -60,7 +60,7 @@ pub(super) struct Target {
 pub(super) struct Connection(SendRequest<Full<Bytes>>);
 
 impl Target {
-    /// `headers` replace the default ones with the same name.
+    /// Creates a target. `headers` replace the default ones with the same name.
     pub(super) fn new(
         url: &TargetUrl,
         headers: &[(HeaderName, HeaderValue)],

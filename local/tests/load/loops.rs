@@ -82,7 +82,7 @@ async fn a_closed_loop_shows_a_stall_only_with_its_expected_interval() {
 }
 
 #[tokio::test]
-async fn a_closed_loop_uses_as_many_connections_as_it_is_told() {
+async fn a_closed_loop_uses_the_given_number_of_connections() {
     let service = FakeService::start().await;
     let run = load(&service.url, &["--concurrency=3", "--duration=500ms"]).await;
     assert_eq!(run.code(), Some(0), "{}", run.stderr());

@@ -17,7 +17,7 @@ use crate::load::{
 
 /// Default rate in requests per second: far below what a laptop can do.
 const DEFAULT_RATE: f64 = 50.0;
-/// Maximum rate: more than one thread can send.
+/// Maximum rate: more than the generator's thread can send.
 const MAX_RATE: f64 = 1_000_000.0;
 /// Default number of outstanding requests in an open loop.
 const DEFAULT_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -70,7 +70,7 @@ pub(super) struct LoadArgs {
     /// Header of each request, such as an API key; may be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header, requires = "url")]
     pub(super) header: Vec<(HeaderName, HeaderValue)>,
-    /// PEM file with the only certificate authorities to trust, instead of Mozilla's
+    /// PEM file with the certificate authorities to trust instead of Mozilla's
     #[arg(long, value_name = "FILE", value_parser = authorities, requires = "url")]
     pub(super) ca_certificate: Option<Authorities>,
     /// Time limit of a request, including a new connection
@@ -80,8 +80,8 @@ pub(super) struct LoadArgs {
     /// summary goes to standard error
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Send a root span of each request over OTLP, with its context in the header traceparent: to
-    /// the local stack, or with --url as OTEL_EXPORTER_OTLP_* say
+    /// Send a root span for each request over OTLP, with its context in the header traceparent: to
+    /// the local stack, or with --url to the collector that OTEL_EXPORTER_OTLP_* names
     #[arg(long)]
     pub(super) spans: bool,
     /// Requests per second in an open loop: the constant rate, the rate at the end of a ramp, or
@@ -113,11 +113,11 @@ pub(super) struct LoadArgs {
     /// messages have left it. Queues on AWS are read with your AWS configuration
     #[arg(long, value_name = "URL", value_parser = queue_url, requires = "url", help_heading = CHECK)]
     pub(super) queue_url: Option<Uri>,
-    /// URL of its dead-letter queue, to count dead letters
+    /// URL of the dead-letter queue of --queue-url, to count dead-lettered messages
     #[arg(long, value_name = "URL", value_parser = queue_url, requires = "queue_url", help_heading = CHECK)]
     pub(super) dead_letter_queue_url: Option<Uri>,
-    /// Time without any change of the queues after which the check ends; at least a failed
-    /// message's visibility timeout
+    /// Time without any change of the queues after which the check ends; longer than the queue's
+    /// visibility timeout
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = positive_duration, help_heading = CHECK)]
     pub(super) settle_timeout: Duration,
     /// Path of the onboarding function for the local stack
@@ -211,7 +211,7 @@ impl LoadArgs {
         }
     }
 
-    /// Returns true if the function may have no faults for the customers that the profile has.
+    /// Returns true if the function may lack the faults that the profile's customers need.
     pub(super) fn leaves_out_faults(&self) -> bool {
         self.profile == ProfileName::BlackFriday && self.url.is_some() && !self.faults_enabled
     }

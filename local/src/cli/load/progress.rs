@@ -21,7 +21,7 @@ const TEMPLATE: &str = "{bar:10} {wide_msg}";
 pub(super) struct LiveProgress {
     duration: Duration,
     bar: Option<ProgressBar>,
-    /// Number of completed intervals that were printed, if they are.
+    /// Number of completed intervals that were printed. `None` if the profile prints none.
     printed_intervals: Option<usize>,
 }
 
