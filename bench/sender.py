@@ -82,7 +82,7 @@ def listening_address(log, child):
                 return event["address"]
         else:
             time.sleep(0.01)
-    raise SystemExit(f"the API ended with {child.returncode}")
+    raise SystemExit(f"the API exited with code {child.returncode}")
 
 
 def cpu_seconds(pid):

@@ -1,7 +1,8 @@
 //! Measures the sending side of Baton.
 //!
-//! `sender sqs` is a fake SQS that responds after a given time and counts; `sender library` sends
-//! messages to it with `baton-sqs` and prints what that costs, as one line of JSON.
+//! `sender sqs` is a fake SQS that responds after a given time and counts the messages.
+//! `sender library` sends messages to it with `baton-sqs`, and prints the measurements as one line
+//! of JSON.
 
 use std::error::Error;
 use std::time::Duration;

@@ -32,7 +32,7 @@ fn poison(received: &[ReceivedRequest]) -> usize {
 }
 
 #[tokio::test]
-async fn customers_that_need_faults_are_left_out_unless_these_are_enabled() {
+async fn customers_that_need_faults_are_left_out_unless_faults_are_enabled() {
     let (run, received) = black_friday(&[]).await;
     assert_eq!(received.len(), 2_000);
     assert!(

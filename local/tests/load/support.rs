@@ -27,13 +27,13 @@ pub(crate) struct ReceivedRequest {
     pub(crate) body: Value,
 }
 
-/// Behaviour of the service for the request with a number, from 0.
+/// Behaviour of the service for the request with this number, counted from 0.
 type Respond = dyn Fn(usize, ReceivedRequest) -> Answer + Send + Sync;
 
 /// Response of the service.
 pub(crate) enum Answer {
     Status(StatusCode),
-    /// All requests wait for this time, as in a garbage collection, and get 202.
+    /// All requests wait for this time, as in a pause for garbage collection, and then get 202.
     Stall(Duration),
     /// No response.
     Hang,

@@ -217,7 +217,7 @@ async fn an_error_after_a_lost_response_says_that_the_message_may_have_been_sent
 }
 
 #[tokio::test]
-async fn another_body_than_the_one_sent_is_an_error() {
+async fn a_wrong_digest_of_the_body_is_an_error() {
     let (sqs, _spans, sender) = started().await;
     sqs.respond_with([SqsResponse::WrongDigest]);
     let error = sender.send(OutgoingMessage::new("m")).await.unwrap_err();
@@ -301,7 +301,7 @@ async fn the_message_of_a_dropped_send_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_closed_sender_sends_what_is_there_and_returns_the_rest() {
+async fn a_closed_sender_sends_its_buffer_once_and_returns_the_rest() {
     let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
     let sender = sender_builder(sqs.address, "onboarding", &spans)
         .linger(Duration::from_secs(5))
@@ -408,8 +408,8 @@ fn grouped(rounds: usize) -> Vec<OutgoingMessage> {
         .collect()
 }
 
-/// The bodies that each group of a FIFO queue has: of messages with the same deduplication id, the
-/// first.
+/// Returns the bodies in each group of a FIFO queue. Of messages with the same deduplication id,
+/// only the first is delivered.
 fn delivered(accepted: &[Value]) -> BTreeMap<String, Vec<String>> {
     let mut ids = Vec::new();
     let mut groups = BTreeMap::<_, Vec<_>>::new();

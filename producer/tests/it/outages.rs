@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{sender_builder, span_recorder};
 
-/// Time for a message: enough for a few attempts.
+/// Time limit of a send. It is long enough for a few attempts.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn sender(address: SocketAddr, spans: &SpanRecorder) -> QueueSender {

@@ -118,8 +118,8 @@ struct Shared {
 }
 
 impl FakeSqs {
-    /// Identifier of every message that is accepted, except for entries of a batch whose id is not
-    /// `0`: those are called `message-` and their id.
+    /// Identifier of every accepted message, except for the entries of a batch with an id other
+    /// than `0`: these have the identifier `message-` followed by that id.
     pub const MESSAGE_ID: &str = "5fea7756-0ea4-451a-a703-a558b933e274";
 
     /// Request id of every response.

@@ -154,8 +154,8 @@ async fn fewer_descriptors_than_connections_are_a_warning_and_do_not_block_new_o
     assert_eq!(warning.unwrap()["max_connections"], 64, "{log:?}");
 }
 
-/// Returns 5000, or fewer if this process may not open so many file descriptors: the server has a
-/// fifth of the clients' number.
+/// Returns 5000, or fewer if this process may open fewer than 10,000 file descriptors: the server's
+/// connections need some too.
 fn idle_connections() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());

@@ -52,7 +52,7 @@ impl Default for TestConfig {
     }
 }
 
-/// Time for a message. It is long enough for a few attempts.
+/// Time limit of a send. It is long enough for a few attempts.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> QueueSender {

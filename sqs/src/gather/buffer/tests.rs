@@ -162,7 +162,7 @@ fn ten_messages_are_a_full_batch() {
 }
 
 #[test]
-fn a_batch_never_exceeds_the_limit_for_its_sum() {
+fn a_batch_never_exceeds_the_limit_of_its_total_size() {
     let mut test = TestBuffer::new(WaitingMessages::standard());
     let half = "x".repeat(MAX_MESSAGE_BYTES / 2);
     test.push_all(&[&half, &half, "a"]);
@@ -184,7 +184,7 @@ fn a_message_of_the_largest_size_is_sent() {
 }
 
 #[test]
-fn only_so_many_batches_are_in_flight() {
+fn the_number_of_batches_in_flight_is_limited() {
     let config = GatherConfig {
         max_batches_in_flight: NonZeroUsize::new(2).unwrap(),
         ..GatherConfig::default()
@@ -200,7 +200,7 @@ fn only_so_many_batches_are_in_flight() {
 }
 
 #[test]
-fn a_caller_that_has_gone_away_is_skipped() {
+fn a_message_without_a_caller_is_skipped() {
     let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&["a", "b", "c"]);
     test.callers.remove(1);
@@ -233,7 +233,7 @@ fn a_delayed_message_is_sent_at_its_time_before_later_ones() {
 }
 
 #[test]
-fn a_message_that_must_be_alone_is() {
+fn a_message_that_must_be_alone_is_sent_alone() {
     let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&["a", "b"]);
     test.buffer.flush(test.now);
@@ -353,7 +353,7 @@ fn a_batched_group_sends_ten_and_waits_for_all_of_them() {
 }
 
 #[test]
-fn a_group_without_callers_is_forgotten() {
+fn a_group_without_callers_is_removed() {
     let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Strict));
     test.push_groups(&["a1", "a2"]);
     test.callers.clear();
