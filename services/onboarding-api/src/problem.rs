@@ -183,6 +183,7 @@ impl Problem {
                     "too many messages wait for the queue: retry the request later",
                 )
             },
+            QueueSendError::Closed | QueueSendError::NoRuntime => Self::shutting_down(),
             error if error.may_have_been_sent() => Self::unconfirmed(error.error_type()),
             _ => Self::from_queue_error(error.is_retryable(), error.error_type()),
         }

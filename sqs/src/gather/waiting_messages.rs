@@ -2,15 +2,14 @@
 
 use tokio::time::Instant;
 
+use self::fifo::FifoQueueMessages;
+use self::standard::StandardQueueMessages;
 use super::batch::Batch;
 use super::config::GroupOrder;
 use super::entry::Entry;
 
 mod fifo;
 mod standard;
-
-use fifo::FifoQueueMessages;
-use standard::StandardQueueMessages;
 
 /// The waiting messages of a queue.
 #[derive(Debug)]

@@ -146,7 +146,8 @@ impl FakeSqs {
         lock(&self.shared.responses).extend(responses);
     }
 
-    /// Responds in this way to later calls, instead of with success. With `None`, accepts them again.
+    /// Responds in this way to later calls, instead of with success. With `None`, accepts them
+    /// again.
     pub fn respond_always(&self, response: Option<SqsResponse>) {
         *lock(&self.shared.other_response) = response;
     }
