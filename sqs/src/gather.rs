@@ -23,6 +23,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -87,6 +88,10 @@ impl Gatherer {
         let Self(dispatcher) = self;
         let config = &dispatcher.config;
         outgoing.message.check_for(&dispatcher.queue)?;
+        // The timers below panic without a runtime.
+        if Handle::try_current().is_err() {
+            return Err(QueueSendError::NoRuntime);
+        }
         let (began, size) = (Instant::now(), outgoing.message.size());
         let deadline = began + config.delivery_timeout;
         dispatcher
@@ -137,11 +142,7 @@ impl PendingDelivery {
     pub(crate) async fn wait(self) -> Result<Delivery, QueueSendError> {
         match tokio::time::timeout_at(self.deadline, self.reply).await {
             Ok(Ok(delivery)) => Ok(delivery),
-            Ok(Err(_)) if self.progress.attempts().may_have_been_sent => {
-                let source = Box::new(QueueSendError::NoRuntime);
-                Err(QueueSendError::ResponseLost { source })
-            }
-            Ok(Err(_)) => Err(QueueSendError::NoRuntime),
+            Ok(Err(_)) => Err(self.progress.attempts().no_runtime()),
             Err(_) => {
                 let attempts = self.progress.attempts();
                 Err(QueueSendError::DeadlineExceeded {

@@ -573,3 +573,63 @@ async fn both_attempts_share_one_delivery_timeout() {
     );
     assert_eq!(sqs.calls().len(), 2);
 }
+
+#[tokio::test]
+async fn a_dropped_send_does_not_delay_close() {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
+    let sender = sender_builder(sqs.address, "onboarding", &spans)
+        .max_batches_in_flight(NonZeroUsize::MIN)
+        .build();
+    sqs.respond_with([SqsResponse::Held]);
+    let first = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.send(OutgoingMessage::new("first")).await }
+    });
+    sqs.wait_for_call().await;
+    let dropped = sender.send(OutgoingMessage::new("dropped"));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(10), dropped)
+            .await
+            .is_err()
+    );
+    let began = Instant::now();
+    let close = tokio::spawn({
+        let sender = sender.clone();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        async move { sender.close(deadline).await.len() }
+    });
+    // `close` waits for the call before it is released.
+    tokio::task::yield_now().await;
+    sqs.release();
+    assert_eq!(close.await.unwrap(), 0);
+    first.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// Polls a future outside a tokio runtime.
+fn poll_without_runtime<F: Future>(future: F) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[test]
+fn without_a_tokio_runtime_a_send_fails_and_close_returns() {
+    let spans = span_recorder();
+    let address = ([127, 0, 0, 1], 9).into();
+    let sender = sender_builder(address, "onboarding", &spans).build();
+    let sent = poll_without_runtime(sender.send(OutgoingMessage::new("m")));
+    assert!(
+        matches!(sent, Some(Err(QueueSendError::NoRuntime))),
+        "{sent:?}"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let deadline = runtime.block_on(async { tokio::time::Instant::now() });
+    let unsent = poll_without_runtime(sender.close(deadline));
+    assert!(unsent.is_some_and(|unsent| unsent.is_empty()));
+}

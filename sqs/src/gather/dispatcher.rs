@@ -56,6 +56,18 @@ struct Work {
     timer_at: Option<Instant>,
 }
 
+impl Work {
+    fn into_tasks(self, dispatcher: &Arc<Dispatcher>) -> (Vec<InFlightBatch>, Option<Timer>) {
+        let batches = self.batches.into_iter();
+        let batches = batches.map(|entries| InFlightBatch::new(dispatcher, entries));
+        let timer = self.timer_at.map(|at| Timer {
+            dispatcher: Arc::clone(dispatcher),
+            at,
+        });
+        (batches.collect(), timer)
+    }
+}
+
 impl State {
     /// Determines the tasks to start now.
     fn advance(&mut self, now: Instant) -> Work {
@@ -153,15 +165,18 @@ impl Dispatcher {
             state.buffer.close(now);
             state.advance(now)
         };
-        self.start(&Handle::current(), work);
-        if tokio::time::timeout_at(deadline, self.wait_until_idle())
-            .await
-            .is_err()
-        {
+        if let Ok(runtime) = Handle::try_current() {
+            self.start(&runtime, work);
+            let idle = tokio::time::timeout_at(deadline, self.wait_until_idle());
+            if idle.await.is_err() {
+                self.fail_waiting();
+                self.is_aborted.send_replace(true);
+                // The calls end as soon as their tasks are polled.
+                self.wait_until_idle().await;
+            }
+        } else {
+            drop(work.into_tasks(self));
             self.fail_waiting();
-            self.is_aborted.send_replace(true);
-            // The calls end as soon as their tasks are polled.
-            self.wait_until_idle().await;
         }
         std::mem::take(&mut self.lock().unsent)
     }
@@ -177,14 +192,12 @@ impl Dispatcher {
     }
 
     fn start(self: &Arc<Self>, runtime: &Handle, work: Work) {
-        for batch in work.batches {
-            runtime.spawn(send_batches(InFlightBatch::new(self, batch)));
+        let (batches, timer) = work.into_tasks(self);
+        for batch in batches {
+            runtime.spawn(send_batches(batch));
         }
-        if let Some(at) = work.timer_at {
-            runtime.spawn(wake_at(Timer {
-                dispatcher: Arc::clone(self),
-                at,
-            }));
+        if let Some(timer) = timer {
+            runtime.spawn(wake_at(timer));
         }
     }
 
@@ -223,15 +236,21 @@ impl Dispatcher {
                 }
             }
             state.buffer.end_batch();
-            if state.buffer.is_closed() && state.buffer.is_idle() {
-                self.idle.notify_waiters();
-            }
-            state.advance(now)
+            let work = state.advance(now);
+            // Messages without a caller are dropped only when the next batch is taken.
+            self.notify_if_idle(&state);
+            work
         };
         for (entry, outcome) in finished {
             entry.finish(outcome);
         }
         work
+    }
+
+    fn notify_if_idle(&self, state: &State) {
+        if state.buffer.is_closed() && state.buffer.is_idle() {
+            self.idle.notify_waiters();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -322,8 +341,10 @@ impl Drop for InFlightBatch {
         let mut state = self.dispatcher.lock();
         for entry in self.entries.drain(..) {
             state.buffer.settle(entry.group());
+            state.keep_unsent(&entry, &entry.progress.attempts().no_runtime());
         }
         state.buffer.end_batch();
+        self.dispatcher.notify_if_idle(&state);
     }
 }
 

@@ -78,6 +78,18 @@ pub(super) struct Attempts {
     pub(super) last_error: Option<QueueError>,
 }
 
+impl Attempts {
+    /// Returns the error of a send whose runtime has stopped.
+    pub(super) fn no_runtime(&self) -> QueueSendError {
+        if self.may_have_been_sent {
+            let source = Box::new(QueueSendError::NoRuntime);
+            QueueSendError::ResponseLost { source }
+        } else {
+            QueueSendError::NoRuntime
+        }
+    }
+}
+
 impl Entry {
     /// Size of the message with the added attributes, as SQS counts it.
     pub(super) fn total_size(&self) -> usize {
