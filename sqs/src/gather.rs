@@ -53,6 +53,10 @@ pub use config::{GroupOrder, WhenFull};
 pub(crate) use entry::{Confirmation, Delivery, Outgoing};
 pub use unsent::UnsentMessage;
 
+/// Interval at which a caller that waits starts the calls that are due, in case the runtime that
+/// should have started them has stopped. It is far longer than the linger and a call.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
 /// The buffer of a sender, and the tasks that send its messages. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Gatherer(Arc<Dispatcher>);
@@ -63,7 +67,7 @@ pub(crate) struct PendingDelivery {
     reply: oneshot::Receiver<Delivery>,
     progress: Arc<Progress>,
     deadline: Instant,
-    timeout: Duration,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl Gatherer {
@@ -121,7 +125,7 @@ impl Gatherer {
             reply: receiver,
             progress,
             deadline,
-            timeout: config.delivery_timeout,
+            dispatcher: Arc::clone(dispatcher),
         })
     }
 
@@ -139,19 +143,22 @@ impl Gatherer {
 
 impl PendingDelivery {
     /// Waits for the result, at most until the deadline of the message.
-    pub(crate) async fn wait(self) -> Result<Delivery, QueueSendError> {
-        match tokio::time::timeout_at(self.deadline, self.reply).await {
-            Ok(Ok(delivery)) => Ok(delivery),
-            Ok(Err(_)) => Err(self.progress.attempts().no_runtime()),
-            Err(_) => {
-                let attempts = self.progress.attempts();
-                Err(QueueSendError::DeadlineExceeded {
-                    timeout: self.timeout,
-                    may_have_been_sent: attempts.may_have_been_sent,
-                    source: attempts.last_error,
-                })
+    pub(crate) async fn wait(mut self) -> Result<Delivery, QueueSendError> {
+        loop {
+            let check_at = self.deadline.min(Instant::now() + CHECK_INTERVAL);
+            match tokio::time::timeout_at(check_at, &mut self.reply).await {
+                Ok(Ok(delivery)) => return Ok(delivery),
+                Ok(Err(_)) => return Err(self.progress.attempts().no_runtime()),
+                Err(_) if check_at < self.deadline => self.dispatcher.resume(),
+                Err(_) => break,
             }
         }
+        let attempts = self.progress.attempts();
+        Err(QueueSendError::DeadlineExceeded {
+            timeout: self.dispatcher.config.delivery_timeout,
+            may_have_been_sent: attempts.may_have_been_sent,
+            source: attempts.last_error,
+        })
     }
 }
 

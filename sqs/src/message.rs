@@ -238,6 +238,12 @@ impl OutgoingMessage {
         self
     }
 
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
     /// The message attributes.
     #[must_use]
     pub fn attributes(&self) -> &[Attribute] {

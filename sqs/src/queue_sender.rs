@@ -3,6 +3,8 @@
 use std::sync::{Arc, Once};
 
 use aws_sdk_sqs::Client;
+#[cfg(feature = "gather")]
+use futures_util::future::join_all;
 use opentelemetry::metrics::Meter;
 use opentelemetry::propagation::TextMapPropagator;
 #[cfg(feature = "gather")]
@@ -219,11 +221,8 @@ impl QueueSender {
             );
         }
         self.gatherer.flush();
-        let mut outcomes = Vec::with_capacity(sends.len());
-        for send in sends {
-            outcomes.push(send.finish().await);
-        }
-        outcomes
+        // Each send ends when its own result is there, not after those before it.
+        join_all(sends.into_iter().map(StartedSend::finish)).await
     }
 
     /// Closes this sender and its clones: accepts no more messages, sends each message that is in

@@ -633,3 +633,106 @@ fn without_a_tokio_runtime_a_send_fails_and_close_returns() {
     let unsent = poll_without_runtime(sender.close(deadline));
     assert!(unsent.is_some_and(|unsent| unsent.is_empty()));
 }
+
+/// Runs a future on a runtime of its own, which ends with it.
+fn on_another_runtime<F: Future + Send + 'static>(future: F) -> std::thread::JoinHandle<F::Output>
+where
+    F::Output: Send,
+{
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(future)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_does_not_wait_for_a_runtime_that_has_stopped() {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
+    let sender = sender_builder(sqs.address, "onboarding", &spans)
+        .max_batches_in_flight(NonZeroUsize::MIN)
+        .build();
+    sqs.respond_with([SqsResponse::Hang]);
+    let first = on_another_runtime({
+        let sender = sender.clone();
+        async move {
+            let send = sender.send(OutgoingMessage::new("first"));
+            tokio::time::timeout(Duration::from_millis(300), send).await
+        }
+    });
+    sqs.wait_for_call().await;
+    // The only call that may be in flight belongs to the other runtime.
+    let began = Instant::now();
+    sender.send(OutgoingMessage::new("second")).await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(first.join().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_closed_fifo_sender_returns_the_rest_of_a_group_after_a_failure() {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
+    let sender = sender_builder(sqs.address, "onboarding.fifo", &spans)
+        .linger(Duration::from_secs(10))
+        .build();
+    sqs.respond_with([SqsResponse::Accept, INTERNAL_ERROR]);
+    let list = tokio::spawn({
+        let sender = sender.clone();
+        let messages =
+            (0..4).map(|index| OutgoingMessage::new(format!("m{index}")).with_group_id("g"));
+        async move { sender.send_all(messages.collect::<Vec<_>>()).await }
+    });
+    sqs.wait_for_call().await;
+    let unsent = sender
+        .close(tokio::time::Instant::now() + Duration::from_secs(10))
+        .await;
+    list.await.unwrap();
+    let unsent: Vec<_> = unsent.iter().map(|unsent| unsent.message.body()).collect();
+    assert_eq!(unsent, ["m1", "m2", "m3"]);
+    assert_eq!(bodies(&sqs.accepted()), ["m0"]);
+}
+
+#[tokio::test]
+async fn a_message_is_tried_until_shortly_before_its_deadline() {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
+    let sender = sender_builder(sqs.address, "onboarding", &spans)
+        .delivery_timeout(Duration::from_secs(1))
+        .build();
+    sqs.respond_always(Some(INTERNAL_ERROR));
+    let began = Instant::now();
+    let error = sender.send(OutgoingMessage::new("m")).await.unwrap_err();
+    assert!(
+        matches!(error, QueueSendError::DeadlineExceeded { .. }),
+        "{error:?}"
+    );
+    assert!(
+        began.elapsed() >= Duration::from_millis(900),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn the_send_of_a_list_ends_with_its_own_result() {
+    let (sqs, spans, sender) = started().await;
+    sqs.respond_with([SqsResponse::FailedEntry(0, "InternalError", false); 3]);
+    sender.send_all(numbered(2)).await;
+    let durations = spans
+        .all()
+        .into_iter()
+        .filter(|span| span.name == "send onboarding");
+    let mut durations: Vec<_> = durations
+        .map(|span| span.end_time.duration_since(span.start_time).unwrap())
+        .collect();
+    durations.sort_unstable();
+    // The second message was accepted by the first call, and the other one by the fourth.
+    assert!(
+        durations[1] > durations[0] + Duration::from_millis(100),
+        "{durations:?}"
+    );
+}

@@ -146,6 +146,11 @@ impl Buffer {
         self.batches_in_flight == 0 && self.delayed.is_empty() && self.waiting.is_empty()
     }
 
+    /// Removes the messages of a group that wait. On a standard queue there are no groups.
+    pub(super) fn drain_group(&mut self, group: &str) -> Vec<Entry> {
+        self.waiting.drain_group(group)
+    }
+
     /// Removes all messages that are not in flight.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         let delayed = std::mem::take(&mut self.delayed);

@@ -1,6 +1,7 @@
 //! The tasks that send the messages of the buffer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use opentelemetry::Context;
@@ -14,7 +15,7 @@ use super::call::{EntryResult, send_batch};
 use super::call_span;
 use super::capacity::Capacity;
 use super::config::GatherConfig;
-use super::entry::Entry;
+use super::entry::{Entry, EntryOutcome};
 use super::settlement::{Settlement, SettlementRules};
 use super::unsent::UnsentMessage;
 use super::waiting_messages::WaitingMessages;
@@ -23,6 +24,9 @@ use crate::queue::QueueUrl;
 use crate::span::TracedCall;
 use crate::stated_size_limit::StatedSizeLimit;
 use crate::tracer::SharedTracer;
+
+/// Time for the tasks of calls in flight to end after the deadline of `close`.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sends the messages of one sender. No task runs while there are none.
 #[derive(Debug)]
@@ -76,10 +80,26 @@ impl State {
             batches.push(batch);
         }
         let wakeup = self.buffer.next_wakeup();
-        let is_earlier = |at: &Instant| self.timer_at.is_none_or(|armed| *at < armed);
+        // A timer whose time has passed may belong to a runtime that is not driven.
+        let armed = self.timer_at.filter(|armed| *armed > now);
+        let is_earlier = |at: &Instant| armed.is_none_or(|armed| *at < armed);
         let timer_at = wakeup.filter(is_earlier);
         self.timer_at = timer_at.or(self.timer_at);
         Work { batches, timer_at }
+    }
+
+    /// Fails the messages that follow a failed one in its group once the sender is closed, so that
+    /// the caller of `close` can send all of them again in their order.
+    fn fail_rest_of_group(&mut self, entry: &Entry) -> Vec<(Entry, EntryOutcome)> {
+        if !self.buffer.is_closed() {
+            return Vec::new();
+        }
+        let rest = self.buffer.drain_group(entry.group()).into_iter();
+        rest.map(|entry| {
+            self.keep_unsent(&entry, &QueueSendError::Closed);
+            (entry, Err(QueueSendError::Closed))
+        })
+        .collect()
     }
 
     /// Keeps a message for the caller of `close`, unless its send was dropped.
@@ -141,6 +161,15 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Starts the calls that are due, for a caller that has waited long: the task that should have
+    /// started them may belong to a runtime that has stopped.
+    pub(super) fn resume(self: &Arc<Self>) {
+        if let Ok(runtime) = Handle::try_current() {
+            let work = self.lock().advance(Instant::now());
+            self.start(&runtime, work);
+        }
+    }
+
     /// Sends the messages that wait for others.
     pub(super) fn flush(self: &Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else {
@@ -171,8 +200,9 @@ impl Dispatcher {
             if idle.await.is_err() {
                 self.fail_waiting();
                 self.is_aborted.send_replace(true);
-                // The calls end as soon as their tasks are polled.
-                self.wait_until_idle().await;
+                // The calls end as soon as their tasks are polled. Those of a runtime that is not
+                // driven never do.
+                let _ = tokio::time::timeout(ABORT_TIMEOUT, self.wait_until_idle()).await;
             }
         } else {
             drop(work.into_tasks(self));
@@ -225,10 +255,11 @@ impl Dispatcher {
             for (entry, settlement) in entries {
                 match settlement {
                     Settlement::Finish(outcome) => {
-                        state.buffer.settle(entry.group());
                         if let Err(error) = &outcome {
                             state.keep_unsent(&entry, error);
+                            finished.extend(state.fail_rest_of_group(&entry));
                         }
+                        state.buffer.settle(entry.group());
                         finished.push((entry, outcome));
                     }
                     Settlement::Readmit => state.buffer.readmit(entry, now),
@@ -262,6 +293,7 @@ impl Dispatcher {
 struct InFlightBatch {
     dispatcher: Arc<Dispatcher>,
     entries: Vec<Entry>,
+    is_settled: bool,
 }
 
 impl InFlightBatch {
@@ -269,11 +301,16 @@ impl InFlightBatch {
         Self {
             dispatcher: Arc::clone(dispatcher),
             entries,
+            is_settled: false,
         }
     }
 
     /// Makes the call. Returns `None` if the sender's deadline for closing expired first.
     async fn send(&mut self) -> Option<Vec<EntryResult>> {
+        self.drop_abandoned();
+        if self.entries.is_empty() {
+            return Some(Vec::new());
+        }
         let dispatcher = &self.dispatcher;
         for entry in &mut self.entries {
             entry.had_no_response = entry.progress.start_call();
@@ -305,6 +342,21 @@ impl InFlightBatch {
         Some(results)
     }
 
+    /// Drops the messages whose callers have gone away since the batch was formed.
+    fn drop_abandoned(&mut self) {
+        if !self.entries.iter().any(Entry::is_abandoned) {
+            return;
+        }
+        let mut state = self.dispatcher.lock();
+        self.entries.retain(|entry| {
+            let is_abandoned = entry.is_abandoned();
+            if is_abandoned {
+                state.buffer.settle(entry.group());
+            }
+            !is_abandoned
+        });
+    }
+
     /// Decides about each message.
     fn settle(mut self, results: Option<Vec<EntryResult>>) -> Work {
         let rules = SettlementRules {
@@ -315,6 +367,7 @@ impl InFlightBatch {
             jitter: fastrand::f64(),
         };
         let entries = std::mem::take(&mut self.entries);
+        self.is_settled = true;
         let Some(results) = results else {
             let aborted = entries
                 .into_iter()

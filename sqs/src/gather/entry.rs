@@ -52,6 +52,9 @@ pub(super) struct Room {
     pub(super) _bytes: OwnedSemaphorePermit,
 }
 
+/// The result of a message: its confirmation, or the error of its send.
+pub(super) type EntryOutcome = Result<Confirmation, QueueSendError>;
+
 /// The result of a send, for the caller.
 #[derive(Debug)]
 pub(crate) struct Delivery {

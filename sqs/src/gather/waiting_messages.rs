@@ -91,6 +91,14 @@ impl WaitingMessages {
         }
     }
 
+    /// Removes the messages of a group, one of which was taken for a batch.
+    pub(super) fn drain_group(&mut self, group: &str) -> Vec<Entry> {
+        match self {
+            Self::Standard(_) => Vec::new(),
+            Self::Fifo(messages) => messages.drain_group(group),
+        }
+    }
+
     /// Removes all messages.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         match self {

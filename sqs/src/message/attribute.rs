@@ -73,6 +73,12 @@ impl Attribute {
         &self.name
     }
 
+    /// The attribute's value.
+    #[must_use]
+    pub fn value(&self) -> &AttributeValue {
+        &self.value
+    }
+
     /// Size in bytes as SQS counts it: name, type and value.
     #[must_use]
     pub fn size(&self) -> usize {

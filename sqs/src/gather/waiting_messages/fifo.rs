@@ -141,6 +141,12 @@ impl FifoQueueMessages {
         self.groups.values().all(|group| group.waiting.is_empty())
     }
 
+    /// Removes the messages of a group that is busy.
+    pub(super) fn drain_group(&mut self, name: &str) -> Vec<Entry> {
+        let group = self.groups.get_mut(name).filter(|group| group.taken > 0);
+        group.map_or_else(Vec::new, |group| group.waiting.drain(..).collect())
+    }
+
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         self.idle.clear();
         self.idle_messages = 0;
