@@ -4,6 +4,7 @@
 #
 #   bench/sender.sh           everything; ten minutes on two cores, most of which is building
 #   bench/sender.sh --check   only the library; fails if a figure exceeds its limit
+#   bench/sender.sh --soak    the memory of the API in ten minutes at full load
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,9 +15,10 @@ export CARGO_INCREMENTAL=0
 cargo build --quiet --locked --manifest-path "$here/Cargo.toml" --target-dir "$target" --package sender --release >&2
 case ${1:-} in
   --check) exec python3 -B "$here/sender.py" "$target/release/sender" --check --rounds 3 ;;
-  "") ;;
+  "") options=() ;;
+  --soak) options=(--soak 600) ;;
   *)
-    sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac
@@ -28,4 +30,4 @@ cp "$target/release/onboarding-api" "$target/bench/onboarding-api-without-gather
 ours --package onboarding-api
 ours --package baton-local --bin baton
 exec python3 -B "$here/sender.py" "$target/release/sender" \
-  --service "$target/release/onboarding-api" "$target/bench/onboarding-api-without-gathering" "$target/release/baton"
+  --service "$target/release/onboarding-api" "$target/bench/onboarding-api-without-gathering" "$target/release/baton" "${options[@]}"

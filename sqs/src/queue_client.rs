@@ -36,7 +36,7 @@ use crate::trace_context::{ContextSource, xray_header};
 /// ```
 ///
 /// The [crate documentation](crate) shows a send.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct QueueClient {
     pub(crate) client: Client,
     pub(crate) queue: QueueUrl,
@@ -140,6 +140,16 @@ impl QueueClient {
             measurement: self.metrics.start_send(),
             span: SpanGuard(context),
         }
+    }
+}
+
+/// Omits the configuration of the AWS SDK, which is long.
+impl fmt::Debug for QueueClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("QueueClient")
+            .field("queue", &self.queue.as_str())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,19 +1,17 @@
 //! The sender of one queue.
 
-use std::sync::{Arc, Once};
+use std::fmt;
 
 use aws_sdk_sqs::Client;
 #[cfg(feature = "gather")]
 use futures_util::future::join_all;
 use opentelemetry::metrics::Meter;
-use opentelemetry::propagation::TextMapPropagator;
 #[cfg(feature = "gather")]
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::trace::Tracer;
 use opentelemetry::{Context, global};
 #[cfg(feature = "gather")]
 use tokio::time::Instant;
-use tracing::warn;
 
 use crate::error::{QueueError, QueueSendError};
 #[cfg(feature = "gather")]
@@ -28,6 +26,7 @@ use crate::queue_client::{PreparedSend, QueueClient};
 use crate::send_output::SendOutput;
 #[cfg(feature = "gather")]
 use crate::span::{self, SpanGuard};
+use crate::trace_context::warn_without_propagator;
 use crate::tracer::SharedTracer;
 
 mod builder;
@@ -77,17 +76,15 @@ pub use builder::QueueSenderBuilder;
 ///
 /// # FIFO queues
 ///
-/// Every message needs a group. A message without a deduplication id gets a random one, which is
-/// the same for all its attempts. The messages of a group are sent in the order of the calls of
-/// [`send`](Self::send): see [`GroupOrder`](crate::GroupOrder).
-#[derive(Debug, Clone)]
+/// Every message needs a [group](OutgoingMessage::with_group_id). A message without a deduplication
+/// id gets a random one, which is the same for all its attempts. The messages of a group are sent
+/// in the order of the calls of [`send`](Self::send): see [`GroupOrder`](crate::GroupOrder).
+#[derive(Clone)]
 pub struct QueueSender {
     client: QueueClient,
     tracer: SharedTracer,
     /// `true` if the queue derives deduplication ids from the bodies.
     has_content_based_deduplication: bool,
-    /// Limits the warning about a missing propagator to one per sender.
-    propagator_warning: Arc<Once>,
     #[cfg(feature = "gather")]
     gatherer: Gatherer,
 }
@@ -183,22 +180,10 @@ impl QueueSender {
     fn prepare<'a>(&'a self, message: &'a OutgoingMessage) -> PreparedSend<'a> {
         let parent = Context::current();
         global::get_text_map_propagator(|propagator| {
-            self.warn_without_propagator(propagator);
+            warn_without_propagator(propagator);
             self.client
                 .prepare(self.tracer.get(), propagator, &parent, message)
         })
-    }
-
-    fn warn_without_propagator(&self, propagator: &dyn TextMapPropagator) {
-        if propagator.fields().next().is_none() {
-            self.propagator_warning.call_once(|| {
-                warn!(
-                    queue = self.client.url().name(),
-                    "messages carry no trace context: no propagator is set with \
-                     opentelemetry::global::set_text_map_propagator"
-                );
-            });
-        }
     }
 }
 
@@ -229,7 +214,23 @@ impl QueueSender {
     /// the buffer once, and returns those that SQS has not confirmed by the deadline. Their sends
     /// fail as well.
     ///
+    /// On a FIFO queue, the messages that follow a failed one in its group are returned as well, so
+    /// that all of them can be sent again in their order. A call whose tokio runtime is not driven
+    /// ends `close` a second after the deadline, and its messages are not returned.
+    ///
     /// A second call waits in the same way and returns the messages that the first has not.
+    ///
+    /// ```no_run
+    /// # async fn example(sender: baton_sqs::QueueSender) {
+    /// use std::time::Duration;
+    ///
+    /// use tokio::time::Instant;
+    ///
+    /// for unsent in sender.close(Instant::now() + Duration::from_secs(5)).await {
+    ///     println!("{}: {}", unsent.error, unsent.message.body());
+    /// }
+    /// # }
+    /// ```
     pub async fn close(&self, deadline: Instant) -> Vec<UnsentMessage> {
         self.gatherer.close(deadline).await
     }
@@ -252,6 +253,16 @@ impl QueueSender {
             measurement,
             span,
         }
+    }
+}
+
+/// Omits the configuration of the AWS SDK, which is long.
+impl fmt::Debug for QueueSender {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("QueueSender")
+            .field("queue", &self.client.url().as_str())
+            .finish_non_exhaustive()
     }
 }
 

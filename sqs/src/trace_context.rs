@@ -5,9 +5,12 @@
 //! the fields of other propagators, then the optional attributes. X-Ray's header takes no slot: it
 //! is a system attribute.
 
+use std::sync::Once;
+
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use tracing::warn;
 
 use crate::added_attributes::{AddedAttributes, BAGGAGE, TRACEPARENT, TRACESTATE};
 use crate::limits::MAX_ATTRIBUTES;
@@ -198,6 +201,19 @@ fn is_trace_identity(field: &str) -> bool {
 /// Compares case-insensitively, because other X-Ray propagators write the name in lower case.
 fn is_xray(field: &str) -> bool {
     field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
+}
+
+/// Logs a warning, once in the process, if messages cannot carry a trace context.
+pub(crate) fn warn_without_propagator(propagator: &dyn TextMapPropagator) {
+    static WARNING: Once = Once::new();
+    if propagator.fields().next().is_none() {
+        WARNING.call_once(|| {
+            warn!(
+                "messages are sent without a trace context, because no propagator is set: \
+                 opentelemetry::global::set_text_map_propagator sets one"
+            );
+        });
+    }
 }
 
 /// Returns X-Ray's header for a span: the trace id in X-Ray's form (with the same digits), the span

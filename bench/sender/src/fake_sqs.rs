@@ -1,4 +1,4 @@
-//! A fake SQS that counts what it accepts, and can be told to fail.
+//! A fake SQS that counts what it accepts, and can be told to fail. It also accepts telemetry.
 
 use std::io;
 use std::sync::Arc;
@@ -20,12 +20,17 @@ use tokio::net::TcpListener;
 /// Path that returns the counts.
 const COUNTS: &str = "/counts";
 
+/// Prefix of the paths of an OTLP receiver.
+const OTLP: &str = "/v1/";
+
 /// Prefix of the paths that set the kind of the next responses.
 const FAIL: &str = "/fail/";
 
 #[derive(Debug)]
 struct Counts {
     connections: AtomicU64,
+    open_connections: AtomicU64,
+    most_connections: AtomicU64,
     calls: AtomicU64,
     messages: AtomicU64,
     /// The kind of the responses, as a position in [`Failure::ALL`]; any other number for success.
@@ -60,6 +65,8 @@ pub(crate) async fn serve(port: u16, delay: Duration) -> io::Result<()> {
     println!("{}", listener.local_addr()?);
     let counts = Arc::new(Counts {
         connections: AtomicU64::new(0),
+        open_connections: AtomicU64::new(0),
+        most_connections: AtomicU64::new(0),
         calls: AtomicU64::new(0),
         messages: AtomicU64::new(0),
         failure: AtomicU8::new(u8::MAX),
@@ -68,6 +75,8 @@ pub(crate) async fn serve(port: u16, delay: Duration) -> io::Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         counts.connections.fetch_add(1, Ordering::Relaxed);
+        let open = counts.open_connections.fetch_add(1, Ordering::Relaxed) + 1;
+        counts.most_connections.fetch_max(open, Ordering::Relaxed);
         let counts = Arc::clone(&counts);
         tokio::spawn(async move {
             let service = service_fn(|request| respond(request, Arc::clone(&counts), delay));
@@ -75,6 +84,7 @@ pub(crate) async fn serve(port: u16, delay: Duration) -> io::Result<()> {
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
+            counts.open_connections.fetch_sub(1, Ordering::Relaxed);
         });
     }
 }
@@ -92,8 +102,18 @@ async fn respond(
             .store(position.unwrap_or(u8::MAX), Ordering::Relaxed);
         return Ok(json_response(&json!({"fail": name})));
     }
+    if request.uri().path().starts_with(OTLP) {
+        // An empty response message of OTLP: everything was accepted.
+        let mut response = Response::new(Full::new(Bytes::new()));
+        let protobuf = HeaderValue::from_static("application/x-protobuf");
+        response.headers_mut().insert(CONTENT_TYPE, protobuf);
+        // The request is read, because the client would otherwise see a closed connection.
+        let _ = request.into_body().collect().await;
+        return Ok(response);
+    }
     if request.uri().path() == COUNTS {
         return Ok(json_response(&json!({
+            "most_connections": counts.most_connections.load(Ordering::Relaxed),
             "connections": counts.connections.load(Ordering::Relaxed),
             "calls": counts.calls.load(Ordering::Relaxed),
             "messages": counts.messages.load(Ordering::Relaxed),

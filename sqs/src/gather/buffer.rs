@@ -71,6 +71,10 @@ impl Buffer {
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
         self.waiting.push(entry);
+        if !waits {
+            // An older message may wait for others. They go together.
+            self.waiting.make_first_due(now);
+        }
         Ok(())
     }
 

@@ -9,7 +9,8 @@ use super::call::{EntryFailure, EntryResult};
 use super::entry::{Confirmation, Entry};
 use crate::error::{QueueError, QueueSendError};
 
-/// Time before the deadline of a message after which it is not sent again: a call takes 10 to 20 ms.
+/// Time before the deadline of a message after which it is not sent again: a call takes 10 to 20
+/// ms.
 const MIN_TIME_FOR_ATTEMPT: Duration = Duration::from_millis(50);
 
 /// The decision about one message.

@@ -75,6 +75,14 @@ impl WaitingMessages {
         }
     }
 
+    /// Makes the message due that is sent first. On a FIFO queue, the one that is due first is.
+    pub(super) fn make_first_due(&mut self, now: Instant) {
+        match self {
+            Self::Standard(messages) => messages.make_first_due(now),
+            Self::Fifo(_) => {}
+        }
+    }
+
     /// Takes messages for one call, and discards those whose send was dropped. The batch may be
     /// empty.
     pub(super) fn take_batch(&mut self) -> Batch {

@@ -2,7 +2,6 @@
 
 #[cfg(feature = "gather")]
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Once};
 #[cfg(feature = "gather")]
 use std::time::Duration;
 
@@ -117,7 +116,6 @@ impl QueueSenderBuilder {
             client: self.client,
             tracer,
             has_content_based_deduplication: self.has_content_based_deduplication,
-            propagator_warning: Arc::new(Once::new()),
             #[cfg(feature = "gather")]
             gatherer,
         }

@@ -96,7 +96,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "N", value_parser = connections, conflicts_with_all = ["rate", "max_outstanding"], help_heading = LOAD)]
     concurrency: Option<NonZeroUsize>,
     /// Interval in which each connection of a closed loop should send a request, if it is known
-    #[arg(long, value_name = "TIME", value_parser = positive_duration, requires = "concurrency", help_heading = LOAD)]
+    #[arg(long, value_name = "TIME", value_parser = positive_duration, requires = "concurrency", conflicts_with = "rate", help_heading = LOAD)]
     expected_interval: Option<Duration>,
     /// Time in which requests are sent [default: 30s; for soak 30m]
     #[arg(long, value_name = "TIME", value_parser = positive_duration, help_heading = LOAD)]

@@ -14,6 +14,9 @@ use crate::support::collector::{authorizations, measurement_counts};
 use crate::support::process::ApiProcess;
 use crate::support::{VALID, client};
 
+/// Number of spans of a request: the request, its send, and the call to SQS.
+const SPANS: usize = 3;
+
 const VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-AbCdEf";
 const PARAMETER: &str = "arn:aws:ssm:eu-west-1:123456789012:parameter/otlp/key";
@@ -144,7 +147,7 @@ async fn a_rotated_key_is_read_again_from_either_service_and_never_logged() {
         let collector = TestCollector::start(wanted()).await.unwrap();
         let log = log_of_one_request(&store, &collector, arn, "stdout").await;
         assert_eq!(store.targets(), [target; 2], "{arn}");
-        assert_eq!(collector.spans().unwrap().len(), 2, "{arn}");
+        assert_eq!(collector.spans().unwrap().len(), SPANS, "{arn}");
         let counts = measurement_counts(&collector, "http.server.request.duration", "http.route");
         assert_eq!(counts["/onboarding"], 1, "{arn}");
         assert_eq!(authorizations(&collector)[0], format!("Bearer {OLD}"));
@@ -169,7 +172,7 @@ async fn a_denied_secret_is_one_log_line_and_the_export_continues() {
     ] {
         assert!(lines[0].contains(part), "{lines:?}");
     }
-    assert_eq!(collector.spans().unwrap().len(), 2);
+    assert_eq!(collector.spans().unwrap().len(), SPANS);
     assert!(
         authorizations(&collector)
             .iter()
@@ -196,7 +199,7 @@ async fn a_store_that_does_not_respond_delays_the_start_by_two_seconds_and_loses
         !lines.is_empty() && lines[0].contains("timed out waiting"),
         "{lines:?}"
     );
-    assert_eq!(collector.spans().unwrap().len(), 2);
+    assert_eq!(collector.spans().unwrap().len(), SPANS);
 }
 
 #[tokio::test]
@@ -211,5 +214,5 @@ async fn an_invalid_arn_is_one_log_line_without_the_value() {
     );
     assert_contains_no_key(&log);
     assert!(store.targets().is_empty());
-    assert_eq!(collector.spans().unwrap().len(), 2);
+    assert_eq!(collector.spans().unwrap().len(), SPANS);
 }

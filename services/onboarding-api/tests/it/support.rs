@@ -53,14 +53,15 @@ impl Default for TestConfig {
 }
 
 /// Time limit of a send. It is long enough for a few attempts.
+#[cfg(feature = "gather")]
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> QueueSender {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
-    QueueSender::builder(client, queue)
-        .tracer(spans.tracer())
-        .delivery_timeout(DELIVERY_TIMEOUT)
-        .build()
+    let builder = QueueSender::builder(client, queue).tracer(spans.tracer());
+    #[cfg(feature = "gather")]
+    let builder = builder.delivery_timeout(DELIVERY_TIMEOUT);
+    builder.build()
 }
 
 fn sqs_client(address: SocketAddr) -> Client {

@@ -150,6 +150,14 @@ fn at_a_high_rate_a_message_waits_for_the_linger() {
 }
 
 #[test]
+fn a_message_that_does_not_wait_takes_an_older_one_with_it() {
+    let mut test = TestBuffer::new(WaitingMessages::standard());
+    test.push_all(&["a"]);
+    test.push_with(OutgoingMessage::new("b"), LingerPolicy::IfLikely);
+    assert_eq!(test.next_bodies(), ["a", "b"]);
+}
+
+#[test]
 fn ten_messages_are_a_full_batch() {
     let mut test = TestBuffer::new(WaitingMessages::standard());
     push_numbered(&mut test, 9);

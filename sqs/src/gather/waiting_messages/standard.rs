@@ -40,6 +40,12 @@ impl StandardQueueMessages {
         }
     }
 
+    pub(super) fn make_first_due(&mut self, now: Instant) {
+        if let Some(first) = self.entries.front_mut() {
+            first.due = first.due.min(now);
+        }
+    }
+
     pub(super) fn take_batch(&mut self) -> Batch {
         let mut batch = Batch::default();
         while let Some(entry) = self.entries.front() {
