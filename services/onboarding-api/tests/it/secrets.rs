@@ -14,8 +14,8 @@ use crate::support::collector::{authorizations, measurement_counts};
 use crate::support::process::ApiProcess;
 use crate::support::{VALID, client};
 
-/// Number of spans of a request: the request, its send, and the call to SQS.
-const SPANS: usize = 3;
+/// Number of spans of a request: the request and its send.
+const SPANS: usize = 2;
 
 const VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-AbCdEf";

@@ -95,6 +95,8 @@ async fn serve(
     // client may try another instance of the service.
     #[cfg(feature = "gather")]
     let sender = sender
+        // Each would be a separate trace, at a low rate one for each request.
+        .without_call_spans()
         .delivery_timeout(config.delivery_timeout)
         .when_full(baton_producer::WhenFull::Fail);
     let sender = sender.build();
