@@ -19,7 +19,16 @@
 //! # }
 //! ```
 //!
-//! A program that calls `aws-sdk-sqs` itself adds a [`TraceInterceptor`] to its client.
+//! A program that calls `aws-sdk-sqs` itself adds a [`TraceInterceptor`] to its client:
+//!
+//! ```no_run
+//! # fn example(config: aws_sdk_sqs::Config) {
+//! use baton_producer::TraceInterceptor;
+//!
+//! let config = config.to_builder().interceptor(TraceInterceptor::new());
+//! let client = aws_sdk_sqs::Client::from_conf(config.build());
+//! # }
+//! ```
 //!
 //! Concurrent sends share `SendMessageBatch` calls, and a message is sent again after temporary
 //! failures until its deadline: see [`QueueSender`]. Without the feature `gather`, which is on by
