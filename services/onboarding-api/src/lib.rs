@@ -62,8 +62,8 @@
 //! |---|---|---|
 //! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without a response |
 //!
-//! Its children are spans `send {queue}` of `baton-producer`, one for each message. The calls to SQS
-//! have no spans.
+//! Its children are spans `send {queue}` of `baton-producer`, one for each message. The calls to
+//! SQS have no spans.
 //!
 //! `url.scheme`, `server.address` and `server.port` are those that the client used, even behind a
 //! load balancer that terminates TLS. They are read from the header `Forwarded`, otherwise from
