@@ -51,8 +51,8 @@ impl OpenConnections {
         }
     }
 
-    /// Starts the task of a connection. If there is no room for it, and every other connection has
-    /// a request in progress, it is closed.
+    /// Starts the task of a connection. Closes the connection instead if the maximum is reached and
+    /// every other connection has a request in progress.
     pub(super) fn start<F>(&mut self, address: IpAddr, serve: impl FnOnce(Arc<Activity>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
