@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
 use baton_producer::{
-    GroupOrder, OutgoingMessage, QueueError, QueueSendError, QueueSender, QueueUrl,
+    GroupOrder, OutgoingMessage, QueueError, QueueSendError, QueueSender, QueueUrl, SendOutput,
     TraceInterceptor, WhenFull,
 };
 use baton_test_support::span_recorder::{SpanRecorder, attribute, traceparent};
 use baton_test_support::{FakeSqs, SqsResponse};
 use opentelemetry::trace::{SpanKind, Status};
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use crate::support::{sender, sender_builder, span_recorder, sqs_client};
 
@@ -30,6 +31,17 @@ async fn started() -> (FakeSqs, SpanRecorder, QueueSender) {
     let (sqs, spans) = (FakeSqs::start().await.unwrap(), span_recorder());
     let sender = sender(sqs.address, &spans);
     (sqs, spans, sender)
+}
+
+/// Starts a send, and returns once its call has arrived.
+async fn send_first(
+    sqs: &FakeSqs,
+    sender: &QueueSender,
+) -> JoinHandle<Result<SendOutput, QueueSendError>> {
+    let sender = sender.clone();
+    let send = tokio::spawn(async move { sender.send(OutgoingMessage::new("first")).await });
+    sqs.wait_for_call().await;
+    send
 }
 
 #[tokio::test]
@@ -71,11 +83,7 @@ async fn concurrent_sends_share_a_call_and_each_gets_its_own_result() {
         SqsResponse::Held,
         SqsResponse::FailedEntry(1, "InvalidParameterValue", true),
     ]);
-    let first = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send(OutgoingMessage::new("first")).await }
-    });
-    sqs.wait_for_call().await;
+    let first = send_first(&sqs, &sender).await;
     // These wait until the only call that may be in flight has ended.
     let full = |index: usize| {
         (0..10).fold(
@@ -243,11 +251,7 @@ async fn a_full_buffer_fails_at_once_or_after_a_wait() {
             .buffer(1, 0)
             .when_full(when_full)
             .build();
-        let first = tokio::spawn({
-            let sender = sender.clone();
-            async move { sender.send(OutgoingMessage::new("first")).await }
-        });
-        sqs.wait_for_call().await;
+        let first = send_first(&sqs, &sender).await;
         let began = Instant::now();
         let error = sender
             .send(OutgoingMessage::new("second"))
@@ -284,11 +288,7 @@ async fn the_message_of_a_dropped_send_is_skipped() {
         .max_batches_in_flight(NonZeroUsize::MIN)
         .build();
     sqs.respond_with([SqsResponse::Held]);
-    let first = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send(OutgoingMessage::new("first")).await }
-    });
-    sqs.wait_for_call().await;
+    let first = send_first(&sqs, &sender).await;
     let dropped = tokio::time::timeout(
         Duration::from_millis(10),
         sender.send(OutgoingMessage::new("dropped")),
@@ -539,11 +539,7 @@ async fn settings_without_a_limit_are_accepted() {
         .buffer(1, usize::MAX)
         .when_full(WhenFull::Wait(Duration::MAX))
         .build();
-    let first = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send(OutgoingMessage::new("first")).await }
-    });
-    sqs.wait_for_call().await;
+    let first = send_first(&sqs, &sender).await;
     sqs.release();
     sender.send(OutgoingMessage::new("second")).await.unwrap();
     first.await.unwrap().unwrap();
@@ -581,11 +577,7 @@ async fn a_dropped_send_does_not_delay_close() {
         .max_batches_in_flight(NonZeroUsize::MIN)
         .build();
     sqs.respond_with([SqsResponse::Held]);
-    let first = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send(OutgoingMessage::new("first")).await }
-    });
-    sqs.wait_for_call().await;
+    let first = send_first(&sqs, &sender).await;
     let dropped = sender.send(OutgoingMessage::new("dropped"));
     assert!(
         tokio::time::timeout(Duration::from_millis(10), dropped)
