@@ -59,22 +59,31 @@ pub(crate) fn start<T: Tracer>(
         ),
         ContextSource::Missing => (SpanKind::Client, Vec::new()),
     };
+    let attributes = [
+        KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM),
+        KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION),
+        KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, OPERATION),
+    ]
+    .into_iter()
+    .chain(queue_attributes(queue));
     let builder = SpanBuilder::from_name(format!("{OPERATION} {}", queue.name()))
         .with_kind(kind)
         .with_links(links)
-        .with_attributes([
-            KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM),
-            KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION),
-            KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, OPERATION),
-            KeyValue::new(
-                attribute::MESSAGING_DESTINATION_NAME,
-                queue.name().to_owned(),
-            ),
-            KeyValue::new(attribute::AWS_SQS_QUEUE_URL, queue.as_str().to_owned()),
-            KeyValue::new(attribute::SERVER_ADDRESS, queue.host().to_owned()),
-            KeyValue::new(attribute::SERVER_PORT, i64::from(queue.port())),
-        ]);
+        .with_attributes(attributes);
     tracer.build_with_context(builder, parent)
+}
+
+/// Returns the attributes of a messaging span that describe its queue.
+pub(crate) fn queue_attributes(queue: &QueueUrl) -> [KeyValue; 4] {
+    [
+        KeyValue::new(
+            attribute::MESSAGING_DESTINATION_NAME,
+            queue.name().to_owned(),
+        ),
+        KeyValue::new(attribute::AWS_SQS_QUEUE_URL, queue.as_str().to_owned()),
+        KeyValue::new(attribute::SERVER_ADDRESS, queue.host().to_owned()),
+        KeyValue::new(attribute::SERVER_PORT, i64::from(queue.port())),
+    ]
 }
 
 /// Records the names of dropped attributes.

@@ -128,8 +128,8 @@ fn fail_all(entries: &[Entry], failure: &EntryFailure) -> Vec<EntryResult> {
 /// has failed.
 fn read_output(entries: &[Entry], output: SendMessageBatchOutput) -> Vec<EntryResult> {
     let request_id = output.request_id().map(str::to_owned);
-    let mut successful = by_entry(output.successful, SendMessageBatchResultEntry::id);
-    let mut failed = by_entry(output.failed, BatchResultErrorEntry::id);
+    let mut successful = sort_by_entry(output.successful, SendMessageBatchResultEntry::id);
+    let mut failed = sort_by_entry(output.failed, BatchResultErrorEntry::id);
     let parts = successful.iter_mut().zip(&mut failed);
     let results = entries.iter().zip(parts);
     results
@@ -153,7 +153,7 @@ fn read_output(entries: &[Entry], output: SendMessageBatchOutput) -> Vec<EntryRe
 
 /// Sorts parts of a response by the positions of their entries. If an id is repeated, the first
 /// part counts. Parts with an unknown id are ignored.
-fn by_entry<T>(parts: Vec<T>, id: impl Fn(&T) -> &str) -> [Option<T>; MAX_BATCH_MESSAGES] {
+fn sort_by_entry<T>(parts: Vec<T>, id: impl Fn(&T) -> &str) -> [Option<T>; MAX_BATCH_MESSAGES] {
     let mut sorted = [const { None }; MAX_BATCH_MESSAGES];
     for part in parts {
         let position = ENTRY_IDS.iter().position(|known| *known == id(&part));

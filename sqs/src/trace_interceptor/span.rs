@@ -8,7 +8,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute;
 
 use crate::queue::QueueUrl;
-use crate::span::{OPERATION, SYSTEM};
+use crate::span::{OPERATION, SYSTEM, queue_attributes};
 
 /// `messaging.operation.name` and `messaging.operation.type` of the creation of a message.
 const CREATE: &str = "create";
@@ -79,15 +79,7 @@ impl<'a> NewSpan<'a> {
             KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, self.operation),
         ];
         if let Some(queue) = self.queue {
-            attributes.extend([
-                KeyValue::new(
-                    attribute::MESSAGING_DESTINATION_NAME,
-                    queue.name().to_owned(),
-                ),
-                KeyValue::new(attribute::AWS_SQS_QUEUE_URL, queue.as_str().to_owned()),
-                KeyValue::new(attribute::SERVER_ADDRESS, queue.host().to_owned()),
-                KeyValue::new(attribute::SERVER_PORT, i64::from(queue.port())),
-            ]);
+            attributes.extend(queue_attributes(queue));
         }
         let count = self
             .message_count

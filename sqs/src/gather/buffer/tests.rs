@@ -133,7 +133,7 @@ fn a_message_without_others_is_sent_at_once() {
 }
 
 #[test]
-fn at_a_high_rate_a_message_waits_for_the_linger() {
+fn a_message_waits_for_the_linger_at_a_high_rate() {
     let mut test = TestBuffer::new(WaitingMessages::standard());
     for _ in 0..100 {
         test.push_with(OutgoingMessage::new("a"), LingerPolicy::IfLikely);
