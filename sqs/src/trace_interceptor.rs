@@ -15,7 +15,7 @@ use aws_sdk_sqs::error::BoxError;
 use aws_sdk_sqs::operation::send_message::SendMessageInput;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchInput;
 use opentelemetry::Context;
-use opentelemetry::global::{self, BoxedTracer};
+use opentelemetry::global;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::Tracer;
 
@@ -23,6 +23,7 @@ use self::call::Call;
 use self::injection::Injector;
 use crate::limits::MAX_MESSAGE_BYTES;
 use crate::span::TracedCall;
+use crate::tracer::SharedTracer;
 
 mod call;
 mod injection;
@@ -103,7 +104,7 @@ mod span;
 #[derive(Clone)]
 pub struct TraceInterceptor {
     /// `None` for the global tracer provider at the time of the call.
-    tracer: Option<Arc<BoxedTracer>>,
+    tracer: Option<SharedTracer>,
     /// `None` for the global propagator at the time of the call.
     propagator: Option<Arc<dyn TextMapPropagator + Send + Sync>>,
     has_create_spans: bool,
@@ -131,7 +132,7 @@ impl TraceInterceptor {
         T: Tracer + Send + Sync + 'static,
         T::Span: Send + Sync + 'static,
     {
-        self.tracer = Some(Arc::new(BoxedTracer::new(Box::new(tracer))));
+        self.tracer = Some(SharedTracer::new(tracer));
         self
     }
 
@@ -174,7 +175,7 @@ impl TraceInterceptor {
     fn with_injector(&self, mut start: impl FnMut(&Injector<'_>) -> Call) -> Call {
         let global_tracer;
         let tracer = match &self.tracer {
-            Some(tracer) => tracer,
+            Some(tracer) => tracer.get(),
             None => {
                 global_tracer = global::tracer(env!("CARGO_PKG_NAME"));
                 &global_tracer
