@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use baton_telemetry::{MessageFields, with_message};
 use lambda_runtime::Context as LambdaContext;
+use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_semantic_conventions::attribute as key;
 
 use crate::config::TraceShape;
@@ -55,7 +55,7 @@ const MAX_ATTRIBUTES: usize = 12;
 /// Starts the spans of invocations.
 #[derive(Debug)]
 pub(crate) struct InvocationSpans {
-    pub(crate) tracer: SdkTracer,
+    pub(crate) tracer: BoxedTracer,
     pub(crate) shape: TraceShape,
     pub(crate) max_receive_count: Option<NonZeroU32>,
 }

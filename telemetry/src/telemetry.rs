@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::trace::noop::NoopTracer;
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope, Key, KeyValue, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{
-    SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample, SpanLimits,
-};
+use opentelemetry_sdk::trace::{SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use tokio::time::{Instant, sleep};
@@ -98,7 +98,8 @@ pub struct Telemetry {
 
 #[derive(Debug)]
 struct TelemetryInner {
-    provider: SdkTracerProvider,
+    /// `None` if `OTEL_SDK_DISABLED` is `true`.
+    provider: Option<SdkTracerProvider>,
     meters: AnyMeterProvider,
     propagator: Propagator,
     sampler: Box<dyn ShouldSample>,
@@ -180,7 +181,10 @@ impl Telemetry {
             Some(parts) => parts.set_global_propagator(config.propagator),
             None => global::set_text_map_propagator(config.propagator),
         }
-        global::set_tracer_provider(telemetry.inner.provider.clone());
+        // Without a provider, OpenTelemetry's global tracers do nothing.
+        if let Some(provider) = &telemetry.inner.provider {
+            global::set_tracer_provider(provider.clone());
+        }
         if let Some(metrics) = &telemetry.inner.pipeline.metrics {
             global::set_meter_provider(metrics.meters().clone());
         }
@@ -245,7 +249,7 @@ impl Telemetry {
             provider = provider.with_span_processor(buffer.clone());
         }
         let inner = TelemetryInner {
-            provider: provider.build(),
+            provider: (!config.is_disabled).then(|| provider.build()),
             meters: exporters.meters,
             propagator: config.propagator,
             sampler: config.sampler.sampler.clone(),
@@ -284,14 +288,15 @@ impl Telemetry {
         meters: impl MeterProvider + Send + Sync + 'static,
     ) -> Self {
         let (config, _) = TelemetryConfig::from_lookup(&|_| None);
-        Self::without_buffers(config, provider, meters, None)
+        let meters = AnyMeterProvider::new(meters);
+        Self::without_buffers(config, Some(provider), meters, None)
     }
 
     /// Creates telemetry whose spans are not buffered by this crate.
     fn without_buffers(
         config: TelemetryConfig,
-        provider: SdkTracerProvider,
-        meters: impl MeterProvider + Send + Sync + 'static,
+        provider: Option<SdkTracerProvider>,
+        meters: AnyMeterProvider,
         sdk_pipeline: Option<Box<dyn SdkPipeline>>,
     ) -> Self {
         let pipeline = ExportPipeline {
@@ -310,7 +315,7 @@ impl Telemetry {
         };
         let inner = TelemetryInner {
             provider,
-            meters: AnyMeterProvider::new(meters),
+            meters,
             intervals: Intervals::new(&config),
             propagator: config.propagator,
             sampler: config.sampler.sampler,
@@ -356,6 +361,8 @@ impl Telemetry {
     /// `BatchSpanProcessor` and hyper or an asynchronous reqwest every span is lost**, because the
     /// thread of that processor has no reactor.
     ///
+    /// With `OTEL_SDK_DISABLED=true` the providers are not used, and no global provider is set.
+    ///
     /// Call this within a tokio runtime.
     #[must_use]
     pub fn from_providers(
@@ -364,9 +371,11 @@ impl Telemetry {
         logger: SdkLoggerProvider,
     ) -> Self {
         let (mut config, problems) = TelemetryConfig::from_env();
-        config.traces = ExporterConfig::Sdk("SdkTracerProvider");
-        config.metrics = ExporterConfig::Sdk("SdkMeterProvider");
-        config.logs = ExporterConfig::Sdk("SdkLoggerProvider");
+        if !config.is_disabled {
+            config.traces = ExporterConfig::Sdk("SdkTracerProvider");
+            config.metrics = ExporterConfig::Sdk("SdkMeterProvider");
+            config.logs = ExporterConfig::Sdk("SdkLoggerProvider");
+        }
         crate::logs::install(&config, None);
         for problem in &problems {
             warn!(
@@ -377,15 +386,26 @@ impl Telemetry {
         start::log(&config, &Resource::builder_empty().build());
         global::set_text_map_propagator(config.propagator);
         let providers = ProgramProviders::new(tracer.clone(), meter.clone(), logger);
+        if config.is_disabled {
+            return Self::without_buffers(config, None, AnyMeterProvider::noop(), None);
+        }
         providers.set_global();
-        Self::without_buffers(config, tracer, meter, Some(Box::new(providers)))
+        let meters = AnyMeterProvider::new(meter);
+        Self::without_buffers(config, Some(tracer), meters, Some(Box::new(providers)))
     }
 
     /// Returns a tracer for the instrumentation scope with this name and version: usually those of
     /// the crate that creates the spans.
+    ///
+    /// With `OTEL_SDK_DISABLED=true` it is OpenTelemetry's no-op tracer: its spans record nothing,
+    /// and have the context of their parent, so that the trace of the caller continues in the
+    /// service that is called next.
     #[must_use]
-    pub fn tracer(&self, name: &'static str, version: &'static str) -> SdkTracer {
-        self.inner.provider.tracer_with_scope(scope(name, version))
+    pub fn tracer(&self, name: &'static str, version: &'static str) -> BoxedTracer {
+        BoxedTracer::new(match &self.inner.provider {
+            Some(provider) => Box::new(provider.tracer_with_scope(scope(name, version))),
+            None => Box::new(NoopTracer::new()),
+        })
     }
 
     /// Returns a meter for the instrumentation scope with this name and version. Flushes export its

@@ -213,3 +213,13 @@ async fn without_propagators_no_trace_is_continued_and_the_xray_span_is_linked()
     assert_ne!(span.trace_id, Record::trace_id(0));
     assert_eq!(span.links[1].span_id, xray_span(0));
 }
+
+#[tokio::test]
+async fn a_disabled_sdk_handles_messages_without_a_span() {
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    let lambda = start(&[("OTEL_SDK_DISABLED", "true")], &collector).await;
+    let records = [Record::new(0).traced(0), Record::new(1)];
+    let invocation = lambda.invoke(event(&records), TIMEOUT).await.unwrap();
+    assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(collector.request_count(), 0);
+}

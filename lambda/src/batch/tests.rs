@@ -6,6 +6,7 @@ use std::time::Duration;
 use baton_telemetry::Propagator;
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::Value;
+use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
@@ -89,7 +90,7 @@ async fn process_with<Args>(
     let processor = BatchProcessor {
         handler: Box::new(BoxedMessageHandler::new(handler, (), Identity::new())),
         spans: InvocationSpans {
-            tracer: provider.tracer("test"),
+            tracer: BoxedTracer::new(Box::new(provider.tracer("test"))),
             shape: config.trace_shape,
             max_receive_count: config.max_receive_count,
         },

@@ -1,14 +1,15 @@
 //! The middleware that identifies, traces, measures and limits each request.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderName;
+use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::Meter;
 use opentelemetry::trace::FutureExt as _;
-use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::forwarded::Target;
 use crate::request_id::{RequestId, X_REQUEST_ID};
@@ -21,15 +22,15 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The tracer, the instrument and the time limit of the middleware.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestTelemetry {
-    tracer: SdkTracer,
+    tracer: Arc<BoxedTracer>,
     duration: ServerDuration,
     timeout: Duration,
 }
 
 impl RequestTelemetry {
-    pub(crate) fn new(tracer: SdkTracer, meter: &Meter, timeout: Duration) -> Self {
+    pub(crate) fn new(tracer: BoxedTracer, meter: &Meter, timeout: Duration) -> Self {
         Self {
-            tracer,
+            tracer: Arc::new(tracer),
             duration: ServerDuration::new(meter),
             timeout,
         }

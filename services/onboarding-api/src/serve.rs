@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use baton_producer::QueueSender;
+use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::Meter;
-use opentelemetry_sdk::trace::SdkTracer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 #[cfg(feature = "gather")]
@@ -58,12 +58,12 @@ pub struct Limits {
 }
 
 /// Configuration of the server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ServeConfig {
     /// Sends the onboardings.
     pub sender: QueueSender,
     /// Creates the SERVER spans.
-    pub tracer: SdkTracer,
+    pub tracer: BoxedTracer,
     /// Creates the instruments.
     pub meter: Meter,
     /// Limits of requests and connections.

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use axum::extract::Request;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
-use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_semantic_conventions::attribute;
 
 use crate::forwarded::{Server, Target};
@@ -35,7 +35,7 @@ pub(crate) struct ServerSpan(Context);
 impl ServerSpan {
     /// Starts the span as a child of the caller's span, if the request names one.
     pub(crate) fn start(
-        tracer: &SdkTracer,
+        tracer: &BoxedTracer,
         request: &Request,
         route: Option<&str>,
         target: Target,
@@ -219,7 +219,8 @@ mod tests {
             .build();
         let request = request("GET", "/");
         let target = Target::from_request(&request);
-        let span = ServerSpan::start(&provider.tracer("test"), &request, None, target);
+        let tracer = BoxedTracer::new(Box::new(provider.tracer("test")));
+        let span = ServerSpan::start(&tracer, &request, None, target);
         drop(catch_unwind(AssertUnwindSafe(|| end(span))));
         exporter.get_finished_spans().unwrap().remove(0)
     }

@@ -21,8 +21,12 @@ impl AnyMeterProvider {
     pub(super) fn from_metrics(metrics: Option<&Metrics>) -> Self {
         match metrics {
             Some(metrics) => Self::new(metrics.meters().clone()),
-            None => Self::new(NoopMeterProvider::new()),
+            None => Self::noop(),
         }
+    }
+
+    pub(super) fn noop() -> Self {
+        Self::new(NoopMeterProvider::new())
     }
 
     pub(super) fn new(provider: impl MeterProvider + Send + Sync + 'static) -> Self {

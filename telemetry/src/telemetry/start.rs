@@ -17,6 +17,7 @@ pub(super) fn log(config: &TelemetryConfig, resource: &Resource) {
     let has = |exporter: &ExporterConfig| !matches!(exporter, ExporterConfig::None);
     let (has_metrics, has_logs) = (has(&config.metrics), has(&config.logs));
     info!(
+        sdk_disabled = config.is_disabled.then_some(true),
         traces,
         metrics,
         logs,

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use baton_test_support::{CollectorResponse, TestCollector};
-use opentelemetry::trace::{Span as _, Tracer as _};
+use opentelemetry::trace::{
+    Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceState, Tracer as _,
+};
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use tokio::time::Instant;
 
@@ -378,6 +380,30 @@ async fn spans_are_sampled_without_an_exporter() {
     drop(span);
     flush(&telemetry).await;
     assert!(collector.request_count() == 0);
+}
+
+#[tokio::test]
+async fn a_disabled_sdk_starts_no_trace_and_continues_that_of_the_caller() {
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[("OTEL_SDK_DISABLED", "true")]).await;
+    let tracer = telemetry.tracer("test", "1.0.0");
+    let root = tracer.start_with_context("root", &Context::new());
+    assert!(!root.is_recording());
+    assert_eq!(*root.span_context(), SpanContext::NONE);
+
+    let caller = SpanContext::new(
+        TraceId::from(1),
+        SpanId::from(2),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::from_key_value([("vendor", "state")]).unwrap(),
+    );
+    let context = Context::new().with_remote_span_context(caller.clone());
+    let child = tracer.start_with_context("child", &context);
+    assert_eq!(*child.span_context(), caller);
+    drop((root, child));
+    assert_eq!(flush(&telemetry).await, FlushReport::default());
+    assert_eq!(collector.request_count(), 0);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use baton_telemetry::Propagator;
 use baton_test_support::span_recorder::SpanRecorder;
 use baton_test_support::{FakeSqs, SqsResponse};
 use onboarding_api::{self, DrainOutcome, Limits};
+use opentelemetry::global::BoxedTracer;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -144,7 +145,7 @@ impl TestApi {
         let grace_period = config.grace_period;
         let config = onboarding_api::ServeConfig {
             sender: sender_through((config.client)(sqs.address), sqs.address, &spans),
-            tracer: spans.tracer(),
+            tracer: BoxedTracer::new(Box::new(spans.tracer())),
             meter: metrics.meter(),
             limits: config.limits,
             shutdown_timeout: config.shutdown_timeout,

@@ -45,11 +45,21 @@ impl Client {
     /// Sends an onboarding. Returns the status and the trace id of the response, or `None` if the
     /// connection was closed.
     async fn onboard(&mut self) -> Option<(u16, Option<String>)> {
-        let request = Request::post("/onboarding")
+        self.onboard_with_headers(&[]).await
+    }
+
+    async fn onboard_with_headers(
+        &mut self,
+        headers: &[(&str, &str)],
+    ) -> Option<(u16, Option<String>)> {
+        let mut request = Request::post("/onboarding")
             .header("host", "api.example.com")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from_static(VALID.as_bytes())))
-            .unwrap();
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from_static(VALID.as_bytes())));
+        let request = request.unwrap();
         self.0.ready().await.ok()?;
         let response = self.0.send_request(request).await.ok()?;
         let status = response.status().as_u16();
@@ -167,6 +177,35 @@ async fn requests_cancelled_at_shutdown_are_in_traces_and_metrics() {
     let counts = measurement_counts(&collector, "http.server.request.duration", "error.type");
     assert_eq!(counts["cancelled"], 1);
     assert_eq!(losses(&log), (0, 0));
+}
+
+#[tokio::test]
+async fn a_disabled_sdk_passes_the_context_of_the_caller_on() {
+    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let (sqs, collector) = (
+        FakeSqs::start().await.unwrap(),
+        TestCollector::start(CollectorResponse::Ok).await.unwrap(),
+    );
+    let endpoint = collector.endpoint();
+    let mut variables = export_variables(&endpoint);
+    variables.push(("OTEL_SDK_DISABLED", "true"));
+    let process = ApiProcess::start(&sqs, &variables).await;
+    let mut client = Client::connect(process.address).await;
+    assert_eq!(client.onboard().await, Some((202, None)));
+    let traced = client
+        .onboard_with_headers(&[("traceparent", CALLER)])
+        .await;
+    let trace_id = CALLER[3..35].to_owned();
+    assert_eq!(traced, Some((202, Some(trace_id))));
+    process.terminate().await;
+    process.into_log().await;
+    let messages = sqs.accepted();
+    let contexts = messages.iter().map(|message| {
+        let attribute = &message["MessageAttributes"]["traceparent"];
+        attribute["StringValue"].as_str()
+    });
+    assert_eq!(contexts.collect::<Vec<_>>(), [None, Some(CALLER)]);
+    assert_eq!(collector.request_count(), 0);
 }
 
 /// Returns the numbers of spilled and dropped spans that the last flush logged.

@@ -3,6 +3,8 @@
 
 use std::pin::pin;
 
+use opentelemetry::global::BoxedSpan;
+
 use super::*;
 
 /// Time after which a flush that has not returned is considered to be waiting.
@@ -29,7 +31,7 @@ impl Invocation {
         }
     }
 
-    fn start_span(&self, name: &'static str) -> opentelemetry_sdk::trace::Span {
+    fn start_span(&self, name: &'static str) -> BoxedSpan {
         let tracer = self.telemetry.tracer("test", "1.0.0");
         tracer.start_with_context(name, &self.context)
     }

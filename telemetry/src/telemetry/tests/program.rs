@@ -747,7 +747,8 @@ fn from_providers_with(processor: impl SpanProcessor + 'static) -> Telemetry {
     let (config, _) = TelemetryConfig::from_lookup(&|_| None);
     let tracer = SdkTracerProvider::builder().build();
     let pipeline: Box<dyn SdkPipeline> = Box::new(providers);
-    Telemetry::without_buffers(config, tracer, meter, Some(pipeline))
+    let meters = AnyMeterProvider::new(meter);
+    Telemetry::without_buffers(config, Some(tracer), meters, Some(pipeline))
 }
 
 /// A processor whose `force_flush` panics.

@@ -86,10 +86,10 @@ async fn serve(
     telemetry: &Telemetry,
 ) -> Result<(), ServeError> {
     let address = config.listen_addr;
-    let tracer = telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
+    let tracer = || telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
     let meter = telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION"));
     let sender = QueueSender::builder(aws_sdk_sqs::Client::new(aws), config.queue_url)
-        .tracer(tracer.clone())
+        .tracer(tracer())
         .meter(&meter);
     // The buffer is full if SQS accepts fewer messages than arrive. A wait would not help: the
     // client may try another instance of the service.
@@ -112,7 +112,7 @@ async fn serve(
         listener,
         onboarding_api::ServeConfig {
             sender,
-            tracer,
+            tracer: tracer(),
             meter,
             limits: descriptors::adapt(config.limits),
             shutdown_timeout: config.shutdown_timeout,
