@@ -1,7 +1,7 @@
 //! The metrics of sends, according to the messaging conventions (v1.44).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::noop::NoopMeterProvider;
@@ -20,16 +20,29 @@ const DURATION_BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The instruments for the sends to one queue. Clones share them.
+/// The instruments of a meter. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct SendMetrics(Arc<Instruments>);
-
-#[derive(Debug)]
-struct Instruments {
+pub(crate) struct SendInstruments {
     duration: Histogram<f64>,
     sent: Counter<u64>,
-    /// Attributes of every send to the queue.
-    attributes: [KeyValue; 3],
+}
+
+/// The attributes of the sends to a queue, in the order of their names, so that the SDK stores each
+/// set only once.
+#[derive(Debug)]
+pub(crate) struct SendAttributes {
+    duration: Vec<KeyValue>,
+    sent: Vec<KeyValue>,
+}
+
+/// The metrics of the sends to one queue. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct SendMetrics(Arc<QueueInstruments>);
+
+#[derive(Debug)]
+struct QueueInstruments {
+    instruments: SendInstruments,
+    attributes: SendAttributes,
     // Bound to the attributes of a successful send: most sends succeed, and binding saves the
     // look-up of the attributes for each of them.
     duration_of_success: BoundHistogram<f64>,
@@ -39,13 +52,13 @@ struct Instruments {
 /// Measures one send. A measurement that is dropped records a cancelled or panicked send.
 #[derive(Debug)]
 pub(crate) struct SendMeasurement {
-    instruments: Arc<Instruments>,
+    metrics: SendMetrics,
     began: Instant,
     is_finished: bool,
 }
 
-impl SendMetrics {
-    pub(crate) fn new(meter: &Meter, queue: &QueueUrl) -> Self {
+impl SendInstruments {
+    pub(crate) fn new(meter: &Meter) -> Self {
         let duration = meter
             .f64_histogram(metric::MESSAGING_CLIENT_OPERATION_DURATION)
             .with_unit("s")
@@ -57,19 +70,63 @@ impl SendMetrics {
             .with_unit("{message}")
             .with_description("Messages that the client has tried to send.")
             .build();
-        let name = queue.name().to_owned();
-        // In the order of their names, so that the SDK stores the set only once.
-        let attributes = [
-            KeyValue::new(attribute::MESSAGING_DESTINATION_NAME, name),
-            KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION),
-            KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM),
-        ];
-        Self(Arc::new(Instruments {
-            duration_of_success: duration.bind(&with_operation_type(&attributes)),
-            sent_with_success: sent.bind(&attributes),
+        Self { duration, sent }
+    }
+
+    /// Records an operation that has failed.
+    pub(crate) fn record_failed_operation(
+        &self,
+        attributes: &SendAttributes,
+        duration: Duration,
+        error_type: &str,
+    ) {
+        let attributes = with_error_type(&attributes.duration, error_type);
+        self.duration.record(duration.as_secs_f64(), &attributes);
+    }
+
+    /// Counts messages that were not sent, or whose result is not known.
+    pub(crate) fn count_failed_messages(
+        &self,
+        attributes: &SendAttributes,
+        count: u64,
+        error_type: &str,
+    ) {
+        let attributes = with_error_type(&attributes.sent, error_type);
+        self.sent.add(count, &attributes);
+    }
+}
+
+impl SendAttributes {
+    /// Returns the attributes of the sends to `queue`. With `None`, the queue is not known.
+    pub(crate) fn new(queue: Option<&QueueUrl>) -> Self {
+        let name = queue.map(|queue| queue.name().to_owned());
+        let name = name.map(|name| KeyValue::new(attribute::MESSAGING_DESTINATION_NAME, name));
+        let operation_name = KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION);
+        // The conventions define the type of the operation for durations only.
+        let operation_type = KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, OPERATION);
+        let system = KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM);
+        let sent = name.clone().into_iter();
+        let duration = name.into_iter();
+        Self {
+            sent: sent
+                .chain([operation_name.clone(), system.clone()])
+                .collect(),
+            duration: duration
+                .chain([operation_name, operation_type, system])
+                .collect(),
+        }
+    }
+}
+
+impl SendMetrics {
+    pub(crate) fn new(meter: &Meter, queue: &QueueUrl) -> Self {
+        let instruments = SendInstruments::new(meter);
+        let attributes = SendAttributes::new(Some(queue));
+        Self(Arc::new(QueueInstruments {
+            duration_of_success: instruments.duration.bind(&attributes.duration),
+            sent_with_success: instruments.sent.bind(&attributes.sent),
             attributes,
-            duration,
-            sent,
+            instruments,
         }))
     }
 
@@ -80,7 +137,7 @@ impl SendMetrics {
 
     pub(crate) fn start_send(&self) -> SendMeasurement {
         SendMeasurement {
-            instruments: Arc::clone(&self.0),
+            metrics: self.clone(),
             began: Instant::now(),
             is_finished: false,
         }
@@ -91,49 +148,40 @@ impl SendMeasurement {
     /// Records the send, except for an invalid message, which was not sent.
     pub(crate) fn finish(mut self, error: Option<&QueueSendError>) {
         self.is_finished = true;
+        let SendMetrics(metrics) = &self.metrics;
         match error {
             None => {
                 let duration = self.began.elapsed().as_secs_f64();
-                self.instruments.duration_of_success.record(duration);
-                self.instruments.sent_with_success.add(1);
+                metrics.duration_of_success.record(duration);
+                metrics.sent_with_success.add(1);
             }
             Some(QueueSendError::Invalid(_)) => {}
-            Some(error) => self.record_failure(error.error_type().to_owned()),
+            Some(error) => self.record_failure(error.error_type()),
         }
     }
 
     /// Failures are rare and each reason is a separate series, so these instruments are not bound.
-    fn record_failure(&self, error_type: String) {
-        let Instruments {
-            duration,
-            sent,
+    fn record_failure(&self, error_type: &str) {
+        let QueueInstruments {
+            instruments,
             attributes,
             ..
-        } = &*self.instruments;
-        let error_type = KeyValue::new(attribute::ERROR_TYPE, error_type);
-        let mut duration_attributes = with_operation_type(attributes);
-        duration_attributes.push(error_type.clone());
-        duration.record(self.began.elapsed().as_secs_f64(), &duration_attributes);
-        let mut sent_attributes = attributes.to_vec();
-        sent_attributes.push(error_type);
-        sent.add(1, &sent_attributes);
+        } = &*self.metrics.0;
+        instruments.record_failed_operation(attributes, self.began.elapsed(), error_type);
+        instruments.count_failed_messages(attributes, 1, error_type);
     }
 }
 
 impl Drop for SendMeasurement {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.record_failure(error_type::classify_drop().to_owned());
+            self.record_failure(error_type::classify_drop());
         }
     }
 }
 
-/// Adds the type of the operation, which the conventions define for durations only.
-fn with_operation_type(attributes: &[KeyValue]) -> Vec<KeyValue> {
-    let mut attributes = attributes.to_vec();
-    attributes.push(KeyValue::new(
-        attribute::MESSAGING_OPERATION_TYPE,
-        OPERATION,
-    ));
-    attributes
+fn with_error_type(attributes: &[KeyValue], error_type: &str) -> Vec<KeyValue> {
+    let error_type = KeyValue::new(attribute::ERROR_TYPE, error_type.to_owned());
+    let others = attributes.iter().cloned();
+    [error_type].into_iter().chain(others).collect()
 }
