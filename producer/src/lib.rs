@@ -60,15 +60,17 @@
 //!
 //! # Metrics
 //!
-//! A [`QueueSender`] records metrics if it has a meter: see [`QueueSender::with_meter`].
+//! A [`QueueSender`] and a [`TraceInterceptor`] record metrics if they have a meter: see
+//! [`QueueSender::with_meter`] and [`TraceInterceptor::with_meter`].
 //!
 //! | metric | kind | unit | attributes |
 //! |---|---|---|---|
 //! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`; `error.type` on failure |
 //! | `messaging.client.sent.messages` | counter | `{message}` | the same without `messaging.operation.type` |
 //!
-//! They count sends, not calls: each message counts once. A message that breaks a rule of SQS is
-//! not sent, so it is in neither metric.
+//! The counter counts each message once. The histogram of a [`QueueSender`] measures sends, and
+//! that of a [`TraceInterceptor`] measures calls. A [`QueueSender`] does not send a message that
+//! breaks a rule of SQS, so it is in neither metric.
 //!
 //! # Versions
 //!

@@ -46,13 +46,13 @@
 //! | `stated_size_limit` | the size limit that a queue has stated |
 //! | `sdk_request`, `send_output` | a message in the SDK's types, and the result of a send |
 //! | `rejection` | the rejections that a message with fewer attributes may avoid |
-//! | `trace_interceptor` | [`TraceInterceptor`]: the trace context in the calls of an AWS SDK client |
+//! | `trace_interceptor` | [`TraceInterceptor`]: the trace context, spans and metrics of the calls of an AWS SDK client |
 //! | `error`, [`error_type`] | the errors of calls, and the classification of the AWS SDK's errors |
 //! | `client_settings` | the set-up of an AWS SDK client (feature `client-settings`) |
 //!
 //! # Telemetry
 //!
-//! [`TraceInterceptor`] documents the spans of the SDK's calls; this section is about a send.
+//! [`TraceInterceptor`] documents the telemetry of the SDK's calls; this section is about a send.
 //!
 //! The span `send {queue}` has the kind PRODUCER if the message carries its context. It has the
 //! kind CLIENT and a link if the message already carries a context, and the kind CLIENT without a

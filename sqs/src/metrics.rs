@@ -73,7 +73,13 @@ impl SendInstruments {
         Self { duration, sent }
     }
 
-    /// Records an operation that has failed.
+    /// Records the duration of a successful operation.
+    pub(crate) fn record_operation(&self, attributes: &SendAttributes, duration: Duration) {
+        self.duration
+            .record(duration.as_secs_f64(), &attributes.duration);
+    }
+
+    /// Records the duration of a failed operation.
     pub(crate) fn record_failed_operation(
         &self,
         attributes: &SendAttributes,
@@ -84,15 +90,20 @@ impl SendInstruments {
         self.duration.record(duration.as_secs_f64(), &attributes);
     }
 
-    /// Counts messages that were not sent, or whose result is not known.
+    /// Counts messages that SQS has accepted.
+    pub(crate) fn count_messages(&self, attributes: &SendAttributes, count: usize) {
+        self.sent.add(as_u64(count), &attributes.sent);
+    }
+
+    /// Counts messages that SQS has not confirmed.
     pub(crate) fn count_failed_messages(
         &self,
         attributes: &SendAttributes,
-        count: u64,
+        count: usize,
         error_type: &str,
     ) {
         let attributes = with_error_type(&attributes.sent, error_type);
-        self.sent.add(count, &attributes);
+        self.sent.add(as_u64(count), &attributes);
     }
 }
 
@@ -178,6 +189,10 @@ impl Drop for SendMeasurement {
             self.record_failure(error_type::classify_drop());
         }
     }
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn with_error_type(attributes: &[KeyValue], error_type: &str) -> Vec<KeyValue> {

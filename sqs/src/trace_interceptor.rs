@@ -1,7 +1,8 @@
 //! The interceptor that adds the trace context to the calls of an AWS SDK client.
 //!
-//! Before a call, `injection` starts the spans (`span`) and adds the context to the messages
-//! (`message`). The SDK keeps the spans (`call`) until `outcome` ends them with the result.
+//! Before a call, `injection` starts the spans (`span`) and the measurement (`measurement`), and
+//! adds the context to the messages (`message`). The SDK keeps them (`call`) until `outcome` ends
+//! them with the result.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,17 +17,20 @@ use aws_sdk_sqs::operation::send_message::SendMessageInput;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchInput;
 use opentelemetry::Context;
 use opentelemetry::global;
+use opentelemetry::metrics::Meter;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::Tracer;
 
 use self::call::Call;
 use self::injection::Injector;
 use crate::limits::MAX_MESSAGE_BYTES;
+use crate::metrics::SendInstruments;
 use crate::span::TracedCall;
 use crate::tracer::SharedTracer;
 
 mod call;
 mod injection;
+mod measurement;
 mod message;
 mod outcome;
 mod span;
@@ -80,6 +84,14 @@ mod span;
 /// queue's URL does not parse, the spans are called `send` and `create` and have no attributes of
 /// the queue.
 ///
+/// # Metrics
+///
+/// With a [meter](Self::with_meter), the interceptor records the metrics of a
+/// [`QueueSender`](crate::QueueSender). `messaging.client.operation.duration` has one measurement
+/// for a call, with the `error.type` of the `send` span. `messaging.client.sent.messages` counts
+/// each message of a batch once, with an `error.type` if SQS did not accept it. If the queue's URL
+/// does not parse, `messaging.destination.name` is missing.
+///
 /// # Limits of SQS
 ///
 /// The interceptor never returns an error, and it catches panics of the tracer and of the
@@ -97,7 +109,6 @@ mod span;
 /// - The call does not run inside its span, because no hook of the SDK surrounds the call. Spans
 ///   and log lines that the SDK creates during the call belong to the caller's span.
 /// - A message that the queue rejects because of its size is not sent again without context.
-/// - There are no metrics.
 ///
 /// The interceptor ignores the calls of a [`QueueClient`](crate::QueueClient) and of a
 /// [`QueueSender`](crate::QueueSender), which have their own spans.
@@ -107,6 +118,8 @@ pub struct TraceInterceptor {
     tracer: Option<SharedTracer>,
     /// `None` for the global propagator at the time of the call.
     propagator: Option<Arc<dyn TextMapPropagator + Send + Sync>>,
+    /// `None` without a meter.
+    instruments: Option<SendInstruments>,
     has_create_spans: bool,
     /// `None` if the limits of the queues are not known.
     max_message_bytes: Option<usize>,
@@ -120,6 +133,7 @@ impl TraceInterceptor {
         Self {
             tracer: None,
             propagator: None,
+            instruments: None,
             has_create_spans: true,
             max_message_bytes: None,
         }
@@ -143,6 +157,14 @@ impl TraceInterceptor {
         P: TextMapPropagator + Send + Sync + 'static,
     {
         self.propagator = Some(Arc::new(propagator));
+        self
+    }
+
+    /// Records the calls with instruments of this meter: `messaging.client.operation.duration` and
+    /// `messaging.client.sent.messages`.
+    #[must_use]
+    pub fn with_meter(mut self, meter: &Meter) -> Self {
+        self.instruments = Some(SendInstruments::new(meter));
         self
     }
 
@@ -185,6 +207,7 @@ impl TraceInterceptor {
             start(&Injector {
                 tracer,
                 propagator,
+                instruments: self.instruments.as_ref(),
                 has_create_spans: self.has_create_spans,
                 max_message_bytes: self.max_message_bytes,
             })

@@ -11,6 +11,8 @@ use baton_producer::{QueueSender, QueueSenderBuilder, QueueUrl};
 use baton_telemetry::Propagator;
 use baton_test_support::span_recorder::SpanRecorder;
 
+pub(crate) mod metric_recorder;
+
 /// Time limit of a send. No test waits for it, unless the test sets a shorter one.
 #[cfg(feature = "gather")]
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);

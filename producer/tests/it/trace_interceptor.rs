@@ -19,6 +19,9 @@ mod single;
 // `SendMessageBatch`.
 mod batch;
 
+// The metrics of calls.
+mod metrics;
+
 // Calls without a confirmed result: retries, rejections, outages, timeouts and dropped futures.
 mod failures;
 

@@ -5,6 +5,7 @@ use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute;
 
+use super::measurement::CallMeasurement;
 use crate::error_type;
 
 /// The spans of a call, in the state that the SDK drops with the call.
@@ -17,6 +18,8 @@ pub(super) struct Call {
     pub(super) send: Context,
     /// The messages of a batch, in their order.
     pub(super) messages: Vec<BatchMessage>,
+    /// `None` for an interceptor without a meter.
+    pub(super) measurement: Option<CallMeasurement>,
 }
 
 /// A message of a batch.

@@ -11,10 +11,12 @@ use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _};
 
 use super::call::{BatchMessage, Call};
+use super::measurement::CallMeasurement;
 use super::message::{AddedContext, MessageSummary};
 use super::span::NewSpan;
 use crate::added_attributes::AddedAttributes;
 use crate::limits::MAX_MESSAGE_BYTES;
+use crate::metrics::SendInstruments;
 use crate::queue::QueueUrl;
 use crate::span::record_dropped;
 use crate::trace_context::{ContextSource, TRACEPARENT_BYTES};
@@ -27,6 +29,8 @@ const COMMON_MAXIMUM_MESSAGE_SIZE: usize = 256 * 1024;
 pub(super) struct Injector<'a> {
     pub(super) tracer: &'a BoxedTracer,
     pub(super) propagator: &'a dyn TextMapPropagator,
+    /// `None` without a meter.
+    pub(super) instruments: Option<&'a SendInstruments>,
     pub(super) has_create_spans: bool,
     /// The lowest `MaximumMessageSize` of the queues, if the program stated it.
     pub(super) max_message_bytes: Option<usize>,
@@ -53,6 +57,7 @@ impl Injector<'_> {
         let call = Call {
             send: span.start(self.tracer, &parent),
             messages: Vec::new(),
+            measurement: self.start_measurement(queue.as_ref(), 1),
         };
         let added = self.select(&detected, &call.send);
         let context = AddedContext::new(&added);
@@ -119,14 +124,21 @@ impl Injector<'_> {
             Some(create) => Some(create.span().span_context().clone()),
             None => message.creation_context(),
         });
-        let span = NewSpan::send(queue, kind, links.collect()).with_message_count(messages.len());
+        let count = messages.len();
+        let span = NewSpan::send(queue, kind, links.collect()).with_message_count(count);
         let ids = entries.iter().map(|entry| entry.id.clone());
         let messages = ids.zip(creates);
         let messages = messages.map(|(id, create)| BatchMessage { id, create });
         Call {
             send: span.start(self.tracer, parent),
             messages: messages.collect(),
+            measurement: self.start_measurement(queue, count),
         }
+    }
+
+    fn start_measurement(&self, queue: Option<&QueueUrl>, count: usize) -> Option<CallMeasurement> {
+        let instruments = self.instruments?;
+        Some(CallMeasurement::start(instruments, queue, count))
     }
 
     /// Decides which fields each message gets, so that the batch stays within the limit and no

@@ -1,4 +1,4 @@
-//! The result of a call, recorded on its spans.
+//! The result of a call, recorded on its spans and in its metrics.
 
 use aws_sdk_sqs::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
@@ -17,7 +17,8 @@ struct Failure {
     request_id: Option<String>,
 }
 
-/// Records the result of a call on its spans and ends them.
+/// Records the result of a call in its metrics and on its spans, and ends the spans. The metrics
+/// come first, so that they are correct even if a span processor panics.
 pub(super) fn finish(call: &Call, context: &FinalizerInterceptorContextRef<'_>) {
     if let Some(failure) = find_failure(context) {
         return finish_failed(call, &failure);
@@ -26,6 +27,9 @@ pub(super) fn finish(call: &Call, context: &FinalizerInterceptorContextRef<'_>) 
         return;
     };
     if let Some(output) = output.downcast_ref::<SendMessageOutput>() {
+        if let Some(measurement) = &call.measurement {
+            measurement.finish(&[]);
+        }
         let span = call.send.span();
         record_accepted(&span, output.message_id(), output.request_id());
         span.end();
@@ -35,6 +39,9 @@ pub(super) fn finish(call: &Call, context: &FinalizerInterceptorContextRef<'_>) 
 }
 
 fn finish_failed(call: &Call, failure: &Failure) {
+    if let Some(measurement) = &call.measurement {
+        measurement.fail(&failure.error_type);
+    }
     let request_id = failure.request_id.as_deref();
     record_accepted(&call.send.span(), None, request_id);
     let description = format!("the call to SQS failed: {}", failure.error_type);
@@ -46,10 +53,15 @@ fn finish_failed(call: &Call, failure: &Failure) {
 /// Records the result of each message. The `send` span fails with the first message that failed,
 /// because the SDK reports such a call as successful.
 fn finish_batch(call: &Call, output: &SendMessageBatchOutput) {
-    let mut failures = Vec::new();
-    for message in &call.messages {
-        let result = find_result(output, &message.id);
-        failures.extend(result.err());
+    let results = call.messages.iter();
+    let results: Vec<Result<&str, &str>> = results
+        .map(|message| find_result(output, &message.id))
+        .collect();
+    let failures: Vec<&str> = results.iter().filter_map(|result| result.err()).collect();
+    if let Some(measurement) = &call.measurement {
+        measurement.finish(&failures);
+    }
+    for (message, result) in call.messages.iter().zip(results) {
         let Some(create) = &message.create else {
             continue;
         };
