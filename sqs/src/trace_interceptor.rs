@@ -26,6 +26,7 @@ use self::injection::Injector;
 use crate::limits::MAX_MESSAGE_BYTES;
 use crate::metrics::SendInstruments;
 use crate::span::TracedCall;
+use crate::trace_context::warn_without_propagator;
 use crate::tracer::SharedTracer;
 
 mod call;
@@ -128,6 +129,9 @@ pub struct TraceInterceptor {
 impl TraceInterceptor {
     /// Creates an interceptor that uses the global tracer provider and the global propagator, both
     /// as they are at the time of each call.
+    ///
+    /// If no global propagator is set at the time of a call, a warning is logged, once in the
+    /// process.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -214,7 +218,11 @@ impl TraceInterceptor {
         };
         match &self.propagator {
             Some(propagator) => start(&**propagator),
-            None => global::get_text_map_propagator(start),
+            None => global::get_text_map_propagator(|propagator| {
+                // The call gets its spans even if the propagator panics here.
+                let _ = catch_unwind(AssertUnwindSafe(|| warn_without_propagator(propagator)));
+                start(propagator)
+            }),
         }
     }
 }
@@ -276,3 +284,6 @@ impl fmt::Debug for TraceInterceptor {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
