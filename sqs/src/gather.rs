@@ -9,6 +9,7 @@
 //! | `entry` | a message in the buffer, and its result for the caller |
 //! | `buffer` | decides which messages are sent together, and when |
 //! | `arrival_rate` | the rate at which messages arrive |
+//! | `delayed_messages` | the messages that are sent again at a later time |
 //! | `waiting_messages` | the messages that wait for a batch: of a standard queue, or of the groups of a FIFO queue |
 //! | `batch` | the messages of one call |
 //! | `dispatcher` | the tasks that send the batches |
@@ -41,6 +42,7 @@ mod call;
 mod call_span;
 mod capacity;
 mod config;
+mod delayed_messages;
 mod dispatcher;
 mod entry;
 mod settlement;
@@ -61,12 +63,17 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub(crate) struct Gatherer(Arc<Dispatcher>);
 
-/// A message that is in the buffer or in flight.
+/// A message that is in the buffer or in flight. If it is dropped, the caller has gone away: the
+/// message is removed from the buffer.
 #[derive(Debug)]
 pub(crate) struct PendingDelivery {
     reply: oneshot::Receiver<Delivery>,
     progress: Arc<Progress>,
     deadline: Instant,
+    /// The group that orders the message, on a FIFO queue.
+    group: String,
+    /// Position in the order of arrival.
+    sequence: u64,
     dispatcher: Arc<Dispatcher>,
 }
 
@@ -105,6 +112,9 @@ impl Gatherer {
             .capacity
             .reserve(size + outgoing.added.size(), config.when_full, deadline)
             .await?;
+        let group = outgoing.message.group_id();
+        let group = group.filter(|_| dispatcher.queue.is_fifo());
+        let group = group.unwrap_or_default().to_owned();
         let progress = Arc::new(Progress::default());
         let (reply, receiver) = oneshot::channel();
         let entry = Entry {
@@ -120,11 +130,12 @@ impl Gatherer {
             reply,
             room,
         };
-        dispatcher.submit(entry, policy)?;
         Ok(PendingDelivery {
+            sequence: dispatcher.submit(entry, policy)?,
             reply: receiver,
             progress,
             deadline,
+            group,
             dispatcher: Arc::clone(dispatcher),
         })
     }
@@ -159,6 +170,18 @@ impl PendingDelivery {
             may_have_been_sent: attempts.may_have_been_sent,
             source: attempts.last_error,
         })
+    }
+}
+
+impl Drop for PendingDelivery {
+    fn drop(&mut self) {
+        // `true` once the caller has the result.
+        if self.reply.is_terminated() {
+            return;
+        }
+        // First, so that a call that ends now does not return the message to the buffer.
+        self.reply.close();
+        self.dispatcher.discard(&self.group, self.sequence);
     }
 }
 

@@ -134,8 +134,9 @@ impl QueueSender {
     /// The span's `baton.context.dropped` names the dropped fields. The span keeps the kind
     /// PRODUCER, because a span's kind cannot change.
     ///
-    /// If the future is dropped before it completes, a message that is still in the buffer is not
-    /// sent, and one whose call is in progress may be. The span ends with `error.type` `cancelled`.
+    /// If the future is dropped before it completes, a message that is still in the buffer is
+    /// removed from it and not sent, and one whose call is in progress may be sent. The span ends
+    /// with `error.type` `cancelled`.
     ///
     /// # Errors
     ///

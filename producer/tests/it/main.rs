@@ -15,6 +15,10 @@ mod sending;
 #[cfg(feature = "gather")]
 mod gathering;
 
+// Sends whose futures are dropped.
+#[cfg(feature = "gather")]
+mod dropped_sends;
+
 // Queues whose `MaximumMessageSize` is below the limit of SQS.
 mod size_limit;
 

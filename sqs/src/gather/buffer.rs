@@ -1,6 +1,5 @@
 //! The buffer: decides which messages are sent together, and when.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use tokio::time::Instant;
 
 use super::arrival_rate::ArrivalRate;
 use super::config::GatherConfig;
+use super::delayed_messages::DelayedMessages;
 use super::entry::Entry;
 use super::waiting_messages::WaitingMessages;
 
@@ -22,8 +22,7 @@ const MIN_EXPECTED_ARRIVALS: f64 = 2.0;
 #[derive(Debug)]
 pub(super) struct Buffer {
     waiting: WaitingMessages,
-    /// Messages that are sent again at a later time, by this time and their position.
-    delayed: BTreeMap<(Instant, u64), Entry>,
+    delayed: DelayedMessages,
     linger: Duration,
     max_batches_in_flight: NonZeroUsize,
     batches_in_flight: usize,
@@ -45,7 +44,7 @@ impl Buffer {
     pub(super) fn new(waiting: WaitingMessages, config: &GatherConfig) -> Self {
         Self {
             waiting,
-            delayed: BTreeMap::new(),
+            delayed: DelayedMessages::default(),
             linger: config.linger,
             max_batches_in_flight: config.max_batches_in_flight,
             batches_in_flight: 0,
@@ -55,27 +54,29 @@ impl Buffer {
         }
     }
 
-    /// Adds a message. Returns it if the buffer is closed.
+    /// Adds a message, and returns its position in the order of arrival. Returns the message if the
+    /// buffer is closed.
     pub(super) fn push(
         &mut self,
         mut entry: Entry,
         policy: LingerPolicy,
         now: Instant,
-    ) -> Result<(), Entry> {
+    ) -> Result<u64, Entry> {
         if self.is_closed {
             return Err(entry);
         }
         let expected = self.arrivals.record(now, self.linger);
         let waits = policy == LingerPolicy::Always || expected >= MIN_EXPECTED_ARRIVALS;
         entry.due = if waits { now + self.linger } else { now };
-        entry.sequence = self.next_sequence;
+        let sequence = self.next_sequence;
+        entry.sequence = sequence;
         self.next_sequence += 1;
         self.waiting.push(entry);
         if !waits {
             // An older message may wait for others. They go together.
             self.waiting.make_first_due(now);
         }
-        Ok(())
+        Ok(sequence)
     }
 
     /// Makes the messages that wait for others due.
@@ -103,8 +104,7 @@ impl Buffer {
         if !self.can_start_batch() {
             return None;
         }
-        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
-        [delayed, self.waiting.earliest_due()]
+        [self.delayed.earliest_due(), self.waiting.earliest_due()]
             .into_iter()
             .flatten()
             .min()
@@ -116,8 +116,9 @@ impl Buffer {
     }
 
     /// Adds a message of an ended call that is sent again at this time.
-    pub(super) fn delay(&mut self, entry: Entry, until: Instant) {
-        self.delayed.insert((until, entry.sequence), entry);
+    pub(super) fn delay(&mut self, mut entry: Entry, until: Instant) {
+        entry.due = until;
+        self.delayed.push(entry);
     }
 
     /// Adds a message of an ended call that is sent again at once.
@@ -134,8 +135,7 @@ impl Buffer {
     /// Accepts no more messages, and makes all messages in the buffer due.
     pub(super) fn close(&mut self, now: Instant) {
         self.is_closed = true;
-        let delayed = std::mem::take(&mut self.delayed);
-        for entry in delayed.into_values().rev() {
+        for entry in self.delayed.drain() {
             self.readmit(entry, now);
         }
         self.waiting.make_due(now);
@@ -157,13 +157,23 @@ impl Buffer {
 
     /// Removes all messages that are not in flight.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
-        let delayed = std::mem::take(&mut self.delayed);
-        let delayed = delayed
-            .into_values()
-            .inspect(|entry| self.waiting.settle(entry.group()));
-        let mut entries: Vec<_> = delayed.collect();
+        let mut entries = self.delayed.drain();
+        for entry in &entries {
+            self.waiting.settle(entry.group());
+        }
         entries.append(&mut self.waiting.drain());
         entries
+    }
+
+    /// Removes the message of this group at this position, unless it is in flight. On a standard
+    /// queue there are no groups.
+    pub(super) fn remove(&mut self, group: &str, sequence: u64) -> Option<Entry> {
+        let waiting = self.waiting.remove(group, sequence);
+        waiting.or_else(|| {
+            let delayed = self.delayed.remove(sequence)?;
+            self.waiting.settle(group);
+            Some(delayed)
+        })
     }
 
     fn can_start_batch(&self) -> bool {
@@ -175,15 +185,9 @@ impl Buffer {
         is_due || self.waiting.has_full_batch()
     }
 
-    /// Moves delayed messages whose time has come back to the others, the oldest to the front.
+    /// Moves delayed messages whose time has come back to the others.
     fn readmit_delayed(&mut self, now: Instant) {
-        let first = self.delayed.first_key_value();
-        if first.is_none_or(|((at, _), _)| *at > now) {
-            return;
-        }
-        let later = self.delayed.split_off(&(now, u64::MAX));
-        let ready = std::mem::replace(&mut self.delayed, later);
-        for entry in ready.into_values().rev() {
+        for entry in self.delayed.take_due(now) {
             self.readmit(entry, now);
         }
     }

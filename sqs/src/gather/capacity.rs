@@ -10,7 +10,8 @@ use super::entry::Room;
 use crate::error::QueueSendError;
 use crate::limits::MAX_MESSAGE_BYTES;
 
-/// The limits of the buffer. They count every message that SQS has not confirmed.
+/// The limits of the buffer. They count every message that SQS has not confirmed, except those
+/// whose callers have gone away before a call.
 #[derive(Debug)]
 pub(super) struct Capacity {
     max_messages: usize,

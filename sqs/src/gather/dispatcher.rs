@@ -143,22 +143,35 @@ impl Dispatcher {
         }
     }
 
-    /// Adds a message to the buffer.
+    /// Adds a message to the buffer, and returns its position in the order of arrival.
     pub(super) fn submit(
         self: &Arc<Self>,
         entry: Entry,
         policy: LingerPolicy,
-    ) -> Result<(), QueueSendError> {
+    ) -> Result<u64, QueueSendError> {
         let runtime = Handle::try_current().map_err(|_| QueueSendError::NoRuntime)?;
-        let work = {
+        let (sequence, work) = {
             let now = Instant::now();
             let mut state = self.lock();
             let pushed = state.buffer.push(entry, policy, now);
-            pushed.map_err(|_| QueueSendError::Closed)?;
-            state.advance(now)
+            let sequence = pushed.map_err(|_| QueueSendError::Closed)?;
+            (sequence, state.advance(now))
         };
         self.start(&runtime, work);
-        Ok(())
+        Ok(sequence)
+    }
+
+    /// Removes a message whose caller has gone away, and frees its room. A message in flight keeps
+    /// its room until its call ends.
+    pub(super) fn discard(&self, group: &str, sequence: u64) {
+        let removed = {
+            let mut state = self.lock();
+            let removed = state.buffer.remove(group, sequence);
+            self.notify_if_idle(&state);
+            removed
+        };
+        // Not under the lock, because the room wakes the senders that wait for it.
+        drop(removed);
     }
 
     /// Starts the calls that are due, for a caller that has waited long: the task that should have
@@ -262,13 +275,16 @@ impl Dispatcher {
                         state.buffer.settle(entry.group());
                         finished.push((entry, outcome));
                     }
+                    // The next attempt would skip the message, and its room is free earlier.
+                    Settlement::Readmit | Settlement::Delay(_) if entry.is_abandoned() => {
+                        state.buffer.settle(entry.group());
+                    }
                     Settlement::Readmit => state.buffer.readmit(entry, now),
                     Settlement::Delay(pause) => state.buffer.delay(entry, now + pause),
                 }
             }
             state.buffer.end_batch();
             let work = state.advance(now);
-            // Messages without a caller are dropped only when the next batch is taken.
             self.notify_if_idle(&state);
             work
         };

@@ -30,7 +30,7 @@ impl WaitingMessages {
     /// Adds a new message.
     pub(super) fn push(&mut self, entry: Entry) {
         match self {
-            Self::Standard(messages) => messages.push_back(entry),
+            Self::Standard(messages) => messages.insert(entry),
             Self::Fifo(messages) => messages.push(entry),
         }
     }
@@ -38,7 +38,7 @@ impl WaitingMessages {
     /// Adds a message that was taken for a batch and must be sent again.
     pub(super) fn readmit(&mut self, entry: Entry) {
         match self {
-            Self::Standard(messages) => messages.push_front(entry),
+            Self::Standard(messages) => messages.insert(entry),
             Self::Fifo(messages) => messages.readmit(entry),
         }
     }
@@ -96,6 +96,14 @@ impl WaitingMessages {
         match self {
             Self::Standard(messages) => messages.is_empty(),
             Self::Fifo(messages) => messages.is_empty(),
+        }
+    }
+
+    /// Removes the message of this group at this position in the order of arrival.
+    pub(super) fn remove(&mut self, group: &str, sequence: u64) -> Option<Entry> {
+        match self {
+            Self::Standard(messages) => messages.remove(sequence),
+            Self::Fifo(messages) => messages.remove(group, sequence),
         }
     }
 

@@ -160,6 +160,7 @@ impl QueueSenderBuilder {
 
     /// Sets the maximum number of messages and of bytes that SQS has not confirmed. The defaults
     /// are 10,000 messages and 32 MiB. There is always room for one message of the largest size.
+    /// The message of a dropped send no longer counts, unless its call is in progress.
     pub fn buffer(mut self, messages: usize, bytes: usize) -> Self {
         self.gather.buffer_messages = messages;
         self.gather.buffer_bytes = bytes;

@@ -14,6 +14,8 @@ use crate::message::OutgoingMessage;
 struct TestBuffer {
     buffer: Buffer,
     callers: Vec<oneshot::Receiver<Delivery>>,
+    /// The bodies of all pushed messages.
+    bodies: Vec<String>,
     now: Instant,
 }
 
@@ -28,6 +30,7 @@ impl TestBuffer {
         Self {
             buffer: Buffer::new(waiting, config),
             callers: Vec::new(),
+            bodies: Vec::new(),
             now: Instant::now(),
         }
     }
@@ -66,6 +69,7 @@ impl TestBuffer {
     }
 
     fn push_with(&mut self, message: OutgoingMessage, policy: LingerPolicy) {
+        self.bodies.push(message.body.clone());
         let entry = self.entry(message);
         assert!(self.buffer.push(entry, policy, self.now).is_ok());
     }
@@ -81,6 +85,15 @@ impl TestBuffer {
         for body in bodies {
             self.push(OutgoingMessage::new(*body).with_group_id(&body[..1]));
         }
+    }
+
+    /// Removes the message with this body if it is not in flight. Its position is that of its push,
+    /// and its group has the first character of the body as its name.
+    fn remove(&mut self, body: &str) -> Option<String> {
+        let sequence = self.bodies.iter().position(|pushed| pushed == body);
+        let sequence = u64::try_from(sequence.unwrap()).unwrap();
+        let removed = self.buffer.remove(&body[..1], sequence)?;
+        Some(removed.outgoing.message.body.clone())
     }
 
     fn next(&mut self) -> Option<Vec<Entry>> {
@@ -224,6 +237,30 @@ fn a_message_without_a_caller_is_skipped() {
 }
 
 #[test]
+fn a_removed_message_is_not_sent_wherever_it_waits() {
+    for waiting in [
+        WaitingMessages::standard(),
+        WaitingMessages::fifo(GroupOrder::Strict),
+    ] {
+        let mut test = TestBuffer::new(waiting);
+        test.push_groups(&["x1"]);
+        assert_eq!(test.remove("x1").as_deref(), Some("x1"));
+        assert_eq!(test.buffer.next_wakeup(), None);
+        test.push_groups(&["a1", "b1", "c1"]);
+        assert_eq!(test.remove("b1").as_deref(), Some("b1"));
+        test.buffer.flush(test.now);
+        let mut batch = test.next().unwrap();
+        assert_eq!(bodies(&batch), ["a1", "c1"]);
+        assert_eq!(test.remove("a1"), None, "it is in flight");
+        test.buffer.delay(batch.remove(0), test.now + LINGER);
+        assert_eq!(test.remove("a1").as_deref(), Some("a1"));
+        assert_eq!(test.buffer.next_wakeup(), None);
+        test.accept(batch);
+        assert!(test.buffer.is_idle());
+    }
+}
+
+#[test]
 fn a_delayed_message_is_sent_at_its_time_before_later_ones() {
     let mut test = TestBuffer::new(WaitingMessages::standard());
     test.push_all(&["a", "b"]);
@@ -338,6 +375,49 @@ fn a_group_waits_for_its_message_that_is_sent_again() {
     test.now = until;
     assert_eq!(test.next_bodies(), ["a1"]);
     assert!(test.next().is_none());
+}
+
+#[test]
+fn a_group_keeps_its_order_without_a_removed_message() {
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Batched));
+    test.push_groups(&["a1", "a2", "a3", "a4", "b1"]);
+    assert_eq!(test.remove("a1").as_deref(), Some("a1"));
+    assert_eq!(test.remove("a3").as_deref(), Some("a3"));
+    test.buffer.flush(test.now);
+    let batch = test.next().unwrap();
+    assert_eq!(bodies(&batch), ["a2", "a4", "b1"]);
+    test.push_groups(&["a5", "a6"]);
+    assert_eq!(test.remove("a5").as_deref(), Some("a5"));
+    test.buffer.flush(test.now);
+    assert!(test.next().is_none(), "the group is busy");
+    test.accept(batch);
+    assert_eq!(test.next_bodies(), ["a6"]);
+}
+
+#[test]
+fn a_removed_message_does_not_fill_a_batch() {
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Batched));
+    test.push_groups(&["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "b1"]);
+    for body in ["b1", "a1", "a4"] {
+        assert_eq!(test.remove(body).as_deref(), Some(body));
+    }
+    test.push_groups(&["c1", "c2", "c3"]);
+    assert!(test.next().is_none(), "nine wait");
+    test.push_groups(&["b2"]);
+    assert_eq!(test.next().unwrap().len(), 10);
+}
+
+#[test]
+fn a_group_waits_no_longer_for_a_removed_message_that_was_to_be_sent_again() {
+    let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Strict));
+    test.push_groups(&["a1", "a2"]);
+    test.buffer.flush(test.now);
+    let entry = test.next().unwrap().remove(0);
+    test.buffer.delay(entry, test.now + Duration::from_secs(1));
+    test.buffer.end_batch();
+    assert!(test.next().is_none());
+    assert_eq!(test.remove("a1").as_deref(), Some("a1"));
+    assert_eq!(test.next_bodies(), ["a2"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The waiting messages of a FIFO queue.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use tokio::time::Instant;
 
@@ -25,16 +25,17 @@ pub(in crate::gather) struct FifoQueueMessages {
 
 #[derive(Debug, Default)]
 struct Group {
-    /// In the order of arrival.
-    waiting: VecDeque<Entry>,
+    /// In the order of arrival, by their positions in it.
+    waiting: BTreeMap<u64, Entry>,
     /// Number of messages that were taken for a batch and are neither accepted nor failed.
     taken: usize,
 }
 
 impl Group {
     fn idle_key(&self) -> Option<(Instant, u64)> {
-        let first = self.waiting.front().filter(|_| self.taken == 0)?;
-        Some((first.due, first.sequence))
+        let first = self.waiting.first_key_value();
+        let (sequence, first) = first.filter(|_| self.taken == 0)?;
+        Some((first.due, *sequence))
     }
 }
 
@@ -51,7 +52,7 @@ impl FifoQueueMessages {
     pub(super) fn push(&mut self, entry: Entry) {
         let name = entry.group().to_owned();
         let group = self.groups.entry(name.clone()).or_default();
-        group.waiting.push_back(entry);
+        group.waiting.insert(entry.sequence, entry);
         if group.taken == 0 {
             self.idle_messages += 1;
         }
@@ -63,10 +64,7 @@ impl FifoQueueMessages {
     pub(super) fn readmit(&mut self, entry: Entry) {
         let name = entry.group().to_owned();
         if let Some(group) = self.groups.get_mut(&name) {
-            let position = group
-                .waiting
-                .partition_point(|other| other.sequence < entry.sequence);
-            group.waiting.insert(position, entry);
+            group.waiting.insert(entry.sequence, entry);
         }
         self.settle(&name);
     }
@@ -104,7 +102,7 @@ impl FifoQueueMessages {
         for entry in self
             .groups
             .values_mut()
-            .flat_map(|group| &mut group.waiting)
+            .flat_map(|group| group.waiting.values_mut())
         {
             entry.due = entry.due.min(now);
         }
@@ -141,10 +139,28 @@ impl FifoQueueMessages {
         self.groups.values().all(|group| group.waiting.is_empty())
     }
 
+    pub(super) fn remove(&mut self, name: &str, sequence: u64) -> Option<Entry> {
+        let group = self.groups.get_mut(name)?;
+        let entry = group.waiting.remove(&sequence)?;
+        if group.taken > 0 {
+            return Some(entry);
+        }
+        self.idle_messages -= 1;
+        if group.waiting.is_empty() {
+            self.groups.remove(name);
+        }
+        // The key is that of the group's first message.
+        if let Some(name) = self.idle.remove(&(entry.due, sequence)) {
+            self.set_idle(name);
+        }
+        Some(entry)
+    }
+
     /// Removes the messages of a group that is busy.
     pub(super) fn drain_group(&mut self, name: &str) -> Vec<Entry> {
         let group = self.groups.get_mut(name).filter(|group| group.taken > 0);
-        group.map_or_else(Vec::new, |group| group.waiting.drain(..).collect())
+        let waiting = group.map(|group| std::mem::take(&mut group.waiting));
+        waiting.unwrap_or_default().into_values().collect()
     }
 
     pub(super) fn drain(&mut self) -> Vec<Entry> {
@@ -152,7 +168,7 @@ impl FifoQueueMessages {
         self.idle_messages = 0;
         let mut entries = Vec::new();
         self.groups.retain(|_, group| {
-            entries.extend(group.waiting.drain(..));
+            entries.extend(std::mem::take(&mut group.waiting).into_values());
             group.taken > 0
         });
         entries.sort_by_key(|entry| entry.sequence);
@@ -171,13 +187,14 @@ impl FifoQueueMessages {
         };
         let waiting = group.waiting.len();
         let mut has_room = true;
-        while let Some(entry) = group.waiting.front().filter(|_| group.taken < most) {
-            let is_abandoned = entry.is_abandoned();
-            has_room = is_abandoned || batch.accepts(entry);
+        while let Some(first) = group.waiting.first_entry().filter(|_| group.taken < most) {
+            let is_abandoned = first.get().is_abandoned();
+            has_room = is_abandoned || batch.accepts(first.get());
             if !has_room {
                 break;
             }
-            if let Some(entry) = group.waiting.pop_front().filter(|_| !is_abandoned) {
+            let entry = first.remove();
+            if !is_abandoned {
                 group.taken += 1;
                 batch.push(entry);
             }

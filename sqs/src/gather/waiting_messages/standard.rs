@@ -1,6 +1,6 @@
 //! The waiting messages of a standard queue.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
@@ -8,26 +8,22 @@ use crate::gather::batch::Batch;
 use crate::gather::entry::Entry;
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 
-/// Messages in the order of their arrival. Those that are sent again come first.
+/// Messages in the order of their arrival, by their positions in it.
 #[derive(Debug, Default)]
 pub(in crate::gather) struct StandardQueueMessages {
-    entries: VecDeque<Entry>,
+    entries: BTreeMap<u64, Entry>,
     bytes: usize,
 }
 
 impl StandardQueueMessages {
-    pub(super) fn push_back(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, entry: Entry) {
         self.bytes += entry.total_size();
-        self.entries.push_back(entry);
-    }
-
-    pub(super) fn push_front(&mut self, entry: Entry) {
-        self.bytes += entry.total_size();
-        self.entries.push_front(entry);
+        self.entries.insert(entry.sequence, entry);
     }
 
     pub(super) fn earliest_due(&self) -> Option<Instant> {
-        Some(self.entries.front()?.due)
+        let (_, first) = self.entries.first_key_value()?;
+        Some(first.due)
     }
 
     pub(super) fn has_full_batch(&self) -> bool {
@@ -35,27 +31,26 @@ impl StandardQueueMessages {
     }
 
     pub(super) fn make_due(&mut self, now: Instant) {
-        for entry in &mut self.entries {
+        for entry in self.entries.values_mut() {
             entry.due = entry.due.min(now);
         }
     }
 
     pub(super) fn make_first_due(&mut self, now: Instant) {
-        if let Some(first) = self.entries.front_mut() {
+        if let Some(mut first) = self.entries.first_entry() {
+            let first = first.get_mut();
             first.due = first.due.min(now);
         }
     }
 
     pub(super) fn take_batch(&mut self) -> Batch {
         let mut batch = Batch::default();
-        while let Some(entry) = self.entries.front() {
-            let is_abandoned = entry.is_abandoned();
-            if !is_abandoned && !batch.accepts(entry) {
+        while let Some(first) = self.entries.first_entry() {
+            let is_abandoned = first.get().is_abandoned();
+            if !is_abandoned && !batch.accepts(first.get()) {
                 break;
             }
-            let Some(entry) = self.entries.pop_front() else {
-                break;
-            };
+            let entry = first.remove();
             self.bytes -= entry.total_size();
             if !is_abandoned {
                 batch.push(entry);
@@ -68,8 +63,15 @@ impl StandardQueueMessages {
         self.entries.is_empty()
     }
 
+    pub(super) fn remove(&mut self, sequence: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&sequence)?;
+        self.bytes -= entry.total_size();
+        Some(entry)
+    }
+
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         self.bytes = 0;
-        std::mem::take(&mut self.entries).into()
+        let entries = std::mem::take(&mut self.entries);
+        entries.into_values().collect()
     }
 }
