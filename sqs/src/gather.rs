@@ -52,7 +52,7 @@ mod waiting_messages;
 pub(crate) use buffer::LingerPolicy;
 pub(crate) use config::GatherConfig;
 pub use config::{GroupOrder, WhenFull};
-pub(crate) use entry::{Confirmation, Delivery, Outgoing};
+pub(crate) use entry::{Confirmation, Delivery, TracedMessage};
 pub use unsent::UnsentMessage;
 
 /// Interval at which a caller that waits starts the calls that are due, in case the runtime that
@@ -61,7 +61,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The buffer of a sender, and the tasks that send its messages. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Gatherer(Arc<Dispatcher>);
+pub(crate) struct BatchingSender(Arc<Dispatcher>);
 
 /// A message that is in the buffer or in flight. If it is dropped, the caller has gone away: the
 /// message is removed from the buffer.
@@ -77,8 +77,8 @@ pub(crate) struct PendingDelivery {
     dispatcher: Arc<Dispatcher>,
 }
 
-impl Gatherer {
-    /// Creates a gatherer for the queue of a client. The retries and timeouts of its SDK client do
+impl BatchingSender {
+    /// Creates the sender for the queue of a client. The retries and timeouts of its SDK client do
     /// not apply.
     pub(crate) fn new(client: &QueueClient, tracer: SharedTracer, config: GatherConfig) -> Self {
         Self(Arc::new(Dispatcher::new(
@@ -93,32 +93,32 @@ impl Gatherer {
     /// Adds a message to the buffer, once there is room for it.
     pub(crate) async fn enqueue(
         &self,
-        mut outgoing: Outgoing,
+        mut traced: TracedMessage,
         policy: LingerPolicy,
     ) -> Result<PendingDelivery, QueueSendError> {
         let Self(dispatcher) = self;
         let config = &dispatcher.config;
-        outgoing.message.check_for(&dispatcher.queue)?;
+        traced.message.check_for(&dispatcher.queue)?;
         // The timers below panic without a runtime.
         if Handle::try_current().is_err() {
             return Err(QueueSendError::NoRuntime);
         }
-        let (began, size) = (Instant::now(), outgoing.message.size());
+        let (began, size) = (Instant::now(), traced.message.size());
         let deadline = began + config.delivery_timeout;
         dispatcher
             .limit
-            .shrink(&mut outgoing.added, size, began.into_std());
+            .shrink(&mut traced.added, size, began.into_std());
         let room = dispatcher
             .capacity
-            .reserve(size + outgoing.added.size(), config.when_full, deadline)
+            .reserve(size + traced.added.size(), config.when_full, deadline)
             .await?;
-        let group = outgoing.message.group_id();
+        let group = traced.message.group_id();
         let group = group.filter(|_| dispatcher.queue.is_fifo());
         let group = group.unwrap_or_default().to_owned();
         let progress = Arc::new(Progress::default());
         let (reply, receiver) = oneshot::channel();
         let entry = Entry {
-            outgoing: Box::new(outgoing),
+            traced: Box::new(traced),
             size,
             sequence: 0,
             due: began,

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use crate::error::{QueueError, QueueSendError};
 #[cfg(feature = "gather")]
 use crate::gather::{
-    Confirmation, Delivery, Gatherer, LingerPolicy, Outgoing, PendingDelivery, UnsentMessage,
+    BatchingSender, Confirmation, Delivery, LingerPolicy, PendingDelivery, TracedMessage,
+    UnsentMessage,
 };
 use crate::message::OutgoingMessage;
 #[cfg(feature = "gather")]
@@ -86,7 +87,7 @@ pub struct QueueSender {
     /// `true` if the queue derives deduplication ids from the bodies.
     has_content_based_deduplication: bool,
     #[cfg(feature = "gather")]
-    gatherer: Gatherer,
+    batching: BatchingSender,
 }
 
 /// A send whose message is in the buffer.
@@ -206,7 +207,7 @@ impl QueueSender {
                     .await,
             );
         }
-        self.gatherer.flush();
+        self.batching.flush();
         // Each send ends when its own result is there, not after those before it.
         join_all(sends.into_iter().map(StartedSend::finish)).await
     }
@@ -233,7 +234,7 @@ impl QueueSender {
     /// # }
     /// ```
     pub async fn close(&self, deadline: Instant) -> Vec<UnsentMessage> {
-        self.gatherer.close(deadline).await
+        self.batching.close(deadline).await
     }
 
     /// Starts the span of a send and adds the message to the buffer.
@@ -244,13 +245,13 @@ impl QueueSender {
             span,
             ..
         } = self.prepare(&message);
-        let outgoing = Outgoing {
+        let traced = TracedMessage {
             message,
             added,
             context: span.0.clone(),
         };
         StartedSend {
-            pending: self.gatherer.enqueue(outgoing, policy).await,
+            pending: self.batching.enqueue(traced, policy).await,
             measurement,
             span,
         }

@@ -102,8 +102,8 @@ pub(super) async fn send_batch(
 
 fn request_entries(entries: &[Entry]) -> Result<Vec<SendMessageBatchRequestEntry>, BuildError> {
     let converted = entries.iter().zip(ENTRY_IDS).map(|(entry, id)| {
-        let message = &entry.outgoing.message;
-        let attributes = SdkAttributes::new(message, &entry.outgoing.added)?;
+        let message = &entry.traced.message;
+        let attributes = SdkAttributes::new(message, &entry.traced.added)?;
         SendMessageBatchRequestEntry::builder()
             .id(id)
             .message_body(&message.body)
@@ -136,7 +136,7 @@ fn read_output(entries: &[Entry], output: SendMessageBatchOutput) -> Vec<EntryRe
         .map(
             |(entry, (successful, failed))| match (successful.take(), failed.take()) {
                 (Some(accepted), _) => {
-                    read_accepted(&entry.outgoing.message.body, accepted, request_id.clone())
+                    read_accepted(&entry.traced.message.body, accepted, request_id.clone())
                 }
                 (None, Some(failed)) => read_failed(failed, request_id.clone()),
                 (None, None) => EntryResult::Failed(EntryFailure {

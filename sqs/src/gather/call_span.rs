@@ -29,7 +29,7 @@ pub(super) fn start(dispatcher: &Dispatcher, entries: &[Entry]) -> Option<SpanGu
     let queue = &dispatcher.queue;
     let sends = entries
         .iter()
-        .map(|entry| entry.outgoing.context.span().span_context().clone());
+        .map(|entry| entry.traced.context.span().span_context().clone());
     let links: Vec<Link> = sends
         .filter(|send| send.is_valid())
         .map(Link::with_context)

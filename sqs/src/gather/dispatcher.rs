@@ -106,7 +106,7 @@ impl State {
     fn keep_unsent(&mut self, entry: &Entry, error: &QueueSendError) {
         if self.buffer.is_closed() && !entry.is_abandoned() {
             self.unsent.push(UnsentMessage {
-                message: entry.outgoing.message.clone(),
+                message: entry.traced.message.clone(),
                 error: error.clone(),
             });
         }

@@ -15,7 +15,7 @@ use crate::send_output::SendOutput;
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Boxed, because an entry moves several times.
-    pub(super) outgoing: Box<Outgoing>,
+    pub(super) traced: Box<TracedMessage>,
     /// Size of the message without the added attributes.
     pub(super) size: usize,
     /// Position in the order of arrival.
@@ -36,9 +36,9 @@ pub(super) struct Entry {
     pub(super) room: Room,
 }
 
-/// A message and what its send adds to it.
+/// A message with the trace context and the other attributes that its send adds to it.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct TracedMessage {
     pub(crate) message: OutgoingMessage,
     pub(crate) added: AddedAttributes,
     /// The context of the send, with its span.
@@ -96,7 +96,7 @@ impl Attempts {
 impl Entry {
     /// Size of the message with the added attributes, as SQS counts it.
     pub(super) fn total_size(&self) -> usize {
-        self.size + self.outgoing.added.size()
+        self.size + self.traced.added.size()
     }
 
     /// Returns `true` if the caller no longer waits for the result.
@@ -106,14 +106,14 @@ impl Entry {
 
     /// Returns the group that orders this message. Only FIFO queues keep an order.
     pub(super) fn group(&self) -> &str {
-        self.outgoing.message.group_id().unwrap_or_default()
+        self.traced.message.group_id().unwrap_or_default()
     }
 
     /// Sends the result to the caller, if it still waits.
     pub(super) fn finish(self, outcome: Result<Confirmation, QueueSendError>) {
         let delivery = Delivery {
             outcome,
-            added: self.outgoing.added,
+            added: self.traced.added,
         };
         // The room is freed first, because the caller may send again at once.
         drop(self.room);

@@ -90,7 +90,7 @@ impl SettlementRules {
             entry.is_alone = true;
             return true;
         }
-        entry.outgoing.added.drop_after(rejection, entry.size)
+        entry.traced.added.drop_after(rejection, entry.size)
     }
 
     fn give_up(&self, error: QueueError, may_have_been_sent: bool) -> QueueSendError {

@@ -11,7 +11,7 @@ use opentelemetry::metrics::Meter;
 use opentelemetry::trace::Tracer;
 
 #[cfg(feature = "gather")]
-use crate::gather::{GatherConfig, Gatherer, GroupOrder, WhenFull};
+use crate::gather::{BatchingSender, GatherConfig, GroupOrder, WhenFull};
 use crate::queue::QueueUrl;
 use crate::queue_client::QueueClient;
 use crate::queue_sender::QueueSender;
@@ -104,20 +104,20 @@ impl QueueSenderBuilder {
             .tracer
             .unwrap_or_else(|| SharedTracer::new(global::tracer(SCOPE)));
         #[cfg(feature = "gather")]
-        let gatherer = {
+        let batching = {
             let default = self.gather.delivery_timeout / GatherConfig::CALL_TIMEOUT_DIVISOR;
             let config = GatherConfig {
                 call_timeout: self.call_timeout.unwrap_or(default),
                 ..self.gather
             };
-            Gatherer::new(&self.client, tracer.clone(), config.bounded())
+            BatchingSender::new(&self.client, tracer.clone(), config.bounded())
         };
         QueueSender {
             client: self.client,
             tracer,
             has_content_based_deduplication: self.has_content_based_deduplication,
             #[cfg(feature = "gather")]
-            gatherer,
+            batching,
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::*;
 use crate::added_attributes::AddedAttributes;
 use crate::gather::config::GroupOrder;
-use crate::gather::entry::{Delivery, Outgoing, Progress, Room};
+use crate::gather::entry::{Delivery, Progress, Room, TracedMessage};
 use crate::limits::MAX_MESSAGE_BYTES;
 use crate::message::OutgoingMessage;
 
@@ -44,7 +44,7 @@ impl TestBuffer {
         };
         Entry {
             size: message.size(),
-            outgoing: Box::new(Outgoing {
+            traced: Box::new(TracedMessage {
                 message,
                 added: AddedAttributes::default(),
                 context: Context::new(),
@@ -93,7 +93,7 @@ impl TestBuffer {
         let sequence = self.bodies.iter().position(|pushed| pushed == body);
         let sequence = u64::try_from(sequence.unwrap()).unwrap();
         let removed = self.buffer.remove(&body[..1], sequence)?;
-        Some(removed.outgoing.message.body.clone())
+        Some(removed.traced.message.body.clone())
     }
 
     fn next(&mut self) -> Option<Vec<Entry>> {
@@ -121,9 +121,7 @@ impl TestBuffer {
 }
 
 fn bodies(batch: &[Entry]) -> Vec<String> {
-    let bodies = batch
-        .iter()
-        .map(|entry| entry.outgoing.message.body.clone());
+    let bodies = batch.iter().map(|entry| entry.traced.message.body.clone());
     bodies.collect()
 }
 
