@@ -26,9 +26,6 @@ const THROTTLING_CODES: [&str; 6] = [
 /// The lowest HTTP status of a server error, which may be temporary.
 const FIRST_SERVER_ERROR: u16 = 500;
 
-/// An error of the AWS SDK. The errors of a send are `Clone`, and their clones share it.
-pub type SharedError = Arc<dyn Error + Send + Sync>;
-
 /// Error of a send that SQS did not confirm.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -129,8 +126,8 @@ pub enum QueueError {
     /// is at fault.
     #[error("the request to SQS could not be built")]
     Unbuildable {
-        /// The SDK's error.
-        source: SharedError,
+        /// The SDK's error. Clones share it.
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// No usable response arrived, after all retries.
     #[error("no usable response from SQS: {error_type}")]
@@ -138,8 +135,8 @@ pub enum QueueError {
         /// `connect` (no connection was established), `io` (the connection broke), `timeout`,
         /// `invalid_response` or `_OTHER`.
         error_type: &'static str,
-        /// The SDK's error.
-        source: SharedError,
+        /// The SDK's error. Clones share it.
+        source: Arc<dyn Error + Send + Sync>,
     },
 }
 

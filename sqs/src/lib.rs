@@ -103,7 +103,7 @@ mod tracer;
 
 #[cfg(feature = "client-settings")]
 pub use client_settings::{ClientSettings, config_loader, http_client};
-pub use error::{QueueError, QueueSendError, SharedError};
+pub use error::{QueueError, QueueSendError};
 #[cfg(feature = "gather")]
 pub use gather::{GroupOrder, UnsentMessage, WhenFull};
 pub use limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, is_accepted_character};
