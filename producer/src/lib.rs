@@ -34,6 +34,9 @@
 //! failures until its deadline: see [`QueueSender`]. Without the feature `gather`, which is on by
 //! default, each send makes its own call, with the retries of the AWS SDK.
 //!
+//! On a FIFO queue, the messages of a group keep their order. The local stack, `baton up` with or
+//! without `--sqs-only`, has no FIFO queues yet and rejects names that end in `.fifo`.
+//!
 //! # Layout
 //!
 //! All items are those of `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as well.
