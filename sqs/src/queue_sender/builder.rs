@@ -22,7 +22,8 @@ const SCOPE: &str = "baton.sqs";
 
 /// Builder of a [`QueueSender`].
 ///
-/// ```no_run
+#[cfg_attr(feature = "gather", doc = "```no_run")]
+#[cfg_attr(not(feature = "gather"), doc = "```ignore")]
 /// # async fn example(sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
 ///
