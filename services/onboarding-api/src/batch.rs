@@ -10,6 +10,7 @@ use crate::document::Document;
 use crate::onboarding::{FieldError, Onboarding};
 use crate::problem::{Problem, RETRY_AFTER_SECONDS};
 use crate::queue::OnboardingQueue;
+use crate::request_limits::TimeLimit;
 use crate::wire::{BatchItem, BatchResponse};
 
 /// Maximum number of items. With the longest values, they have about 45 KB, which fits into a body.
@@ -32,7 +33,7 @@ pub(crate) fn items(document: Document) -> Result<Vec<Document>, Problem> {
 }
 
 /// Sends the valid items. Returns the results of all items in the same order: the id of the
-/// message, or a problem.
+/// message, or a problem. The sends end in time for a response within the time limit.
 ///
 /// # Errors
 ///
@@ -40,10 +41,11 @@ pub(crate) fn items(document: Document) -> Result<Vec<Document>, Problem> {
 pub(crate) async fn send(
     queue: &OnboardingQueue,
     items: &[Document],
+    time_limit: TimeLimit,
 ) -> Result<Vec<Result<String, Problem>>, Problem> {
     let onboardings: Vec<Result<Onboarding, Problem>> = items.iter().map(onboarding).collect();
     let valid = onboardings.iter().filter_map(|item| item.as_ref().ok());
-    let mut sent = queue.send_all(valid).await?.into_iter();
+    let mut sent = queue.send_all(valid, time_limit).await?.into_iter();
     let results = onboardings.into_iter().map(|item| {
         item.and_then(|_| {
             // There is a result for each valid item.

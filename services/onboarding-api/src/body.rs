@@ -12,12 +12,14 @@ use hyper::body::Body as _;
 use crate::document::{Document, Fields};
 use crate::onboarding::FieldError;
 use crate::problem::Problem;
+use crate::request_limits::TimeLimit;
 
 /// Maximum size of a request body in bytes. An onboarding has a few hundred. The limit leaves room
 /// for future fields, and bounds the memory that a request can use.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Time limit for a request body. Without it, a client that stalls would delay the shutdown.
+/// Time limit for a request body, if that of the request is not shorter. Without it, a client that
+/// stalls would delay the shutdown.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that is a JSON object.
@@ -73,7 +75,11 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
     if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(Problem::body_too_large());
     }
-    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+    let time_limit = request.extensions().get::<TimeLimit>();
+    let limit = time_limit.map_or(BODY_TIMEOUT, |limit| {
+        limit.without_response_time().min(BODY_TIMEOUT)
+    });
+    match tokio::time::timeout(limit, Bytes::from_request(request, state)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
             Err(Problem::body_too_large())
@@ -84,10 +90,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
         )),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
-            format!(
-                "the body did not arrive within {} s",
-                BODY_TIMEOUT.as_secs()
-            ),
+            format!("the body did not arrive within {} s", limit.as_secs_f64()),
         )),
     }
 }

@@ -56,6 +56,10 @@
 //! these statuses would send the accepted items again. `retry-after` is set if an item has status
 //! 503. Any other body is rejected as a whole, with a problem.
 //!
+//! The response is sent before `REQUEST_TIMEOUT`, even if SQS has not confirmed all messages. Items
+//! without a result then have status 504, and their detail says if the message may have been sent.
+//! Up to ten items are sent together, and none of them has a result until all have one.
+//!
 //! # Spans
 //!
 //! | span | kind | attributes |
@@ -116,9 +120,9 @@
 //! | head of 32 KiB (up to 64 KiB if it arrives at once) or 100 headers | 431 without a body, and the connection is closed |
 //! | head within 75 s after the previous response | the connection is closed |
 //! | body of 64 KiB | 413; `expect: 100-continue` is not answered if `content-length` is larger |
-//! | body within 10 s | 408 |
+//! | body within 10 s, and a quarter of a second before `REQUEST_TIMEOUT` | 408 |
 //! | requests in progress: `MAX_CONCURRENT_REQUESTS` | 503 with `retry-after`; health checks do not count, nor requests whose body has not been received |
-//! | time until the response: `REQUEST_TIMEOUT` | 504 |
+//! | time until the response: `REQUEST_TIMEOUT` | 504; for a batch, the results until shortly before |
 //!
 //! If `MAX_CONNECTIONS` connections are open, new ones are still accepted, so that idle connections
 //! cannot prevent them. The service then closes connections of the peer that has the most, first

@@ -38,7 +38,7 @@ pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1"
 const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity");
 
 /// An error that becomes a problem document.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
     type_uri: &'static str,
@@ -146,12 +146,21 @@ impl Problem {
         )
     }
 
-    /// Returns the problem for a request that was cancelled after `limit`.
+    /// Returns the problem for a message that SQS did not confirm within the request's time limit.
     pub(crate) fn timed_out(limit: Duration) -> Self {
         let seconds = limit.as_secs_f64();
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
-            format!("the request was cancelled after {seconds} s: {MAY_HAVE_BEEN_SENT}"),
+            format!("the request timed out ({seconds} s): {MAY_HAVE_BEEN_SENT}"),
+        )
+    }
+
+    /// Returns the problem for a message that was not sent within the request's time limit.
+    pub(crate) fn timed_out_before_send(limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            format!("the request timed out ({seconds} s): the message was not sent"),
         )
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use baton_producer::{OutgoingMessage, QueueError, QueueSendError, QueueSender, SendOutput};
 #[cfg(not(feature = "gather"))]
-use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 #[cfg(feature = "gather")]
 use tokio::time::Instant;
@@ -16,14 +17,22 @@ use crate::onboarding::Onboarding;
 use crate::problem::Problem;
 use crate::repeated_events::{EventKind, RepeatedEvents};
 use crate::request_id;
+use crate::request_limits::TimeLimit;
 
 /// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a
 /// queue that needs longer than this is not ready.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Maximum number of concurrent sends of a batch. If SQS does not respond, a batch of 100 takes two
-/// timeouts of five seconds, less than the time limit of a request.
+/// Number of messages that are passed to the sender together: those of one call. The sender returns
+/// their results together, so that a call without a response does not delay those of the others.
+#[cfg(feature = "gather")]
+const MESSAGES_PER_SEND: usize = 10;
 #[cfg(not(feature = "gather"))]
+const MESSAGES_PER_SEND: usize = 1;
+
+/// Maximum number of concurrent sends of a batch. If SQS does not respond and each message has its
+/// own call, a batch of 100 takes two timeouts of five seconds, less than the time limit of a
+/// request.
 const MAX_CONCURRENT_SENDS: usize = 50;
 
 /// The queue that onboardings are sent to.
@@ -48,23 +57,42 @@ impl OnboardingQueue {
         self.record(sent)
     }
 
-    /// Sends onboardings, and returns their results in the same order.
+    /// Sends onboardings, and returns their results in the same order. Those without a result at
+    /// the end of the time limit have timed out.
     pub(crate) async fn send_all(
         &self,
         onboardings: impl Iterator<Item = &Onboarding>,
+        time_limit: TimeLimit,
     ) -> Result<Vec<Result<String, Problem>>, Problem> {
         let messages = onboardings.map(message).collect::<Result<Vec<_>, _>>()?;
+        let groups: Vec<_> = messages.chunks(MESSAGES_PER_SEND).map(Vec::from).collect();
+        let sends = groups
+            .into_iter()
+            .map(|messages| self.send_together(messages, time_limit));
+        let sends = stream::iter(sends).buffered(MAX_CONCURRENT_SENDS);
+        let results: Vec<Vec<_>> = sends.collect().await;
+        Ok(results.into_iter().flatten().collect())
+    }
+
+    /// Sends messages together, and returns their results in the same order.
+    async fn send_together(
+        &self,
+        messages: Vec<OutgoingMessage>,
+        time_limit: TimeLimit,
+    ) -> Vec<Result<String, Problem>> {
+        let count = messages.len();
         #[cfg(feature = "gather")]
-        let sent = self.sender.send_all(messages).await;
+        let send = self.sender.send_all(messages);
         #[cfg(not(feature = "gather"))]
-        let sent = {
-            let sends = messages
+        let send = join_all(
+            messages
                 .into_iter()
-                .map(|message| self.sender.send(message));
-            let sends = futures_util::stream::iter(sends).buffered(MAX_CONCURRENT_SENDS);
-            sends.collect::<Vec<_>>().await
-        };
-        Ok(sent.into_iter().map(|sent| self.record(sent)).collect())
+                .map(|message| self.sender.send(message)),
+        );
+        match time_limit.limit_send(send).await {
+            Ok(sent) => sent.into_iter().map(|sent| self.record(sent)).collect(),
+            Err(problem) => vec![Err(problem); count],
+        }
     }
 
     /// Sends the messages that are in the sender's buffer, and returns the number of those that SQS

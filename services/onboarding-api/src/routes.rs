@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use opentelemetry::Context;
@@ -18,7 +18,7 @@ use crate::openapi::{self, OnboardingBatch, ReadinessProblem, SendProblems};
 use crate::problem::Problem;
 use crate::queue::OnboardingQueue;
 use crate::readiness::Readiness;
-use crate::request_limits::ConcurrencyLimit;
+use crate::request_limits::{ConcurrencyLimit, TimeLimit};
 use crate::request_telemetry::{self, RequestTelemetry};
 use crate::serve::CurrentPhase;
 use crate::wire::{AcceptedMessage, BatchResponse, Health, OnboardingRequest, SmokeTest};
@@ -100,17 +100,18 @@ pub(crate) async fn onboard(
     request_body(content = OnboardingBatch, description = "At most 64 KiB"),
     responses(
         (status = 202, description = "SQS has accepted every message.", body = BatchResponse<'_>),
-        (status = 207, description = "At least one item was not accepted.", body = BatchResponse<'_>),
+        (status = 207, description = "At least one item was not accepted, or not confirmed in time.", body = BatchResponse<'_>),
         SendProblems,
     )
 )]
 pub(crate) async fn onboard_batch(
     State(state): State<Arc<ApiState>>,
+    Extension(time_limit): Extension<TimeLimit>,
     JsonDocument(document): JsonDocument,
 ) -> Result<Response, Problem> {
     let items = batch::items(document)?;
     let _permit = state.concurrency.try_acquire()?;
-    let results = batch::send(&state.queue, &items).await?;
+    let results = batch::send(&state.queue, &items, time_limit).await?;
     Ok(batch::response(&results, current_trace_id()))
 }
 

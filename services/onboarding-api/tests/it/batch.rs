@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use baton_test_support::{FakeSqs, SqsResponse};
+use onboarding_api::Limits;
 use serde_json::Value;
 
-use crate::support::{TestApi, VALID};
+use crate::support::{TestApi, TestConfig, VALID, client};
 
 const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "RequestThrottled");
 
@@ -63,6 +66,47 @@ async fn items_that_the_queue_does_not_accept_may_be_retried() {
     assert_eq!(response.status, 207);
     assert_eq!(response.header("retry-after"), "1");
     assert_eq!(statuses(&response.json()), [503, 503]);
+}
+
+#[tokio::test]
+async fn a_batch_over_the_time_limit_reports_the_items_that_were_accepted() {
+    let api = TestApi::with_limits(Limits {
+        // Shorter than the sends, of which all but the first get no response.
+        request_timeout: Duration::from_millis(900),
+        ..TestConfig::default().limits
+    })
+    .await;
+    api.sqs.respond_with([SqsResponse::Accept]);
+    api.sqs.respond_always(Some(SqsResponse::Hang));
+    let items = vec![VALID; 20];
+    let response = api.post_json("/onboarding/batch", &batch(&items)).await;
+    assert_eq!(response.status, 207);
+    let body = response.json();
+    let results = body["results"].as_array().unwrap();
+    let is_accepted = |result: &&Value| result["status"] == 202;
+    let (accepted, timed_out): (Vec<_>, Vec<_>) = results.iter().partition(is_accepted);
+    assert!(!accepted.is_empty());
+    assert_eq!(accepted.len(), api.sqs.accepted().len());
+    assert_eq!(accepted.len() + timed_out.len(), items.len());
+    for result in timed_out {
+        assert_eq!(result["status"], 504);
+        let detail = result["problem"]["detail"].as_str().unwrap();
+        assert!(detail.contains("may have been sent"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_leaves_no_time_for_the_sends_is_rejected() {
+    let api = TestApi::with_limits(Limits {
+        request_timeout: Duration::from_millis(400),
+        ..TestConfig::default().limits
+    })
+    .await;
+    let request = client::onboarding_request(VALID, 5);
+    let connection = client::connect_and_send(api.address, &request).await;
+    let head = client::read_head(connection).await;
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    assert!(api.sqs.calls().is_empty());
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn requests_beyond_the_maximum_get_503_and_health_checks_do_not_count() {
 #[tokio::test]
 async fn a_request_over_the_time_limit_is_cancelled_and_its_message_may_have_been_sent() {
     let api = TestApi::with_limits(Limits {
-        request_timeout: Duration::from_millis(50),
+        request_timeout: Duration::from_millis(400),
         ..limits()
     })
     .await;
