@@ -4,17 +4,18 @@
 //! `schedule` determines the starts of requests, and `customers` their contents. `generator` sends
 //! them on a separate thread, in an `open_loop` or a `closed_loop`, over the connections of
 //! `target`. `measurements` counts the results, and `drift` compares the beginning of a soak with
-//! its end. `settling` waits until the accepted messages have left the queue, and `account`
-//! compares the figures of the queue with the accepted requests. `report` prints everything, and
-//! `json` writes it.
+//! its end. `message_counter` waits until the accepted messages have left the queue, and `check`
+//! compares the counts with the accepted requests. `report` prints everything, and `json` writes
+//! it.
 
-mod account;
+mod check;
 mod closed_loop;
 mod customers;
 mod drift;
 mod generator;
 mod json;
 mod measurements;
+mod message_counter;
 mod open_loop;
 mod own_stack;
 mod queues;
@@ -22,19 +23,18 @@ mod random;
 mod report;
 mod request_error;
 mod schedule;
-mod settling;
 mod spans;
 mod target;
 mod tls;
 
-pub(crate) use self::account::{AccountCheck, AccountFigures};
+pub(crate) use self::check::{CheckOutcome, MessageCounts};
 pub(crate) use self::customers::{BLACK_FRIDAY, Shares};
 pub(crate) use self::generator::{Generator, GeneratorConfig, GeneratorProgress, Pace};
 pub(crate) use self::measurements::Interval;
+pub(crate) use self::message_counter::MessageCounter;
 pub(crate) use self::own_stack::own_stack_config;
 pub(crate) use self::report::LoadReport;
 pub(crate) use self::schedule::{Profile, Schedule};
-pub(crate) use self::settling::AccountReader;
 pub(crate) use self::spans::{SpanCounts, SpanExport};
 pub(crate) use self::target::{TargetUrl, parse_header};
 pub(crate) use self::tls::Authorities;

@@ -13,7 +13,7 @@ use super::options::Binaries;
 use super::signals::Signals;
 use super::terminal::{self, Progress};
 use crate::load::{
-    AccountCheck, AccountFigures, AccountReader, Generator, GeneratorConfig, LoadReport,
+    CheckOutcome, Generator, GeneratorConfig, LoadReport, MessageCounter, MessageCounts,
     SpanCounts, SpanExport, TargetUrl, own_stack_config,
 };
 use crate::stack::{Stack, StackError};
@@ -31,7 +31,7 @@ const INTERRUPTED: &str = "the run was interrupted";
 
 /// Reason why no more requests are sent.
 #[derive(Debug)]
-enum Ending {
+enum StopReason {
     Finished,
     Interrupted,
     StackFailed(StackError),
@@ -40,8 +40,8 @@ enum Ending {
 /// A run that has started.
 #[derive(Debug)]
 struct StartedRun {
-    /// Figures about messages before the run.
-    before: AccountFigures,
+    /// Numbers of messages before the run.
+    before: MessageCounts,
     span_export: Option<SpanExport>,
     generator: Generator,
 }
@@ -113,16 +113,16 @@ async fn run_load(
         () = signals.recv() => return Err(Exit::Interrupted),
     };
     let mut generator = started.generator;
-    let mut ending = drive(&mut generator, arguments, stack.as_deref_mut(), signals).await;
+    let mut stop_reason = drive(&mut generator, arguments, stack.as_deref_mut(), signals).await;
     let measurements = generator.measurements();
     // Closes the queue of spans.
     drop(generator);
-    let mut account_check = AccountCheck::Unknown(INTERRUPTED.to_owned());
-    if let Ending::Finished = ending {
+    let mut outcome = CheckOutcome::Unknown(INTERRUPTED.to_owned());
+    if let StopReason::Finished = stop_reason {
         let accepted = measurements.accepted;
         tokio::select! {
-            checked = check(arguments, stack.as_deref(), started.before, accepted) => account_check = checked,
-            () = signals.recv() => ending = Ending::Interrupted,
+            checked = check(arguments, stack.as_deref(), started.before, accepted) => outcome = checked,
+            () = signals.recv() => stop_reason = StopReason::Interrupted,
         }
     }
     let report = LoadReport {
@@ -134,12 +134,12 @@ async fn run_load(
         request_timeout: arguments.timeout,
         left_out_faults: arguments.leaves_out_faults(),
         run,
-        was_interrupted: !matches!(ending, Ending::Finished),
+        was_interrupted: !matches!(stop_reason, StopReason::Finished),
         measurements,
-        check: account_check,
+        check: outcome,
         spans: finish_spans(started.span_export, signals).await,
     };
-    let exit = load_exit(ending, &report);
+    let exit = load_exit(stop_reason, &report);
     Ok((report, exit))
 }
 
@@ -150,15 +150,15 @@ async fn finish_spans(export: Option<SpanExport>, signals: &mut Signals) -> Opti
     Some(export.counts())
 }
 
-fn load_exit(ending: Ending, report: &LoadReport) -> Exit {
-    match ending {
-        Ending::Interrupted => Exit::Interrupted,
-        Ending::StackFailed(error) => {
+fn load_exit(stop_reason: StopReason, report: &LoadReport) -> Exit {
+    match stop_reason {
+        StopReason::Interrupted => Exit::Interrupted,
+        StopReason::StackFailed(error) => {
             terminal::error(&error);
             Exit::Failed
         }
-        Ending::Finished if report.passed() => Exit::Done,
-        Ending::Finished => Exit::Failed,
+        StopReason::Finished if report.passed() => Exit::Done,
+        StopReason::Finished => Exit::Failed,
     }
 }
 
@@ -179,9 +179,9 @@ async fn start(
     run: u64,
     stack: Option<&Stack>,
 ) -> Result<StartedRun, Exit> {
-    let before = match account_reader(arguments, stack).await {
-        Some(reader) => reader.read().await.map_err(start_failed)?,
-        None => AccountFigures::default(),
+    let before = match message_counter(arguments, stack).await {
+        Some(counter) => counter.count().await.map_err(start_failed)?,
+        None => MessageCounts::default(),
     };
     let (spans, span_export) = if arguments.spans {
         let endpoint = stack.map(|stack| stack.endpoints().otlp_http.as_str());
@@ -216,22 +216,22 @@ async fn drive(
     arguments: &LoadArgs,
     mut stack: Option<&mut Stack>,
     signals: &mut Signals,
-) -> Ending {
+) -> StopReason {
     let mut progress = LiveProgress::new(arguments.profile.into(), arguments.duration());
     let mut ticks = tokio::time::interval(progress.interval());
-    let ending = loop {
+    let stop_reason = loop {
         tokio::select! {
-            () = generator.wait() => break Ending::Finished,
-            () = signals.recv() => break Ending::Interrupted,
-            error = stack_failure(stack.as_deref_mut()) => break Ending::StackFailed(error),
+            () = generator.wait() => break StopReason::Finished,
+            () = signals.recv() => break StopReason::Interrupted,
+            error = stack_failure(stack.as_deref_mut()) => break StopReason::StackFailed(error),
             _ = ticks.tick() => progress.show(generator),
         }
     };
-    if !matches!(ending, Ending::Finished) {
+    if !matches!(stop_reason, StopReason::Finished) {
         generator.stop().await;
     }
     progress.finish(generator);
-    ending
+    stop_reason
 }
 
 async fn stack_failure(stack: Option<&mut Stack>) -> StackError {
@@ -245,38 +245,38 @@ async fn stack_failure(stack: Option<&mut Stack>) -> StackError {
 async fn check(
     arguments: &LoadArgs,
     stack: Option<&Stack>,
-    before: AccountFigures,
+    before: MessageCounts,
     accepted: u64,
-) -> AccountCheck {
-    let Some(reader) = account_reader(arguments, stack).await else {
-        return AccountCheck::Unknown("--queue-url is not given".to_owned());
+) -> CheckOutcome {
+    let Some(counter) = message_counter(arguments, stack).await else {
+        return CheckOutcome::Unknown("--queue-url is not given".to_owned());
     };
     let mut progress = Progress::new();
     progress.begin("waiting until the accepted messages are processed or dead-lettered");
-    let settling = reader.settle(before, accepted, arguments.settle_timeout);
+    let settling = counter.settle(before, accepted, arguments.settle_timeout);
     match settling.await {
-        Ok(account) => {
-            if account.is_complete() {
+        Ok(result) => {
+            if result.is_complete() {
                 progress.done("all accepted messages have left the queue");
             } else {
                 progress.failed("timed out waiting for accepted messages to leave the queue");
             }
-            AccountCheck::Known(account)
+            CheckOutcome::Known(result)
         }
-        Err(error) => AccountCheck::Failed(error.to_string()),
+        Err(error) => CheckOutcome::Failed(error.to_string()),
     }
 }
 
-/// Returns the reader of the figures for the check, if there are any.
-async fn account_reader<'a>(
+/// Returns the counter for the check, if there is one.
+async fn message_counter<'a>(
     arguments: &LoadArgs,
     stack: Option<&'a Stack>,
-) -> Option<AccountReader<'a>> {
+) -> Option<MessageCounter<'a>> {
     match (stack, &arguments.queue_url) {
-        (Some(stack), _) => Some(AccountReader::from_stack(stack)),
+        (Some(stack), _) => Some(MessageCounter::from_stack(stack)),
         (None, Some(queue)) => {
             let dead_letter_queue = arguments.dead_letter_queue_url.as_ref();
-            Some(AccountReader::from_queues(queue, dead_letter_queue).await)
+            Some(MessageCounter::from_queues(queue, dead_letter_queue).await)
         }
         (None, None) => None,
     }

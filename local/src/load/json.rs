@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::account::{AccountCheck, AccountSource};
+use super::check::{CheckOutcome, CheckSource};
 use super::generator::Pace;
 use super::measurements::{self, Measurements};
 use super::report::{LoadReport, PERCENTILES};
@@ -106,14 +106,14 @@ struct Drift {
 #[derive(Debug, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 enum Check<'a> {
-    Complete(Account),
-    Incomplete(Account),
+    Complete(CheckResult),
+    Incomplete(CheckResult),
     Unknown { reason: &'a str },
     Failed { reason: &'a str },
 }
 
 #[derive(Debug, Serialize)]
-struct Account {
+struct CheckResult {
     source: &'static str,
     processed: u64,
     dead_lettered: Option<u64>,
@@ -245,23 +245,23 @@ impl Interval {
 }
 
 impl<'a> Check<'a> {
-    fn new(check: &'a AccountCheck) -> Self {
-        let account = match check {
-            AccountCheck::Unknown(reason) => return Self::Unknown { reason },
-            AccountCheck::Failed(reason) => return Self::Failed { reason },
-            AccountCheck::Known(account) => account,
+    fn new(check: &'a CheckOutcome) -> Self {
+        let result = match check {
+            CheckOutcome::Unknown(reason) => return Self::Unknown { reason },
+            CheckOutcome::Failed(reason) => return Self::Failed { reason },
+            CheckOutcome::Known(result) => result,
         };
-        let wire = Account {
-            source: match account.source {
-                AccountSource::OwnStack => "local_stack",
-                AccountSource::Queues => "queues",
+        let wire = CheckResult {
+            source: match result.source {
+                CheckSource::OwnStack => "local_stack",
+                CheckSource::Queues => "queues",
             },
-            processed: account.processed,
-            dead_lettered: account.dead_lettered,
-            queued: account.queued,
-            unaccounted: account.unaccounted,
+            processed: result.processed,
+            dead_lettered: result.dead_lettered,
+            queued: result.queued,
+            unaccounted: result.unaccounted,
         };
-        if account.is_complete() {
+        if result.is_complete() {
             Self::Complete(wire)
         } else {
             Self::Incomplete(wire)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
-use super::account::{Account, AccountCheck, AccountSource};
+use super::check::{CheckOutcome, CheckResult, CheckSource};
 use super::drift::Drift;
 use super::generator::Pace;
 use super::json;
@@ -40,7 +40,7 @@ pub(crate) struct LoadReport {
     pub(crate) run: u64,
     pub(crate) was_interrupted: bool,
     pub(crate) measurements: Measurements,
-    pub(crate) check: AccountCheck,
+    pub(crate) check: CheckOutcome,
     pub(crate) spans: Option<SpanCounts>,
 }
 
@@ -231,18 +231,18 @@ impl LoadReport {
 
     fn write_check(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "\n{HEADING}Accepted messages{HEADING:#}")?;
-        let account = match &self.check {
-            AccountCheck::Unknown(reason) => {
+        let result = match &self.check {
+            CheckOutcome::Unknown(reason) => {
                 let text = format!("unknown whether they were processed: {reason}");
                 return styled_row(formatter, WARNING, "check", &text);
             }
-            AccountCheck::Failed(reason) => {
+            CheckOutcome::Failed(reason) => {
                 let text = format!("the check failed: {reason}");
                 return styled_row(formatter, FAILURE, "check", &text);
             }
-            AccountCheck::Known(account) => account,
+            CheckOutcome::Known(result) => result,
         };
-        self.write_account(formatter, account)?;
+        self.write_result(formatter, result)?;
         let unanswered = self.measurements.unanswered();
         if unanswered > 0 {
             let text = format!(
@@ -254,14 +254,18 @@ impl LoadReport {
         Ok(())
     }
 
-    fn write_account(&self, formatter: &mut fmt::Formatter<'_>, account: &Account) -> fmt::Result {
-        let Account {
+    fn write_result(
+        &self,
+        formatter: &mut fmt::Formatter<'_>,
+        result: &CheckResult,
+    ) -> fmt::Result {
+        let CheckResult {
             source,
             processed,
             dead_lettered,
             queued,
             unaccounted,
-        } = account;
+        } = result;
         let accepted = self.measurements.accepted;
         match dead_lettered {
             Some(number) => {
@@ -281,10 +285,10 @@ impl LoadReport {
             row(formatter, "in the queue", &queued.to_string())?;
         }
         let source = match source {
-            AccountSource::OwnStack => "according to the local stack",
-            AccountSource::Queues => "according to the approximate lengths of the queues",
+            CheckSource::OwnStack => "according to the local stack",
+            CheckSource::Queues => "according to the approximate lengths of the queues",
         };
-        if account.is_complete() {
+        if result.is_complete() {
             let text = format!("all {accepted} were processed or dead-lettered, {source}");
             styled_row(formatter, SUCCESS, "check", &text)
         } else {
@@ -371,7 +375,7 @@ mod tests {
             run: 0,
             was_interrupted: false,
             measurements,
-            check: AccountCheck::Unknown("none".to_owned()),
+            check: CheckOutcome::Unknown("none".to_owned()),
             spans: None,
         }
     }

@@ -2,9 +2,9 @@
 
 use super::queues::QueueLengths;
 
-/// Source of the figures.
+/// Source of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AccountSource {
+pub(crate) enum CheckSource {
     /// The local stack that this run has started, whose event source mapping counts the messages
     /// that it deletes.
     OwnStack,
@@ -13,9 +13,9 @@ pub(crate) enum AccountSource {
     Queues,
 }
 
-/// Figures about messages before or after a run.
+/// Numbers of messages before or after a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AccountFigures {
+pub(crate) struct MessageCounts {
     /// Messages in the queue: visible, in flight or delayed.
     pub(crate) queued: u64,
     /// Messages in the dead-letter queue, if its URL is known.
@@ -26,8 +26,8 @@ pub(crate) struct AccountFigures {
 
 /// Result of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Account {
-    pub(crate) source: AccountSource,
+pub(crate) struct CheckResult {
+    pub(crate) source: CheckSource,
     /// Messages that the function has processed: the number that the stack counts, or else the
     /// accepted messages that are neither queued nor dead-lettered.
     pub(crate) processed: u64,
@@ -41,26 +41,26 @@ pub(crate) struct Account {
 
 /// Result of the check, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum AccountCheck {
-    Known(Account),
+pub(crate) enum CheckOutcome {
+    Known(CheckResult),
     /// There is nothing to check, or the run was interrupted.
     Unknown(String),
-    /// The figures cannot be read.
+    /// The counts cannot be read.
     Failed(String),
 }
 
-impl AccountCheck {
+impl CheckOutcome {
     /// Returns true unless a message is missing or the check failed.
     pub(crate) fn passed(&self) -> bool {
         match self {
-            Self::Known(account) => account.is_complete(),
+            Self::Known(result) => result.is_complete(),
             Self::Unknown(_) => true,
             Self::Failed(_) => false,
         }
     }
 }
 
-impl AccountFigures {
+impl MessageCounts {
     pub(super) fn new(queue: QueueLengths, dead_letters: Option<QueueLengths>) -> Self {
         Self {
             queued: queue.total(),
@@ -70,9 +70,9 @@ impl AccountFigures {
     }
 }
 
-impl Account {
-    /// Compares the figures before and after a run with the number of accepted requests.
-    pub(crate) fn new(before: AccountFigures, after: AccountFigures, accepted: u64) -> Self {
+impl CheckResult {
+    /// Compares the counts before and after a run with the number of accepted requests.
+    pub(crate) fn new(before: MessageCounts, after: MessageCounts, accepted: u64) -> Self {
         let queued = after.queued.saturating_sub(before.queued);
         let dead_lettered = difference(before.dead_lettered, after.dead_lettered);
         let counted = difference(before.processed, after.processed);
@@ -83,11 +83,11 @@ impl Account {
                 let missing = accepted.saturating_sub(settled);
                 // A message in the queue may belong to a request without a response. It cannot be
                 // distinguished, and is not processed either.
-                (AccountSource::OwnStack, missing.max(queued))
+                (CheckSource::OwnStack, missing.max(queued))
             }
             // A message leaves the queue only if it is deleted, which the event source mapping does
             // after its success, or sent to the dead-letter queue.
-            None => (AccountSource::Queues, queued),
+            None => (CheckSource::Queues, queued),
         };
         Self {
             source,
@@ -111,17 +111,17 @@ fn difference(before: Option<u64>, after: Option<u64>) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn figures(queued: u64, dead_lettered: u64, processed: Option<u64>) -> AccountFigures {
-        AccountFigures {
+    fn counts(queued: u64, dead_lettered: u64, processed: Option<u64>) -> MessageCounts {
+        MessageCounts {
             queued,
             dead_lettered: Some(dead_lettered),
             processed,
         }
     }
 
-    fn own_stack(queued: u64, dead_lettered: u64, processed: u64) -> Account {
-        let before = figures(0, 0, Some(0));
-        Account::new(before, figures(queued, dead_lettered, Some(processed)), 10)
+    fn own_stack(queued: u64, dead_lettered: u64, processed: u64) -> CheckResult {
+        let before = counts(0, 0, Some(0));
+        CheckResult::new(before, counts(queued, dead_lettered, Some(processed)), 10)
     }
 
     #[test]
@@ -136,24 +136,24 @@ mod tests {
 
     #[test]
     fn queues_account_for_messages_that_have_left_them() {
-        let before = figures(5, 100, None);
-        let account = Account::new(before, figures(5, 102, None), 10);
-        assert!(account.is_complete());
-        assert_eq!((account.processed, account.dead_lettered), (8, Some(2)));
-        let account = Account::new(before, figures(8, 102, None), 10);
-        assert_eq!((account.processed, account.unaccounted), (5, 3));
+        let before = counts(5, 100, None);
+        let result = CheckResult::new(before, counts(5, 102, None), 10);
+        assert!(result.is_complete());
+        assert_eq!((result.processed, result.dead_lettered), (8, Some(2)));
+        let result = CheckResult::new(before, counts(8, 102, None), 10);
+        assert_eq!((result.processed, result.unaccounted), (5, 3));
         // Messages from before the run were processed too.
-        assert!(Account::new(before, figures(0, 100, None), 10).is_complete());
+        assert!(CheckResult::new(before, counts(0, 100, None), 10).is_complete());
     }
 
     #[test]
     fn without_a_dead_letter_queue_only_their_sum_is_known() {
-        let unknown = |queued| AccountFigures {
+        let unknown = |queued| MessageCounts {
             queued,
-            ..AccountFigures::default()
+            ..MessageCounts::default()
         };
-        let account = Account::new(unknown(0), unknown(0), 10);
-        assert!(account.is_complete());
-        assert_eq!((account.processed, account.dead_lettered), (10, None));
+        let result = CheckResult::new(unknown(0), unknown(0), 10);
+        assert!(result.is_complete());
+        assert_eq!((result.processed, result.dead_lettered), (10, None));
     }
 }

@@ -6,19 +6,19 @@ use aws_sdk_sqs::Client;
 use http::Uri;
 use tokio::time::sleep;
 
-use super::account::{Account, AccountFigures};
+use super::check::{CheckResult, MessageCounts};
 use super::queues::{self, QueueError, QueueLengths};
 use crate::stack::Stack;
 
-/// Interval in which the figures are read.
+/// Interval in which the messages are counted.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Time for which figures of AWS must not change before they are final. SQS states that its
+/// Time for which the counts of AWS must not change before they are final. SQS states that its
 /// approximate numbers are correct a minute after the last message was sent.
 const AWS_CONFIRMATION: Duration = Duration::from_secs(60);
 
-/// Reads the figures of the check.
+/// Counts the messages for the check.
 #[derive(Debug)]
-pub(crate) struct AccountReader<'a> {
+pub(crate) struct MessageCounter<'a> {
     client: Client,
     queue: String,
     dead_letter_queue: Option<String>,
@@ -27,8 +27,8 @@ pub(crate) struct AccountReader<'a> {
     confirmation: Duration,
 }
 
-impl<'a> AccountReader<'a> {
-    /// Creates a reader of the figures of a stack.
+impl<'a> MessageCounter<'a> {
+    /// Creates a counter of the messages of a stack.
     pub(crate) fn from_stack(stack: &'a Stack) -> Self {
         let endpoints = stack.endpoints();
         Self {
@@ -40,7 +40,7 @@ impl<'a> AccountReader<'a> {
         }
     }
 
-    /// Creates a reader of the lengths of queues.
+    /// Creates a counter of the messages in queues.
     pub(crate) async fn from_queues(queue: &Uri, dead_letter_queue: Option<&Uri>) -> Self {
         let is_exact = queues::is_loopback(queue);
         Self {
@@ -56,17 +56,17 @@ impl<'a> AccountReader<'a> {
         }
     }
 
-    /// Reads the current figures.
-    pub(crate) async fn read(&self) -> Result<AccountFigures, QueueError> {
+    /// Counts the messages.
+    pub(crate) async fn count(&self) -> Result<MessageCounts, QueueError> {
         let queue = QueueLengths::read(&self.client, &self.queue).await?;
         let dead_letters = match &self.dead_letter_queue {
             Some(url) => Some(QueueLengths::read(&self.client, url).await?),
             None => None,
         };
         let processed = self.stack.map(|stack| stack.mapping_stats().deleted);
-        Ok(AccountFigures {
+        Ok(MessageCounts {
             processed,
-            ..AccountFigures::new(queue, dead_letters)
+            ..MessageCounts::new(queue, dead_letters)
         })
     }
 
@@ -74,22 +74,22 @@ impl<'a> AccountReader<'a> {
     /// for `max_unchanged`.
     pub(crate) async fn settle(
         &self,
-        before: AccountFigures,
+        before: MessageCounts,
         accepted: u64,
         max_unchanged: Duration,
-    ) -> Result<Account, QueueError> {
+    ) -> Result<CheckResult, QueueError> {
         let mut last = None;
         let mut changed = Instant::now();
         loop {
-            let account = Account::new(before, self.read().await?, accepted);
-            if last != Some(account) {
+            let result = CheckResult::new(before, self.count().await?, accepted);
+            if last != Some(result) {
                 changed = Instant::now();
-                last = Some(account);
+                last = Some(result);
             }
             let unchanged = changed.elapsed();
-            let is_final = account.is_complete() && unchanged >= self.confirmation;
+            let is_final = result.is_complete() && unchanged >= self.confirmation;
             if is_final || unchanged >= max_unchanged.max(self.confirmation) {
-                return Ok(account);
+                return Ok(result);
             }
             sleep(POLL_INTERVAL).await;
         }
