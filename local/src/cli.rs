@@ -65,7 +65,7 @@ struct Cli {
 enum CliCommand {
     Up(up::UpArgs),
     Demo(demo::DemoArgs),
-    Load(load::CheckedLoadArgs),
+    Load(Box<load::CheckedLoadArgs>),
     Replay(replay::ReplayArgs),
 }
 
@@ -114,7 +114,7 @@ async fn run_command(command: CliCommand) -> Exit {
     match command {
         CliCommand::Up(arguments) => up::run(arguments, &mut signals).await,
         CliCommand::Demo(arguments) => demo::run(arguments, &mut signals).await,
-        CliCommand::Load(arguments) => load::run(arguments, &mut signals).await,
+        CliCommand::Load(arguments) => load::run(*arguments, &mut signals).await,
         CliCommand::Replay(arguments) => replay::run(arguments, &mut signals).await,
     }
 }

@@ -4,9 +4,9 @@
 //! `schedule` determines the starts of requests, and `customers` their contents. `generator` sends
 //! them on a separate thread, in an `open_loop` or a `closed_loop`, over the connections of
 //! `target`. `measurements` counts the results, and `drift` compares the beginning of a soak with
-//! its end. `message_counter` waits until the accepted messages have left the queue, and `check`
-//! compares the counts with the accepted requests. `report` prints everything, and `json` writes
-//! it.
+//! its end. `message_counter` counts the messages in the queues and the customers in the `table`,
+//! and `check` compares the counts with the accepted requests. `report` prints everything, and
+//! `json` writes it.
 
 mod check;
 mod closed_loop;
@@ -24,10 +24,12 @@ mod report;
 mod request_error;
 mod schedule;
 mod spans;
+#[cfg(feature = "dynamodb")]
+mod table;
 mod target;
 mod tls;
 
-pub(crate) use self::check::{CheckOutcome, MessageCounts};
+pub(crate) use self::check::{AcceptedMessages, CheckOutcome, MessageCounts};
 pub(crate) use self::customers::{BLACK_FRIDAY, Shares};
 pub(crate) use self::generator::{Generator, GeneratorConfig, GeneratorProgress, Pace};
 pub(crate) use self::measurements::Interval;
@@ -36,5 +38,7 @@ pub(crate) use self::own_stack::own_stack_config;
 pub(crate) use self::report::LoadReport;
 pub(crate) use self::schedule::{Profile, Schedule};
 pub(crate) use self::spans::{SpanCounts, SpanExport};
+#[cfg(feature = "dynamodb")]
+pub(crate) use self::table::CustomerTable;
 pub(crate) use self::target::{TargetUrl, parse_header};
 pub(crate) use self::tls::Authorities;

@@ -12,9 +12,11 @@ use super::exit::Exit;
 use super::options::Binaries;
 use super::signals::Signals;
 use super::terminal::{self, Progress};
+#[cfg(feature = "dynamodb")]
+use crate::load::CustomerTable;
 use crate::load::{
-    CheckOutcome, Generator, GeneratorConfig, LoadReport, MessageCounter, MessageCounts,
-    SpanCounts, SpanExport, TargetUrl, own_stack_config,
+    AcceptedMessages, CheckOutcome, Generator, GeneratorConfig, LoadReport, MessageCounter,
+    MessageCounts, SpanCounts, SpanExport, TargetUrl, own_stack_config,
 };
 use crate::stack::{Stack, StackError};
 
@@ -119,9 +121,12 @@ async fn run_load(
     drop(generator);
     let mut outcome = CheckOutcome::Unknown(INTERRUPTED.to_owned());
     if let StopReason::Finished = stop_reason {
-        let accepted = measurements.accepted;
+        let accepted = AcceptedMessages {
+            total: measurements.accepted,
+            poison: measurements.accepted_poison,
+        };
         tokio::select! {
-            checked = check(arguments, stack.as_deref(), started.before, accepted) => outcome = checked,
+            checked = check(arguments, run, stack.as_deref(), started.before, accepted) => outcome = checked,
             () = signals.recv() => stop_reason = StopReason::Interrupted,
         }
     }
@@ -179,7 +184,7 @@ async fn start(
     run: u64,
     stack: Option<&Stack>,
 ) -> Result<StartedRun, Exit> {
-    let before = match message_counter(arguments, stack).await {
+    let before = match message_counter(arguments, run, stack).await {
         Some(counter) => counter.count().await.map_err(start_failed)?,
         None => MessageCounts::default(),
     };
@@ -244,12 +249,13 @@ async fn stack_failure(stack: Option<&mut Stack>) -> StackError {
 /// Waits until the accepted messages are processed or dead-lettered.
 async fn check(
     arguments: &LoadArgs,
+    run: u64,
     stack: Option<&Stack>,
     before: MessageCounts,
-    accepted: u64,
+    accepted: AcceptedMessages,
 ) -> CheckOutcome {
-    let Some(counter) = message_counter(arguments, stack).await else {
-        return CheckOutcome::Unknown("--queue-url is not given".to_owned());
+    let Some(counter) = message_counter(arguments, run, stack).await else {
+        return CheckOutcome::Unknown("neither --queue-url nor --table is given".to_owned());
     };
     let mut progress = Progress::new();
     progress.begin("waiting until the accepted messages are processed or dead-lettered");
@@ -257,9 +263,9 @@ async fn check(
     match settling.await {
         Ok(result) => {
             if result.is_complete() {
-                progress.done("all accepted messages have left the queue");
+                progress.done("no accepted message is missing");
             } else {
-                progress.failed("timed out waiting for accepted messages to leave the queue");
+                progress.failed("timed out waiting for accepted messages");
             }
             CheckOutcome::Known(result)
         }
@@ -268,18 +274,34 @@ async fn check(
 }
 
 /// Returns the counter for the check, if there is one.
+#[cfg_attr(
+    not(feature = "dynamodb"),
+    expect(unused_variables, reason = "only the ids in a table contain the run")
+)]
 async fn message_counter<'a>(
     arguments: &LoadArgs,
+    run: u64,
     stack: Option<&'a Stack>,
 ) -> Option<MessageCounter<'a>> {
-    match (stack, &arguments.queue_url) {
-        (Some(stack), _) => Some(MessageCounter::from_stack(stack)),
-        (None, Some(queue)) => {
-            let dead_letter_queue = arguments.dead_letter_queue_url.as_ref();
-            Some(MessageCounter::from_queues(queue, dead_letter_queue).await)
-        }
-        (None, None) => None,
+    if let Some(stack) = stack {
+        return Some(MessageCounter::from_stack(stack));
     }
+    let LoadArgs {
+        queue_url: queue,
+        dead_letter_queue_url: dead_letter_queue,
+        table,
+        ..
+    } = arguments;
+    if queue.is_none() && table.is_none() {
+        return None;
+    }
+    let counter = MessageCounter::from_queues(queue.as_ref(), dead_letter_queue.as_ref()).await;
+    #[cfg(feature = "dynamodb")]
+    let counter = match table {
+        Some(name) => counter.with_table(CustomerTable::open(name, run).await),
+        None => counter,
+    };
+    Some(counter)
 }
 
 fn start_failed(error: impl Error) -> Exit {

@@ -1,7 +1,5 @@
 //! The check that every accepted message was processed or dead-lettered.
 
-use super::queues::QueueLengths;
-
 /// Source of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CheckSource {
@@ -11,31 +9,46 @@ pub(crate) enum CheckSource {
     /// The lengths of the queue and, if it is given, the dead-letter queue. SQS states them
     /// approximately.
     Queues,
+    /// The customers in the function's table, and the lengths of the queues that are given.
+    #[cfg(feature = "dynamodb")]
+    Table,
 }
 
 /// Numbers of messages before or after a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MessageCounts {
-    /// Messages in the queue: visible, in flight or delayed.
-    pub(crate) queued: u64,
+    /// Messages in the queue, visible, in flight or delayed, if its URL is known.
+    pub(crate) queued: Option<u64>,
     /// Messages in the dead-letter queue, if its URL is known.
     pub(crate) dead_lettered: Option<u64>,
     /// Messages that the function has processed, if they are counted.
     pub(crate) processed: Option<u64>,
 }
 
+/// Messages that the service has accepted in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AcceptedMessages {
+    pub(crate) total: u64,
+    /// Messages that the function always rejects.
+    pub(crate) poison: u64,
+}
+
 /// Result of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CheckResult {
     pub(crate) source: CheckSource,
-    /// Messages that the function has processed: the number that the stack counts, or else the
-    /// accepted messages that are neither queued nor dead-lettered.
+    /// Messages that the function has processed: the number that the stack or the table states, or
+    /// else the accepted messages that are neither queued nor dead-lettered.
     pub(crate) processed: u64,
     /// Messages that were sent to the dead-letter queue, if its URL is known.
     pub(crate) dead_lettered: Option<u64>,
-    /// Messages that are still in the queue.
-    pub(crate) queued: u64,
-    /// Accepted messages that are neither processed nor dead-lettered, such as those in the queue.
+    /// Messages that are still in the queue, if its URL is known.
+    pub(crate) queued: Option<u64>,
+    /// Messages of poison customers that may have been dead-lettered, because the URL of the
+    /// dead-letter queue is not known.
+    pub(crate) unknown: u64,
+    /// All other accepted messages that are neither processed nor dead-lettered, such as those in
+    /// the queue.
     pub(crate) unaccounted: u64,
 }
 
@@ -60,40 +73,36 @@ impl CheckOutcome {
     }
 }
 
-impl MessageCounts {
-    pub(super) fn new(queue: QueueLengths, dead_letters: Option<QueueLengths>) -> Self {
-        Self {
-            queued: queue.total(),
-            dead_lettered: dead_letters.map(QueueLengths::total),
-            processed: None,
-        }
-    }
-}
-
 impl CheckResult {
     /// Compares the counts before and after a run with the number of accepted requests.
-    pub(crate) fn new(before: MessageCounts, after: MessageCounts, accepted: u64) -> Self {
-        let queued = after.queued.saturating_sub(before.queued);
+    pub(crate) fn new(
+        source: CheckSource,
+        before: MessageCounts,
+        after: MessageCounts,
+        accepted: AcceptedMessages,
+    ) -> Self {
+        let queued = difference(before.queued, after.queued);
         let dead_lettered = difference(before.dead_lettered, after.dead_lettered);
+        let in_queues = queued.unwrap_or(0) + dead_lettered.unwrap_or(0);
+        // A message leaves the queue only if it is deleted, which the event source mapping does
+        // after its success, or sent to the dead-letter queue.
         let counted = difference(before.processed, after.processed);
-        let left = accepted.saturating_sub(queued + dead_lettered.unwrap_or(0));
-        let (source, unaccounted) = match counted {
-            Some(processed) => {
-                let settled = processed + dead_lettered.unwrap_or(0);
-                let missing = accepted.saturating_sub(settled);
-                // A message in the queue may belong to a request without a response. It cannot be
-                // distinguished, and is not processed either.
-                (CheckSource::OwnStack, missing.max(queued))
-            }
-            // A message leaves the queue only if it is deleted, which the event source mapping does
-            // after its success, or sent to the dead-letter queue.
-            None => (CheckSource::Queues, queued),
+        let processed = counted.unwrap_or(accepted.total.saturating_sub(in_queues));
+        let unprocessed = accepted.total.saturating_sub(processed);
+        let unknown = match (counted, dead_lettered) {
+            (Some(_), None) => accepted.poison.min(unprocessed),
+            _ => 0,
         };
+        let missing = unprocessed.saturating_sub(dead_lettered.unwrap_or(0) + unknown);
+        // A message in the queue may belong to a request without a response. It cannot be
+        // distinguished, and is not processed either.
+        let unaccounted = missing.max(queued.unwrap_or(0));
         Self {
             source,
-            processed: counted.unwrap_or(left),
+            processed,
             dead_lettered,
             queued,
+            unknown,
             unaccounted,
         }
     }
@@ -111,17 +120,31 @@ fn difference(before: Option<u64>, after: Option<u64>) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const ACCEPTED: AcceptedMessages = AcceptedMessages {
+        total: 10,
+        poison: 2,
+    };
+
     fn counts(queued: u64, dead_lettered: u64, processed: Option<u64>) -> MessageCounts {
         MessageCounts {
-            queued,
+            queued: Some(queued),
             dead_lettered: Some(dead_lettered),
             processed,
         }
     }
 
     fn own_stack(queued: u64, dead_lettered: u64, processed: u64) -> CheckResult {
-        let before = counts(0, 0, Some(0));
-        CheckResult::new(before, counts(queued, dead_lettered, Some(processed)), 10)
+        let after = counts(queued, dead_lettered, Some(processed));
+        CheckResult::new(
+            CheckSource::OwnStack,
+            counts(0, 0, Some(0)),
+            after,
+            ACCEPTED,
+        )
+    }
+
+    fn queues(before: MessageCounts, after: MessageCounts) -> CheckResult {
+        CheckResult::new(CheckSource::Queues, before, after, ACCEPTED)
     }
 
     #[test]
@@ -137,23 +160,52 @@ mod tests {
     #[test]
     fn queues_account_for_messages_that_have_left_them() {
         let before = counts(5, 100, None);
-        let result = CheckResult::new(before, counts(5, 102, None), 10);
+        let result = queues(before, counts(5, 102, None));
         assert!(result.is_complete());
         assert_eq!((result.processed, result.dead_lettered), (8, Some(2)));
-        let result = CheckResult::new(before, counts(8, 102, None), 10);
+        let result = queues(before, counts(8, 102, None));
         assert_eq!((result.processed, result.unaccounted), (5, 3));
         // Messages from before the run were processed too.
-        assert!(CheckResult::new(before, counts(0, 100, None), 10).is_complete());
+        assert!(queues(before, counts(0, 100, None)).is_complete());
     }
 
     #[test]
     fn without_a_dead_letter_queue_only_their_sum_is_known() {
-        let unknown = |queued| MessageCounts {
-            queued,
+        let empty = MessageCounts {
+            queued: Some(0),
             ..MessageCounts::default()
         };
-        let result = CheckResult::new(unknown(0), unknown(0), 10);
+        let result = queues(empty, empty);
         assert!(result.is_complete());
         assert_eq!((result.processed, result.dead_lettered), (10, None));
+        assert_eq!(result.unknown, 0);
+    }
+
+    #[cfg(feature = "dynamodb")]
+    #[test]
+    fn a_table_accounts_for_all_but_poison_customers() {
+        let table = |processed, dead_lettered, queued| {
+            let after = MessageCounts {
+                queued,
+                dead_lettered,
+                processed: Some(processed),
+            };
+            CheckResult::new(
+                CheckSource::Table,
+                MessageCounts::default(),
+                after,
+                ACCEPTED,
+            )
+        };
+        let result = table(8, None, None);
+        assert!(result.is_complete());
+        assert_eq!((result.processed, result.unknown), (8, 2));
+        assert_eq!(table(7, None, None).unaccounted, 1);
+        assert_eq!(table(10, None, None).unknown, 0);
+        // Poison customers may still be in the queue.
+        assert_eq!(table(8, None, Some(2)).unaccounted, 2);
+        let result = table(8, Some(1), Some(0));
+        assert_eq!((result.unknown, result.unaccounted), (0, 1));
+        assert!(table(8, Some(2), Some(0)).is_complete());
     }
 }

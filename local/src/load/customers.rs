@@ -9,6 +9,15 @@ pub(crate) const SLOW_PREFIX: &str = "load-slow-";
 /// Prefix of the ids of failing customers, for whom the function needs the fault `fail-once`.
 pub(crate) const FAILING_PREFIX: &str = "load-failing-";
 
+/// Prefix of the ids of all other customers.
+const PREFIX: &str = "load-";
+
+/// Returns the beginnings of the ids of all customers of a run.
+#[cfg(feature = "dynamodb")]
+pub(super) fn id_prefixes(run: u64) -> [String; 3] {
+    [PREFIX, SLOW_PREFIX, FAILING_PREFIX].map(|prefix| id_prefix(prefix, run))
+}
+
 /// Kind of a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CustomerKind {
@@ -100,9 +109,9 @@ impl Customers {
         let prefix = match kind {
             CustomerKind::Slow => SLOW_PREFIX,
             CustomerKind::Failing => FAILING_PREFIX,
-            CustomerKind::Ordinary | CustomerKind::Invalid | CustomerKind::Poison => "load-",
+            CustomerKind::Ordinary | CustomerKind::Invalid | CustomerKind::Poison => PREFIX,
         };
-        let id = format!("{prefix}{:08x}-{request}", self.run as u32);
+        let id = format!("{}{request}", id_prefix(prefix, self.run));
         let body = match kind {
             // No `@`, so that the producer rejects the address.
             CustomerKind::Invalid => {
@@ -118,6 +127,11 @@ impl Customers {
         };
         Bytes::from(body)
     }
+}
+
+/// Returns the part of a customer's id before the number of the request.
+fn id_prefix(prefix: &str, run: u64) -> String {
+    format!("{prefix}{:08x}-", run as u32)
 }
 
 #[cfg(test)]

@@ -117,7 +117,8 @@ struct CheckResult {
     source: &'static str,
     processed: u64,
     dead_lettered: Option<u64>,
-    queued: u64,
+    queued: Option<u64>,
+    unknown: u64,
     unaccounted: u64,
 }
 
@@ -255,10 +256,13 @@ impl<'a> Check<'a> {
             source: match result.source {
                 CheckSource::OwnStack => "local_stack",
                 CheckSource::Queues => "queues",
+                #[cfg(feature = "dynamodb")]
+                CheckSource::Table => "table",
             },
             processed: result.processed,
             dead_lettered: result.dead_lettered,
             queued: result.queued,
+            unknown: result.unknown,
             unaccounted: result.unaccounted,
         };
         if result.is_complete() {

@@ -264,13 +264,14 @@ impl LoadReport {
             processed,
             dead_lettered,
             queued,
+            unknown,
             unaccounted,
         } = result;
         let accepted = self.measurements.accepted;
+        let poison = self.measurements.accepted_poison;
         match dead_lettered {
             Some(number) => {
                 row(formatter, "processed", &processed.to_string())?;
-                let poison = self.measurements.accepted_poison;
                 let text = format!("{number} ({} accepted)", count(poison, "poison customer"));
                 let style = if *number > poison {
                     WARNING
@@ -279,16 +280,32 @@ impl LoadReport {
                 };
                 styled_row(formatter, style, "dead-lettered", &text)?;
             }
-            None => row(formatter, "left the queue", &processed.to_string())?,
+            None if *source == CheckSource::Queues => {
+                row(formatter, "left the queue", &processed.to_string())?;
+            }
+            None => row(formatter, "processed", &processed.to_string())?,
         }
-        if *queued > 0 {
+        if let Some(queued @ 1..) = queued {
             row(formatter, "in the queue", &queued.to_string())?;
+        }
+        if *unknown > 0 {
+            let text = format!(
+                "{unknown} of {}: --dead-letter-queue-url is not given",
+                count(poison, "poison customer")
+            );
+            styled_row(formatter, WARNING, "unknown", &text)?;
         }
         let source = match source {
             CheckSource::OwnStack => "according to the local stack",
             CheckSource::Queues => "according to the approximate lengths of the queues",
+            #[cfg(feature = "dynamodb")]
+            CheckSource::Table => "according to the table",
         };
-        if result.is_complete() {
+        if result.is_complete() && *unknown > 0 {
+            let others = accepted - unknown;
+            let text = format!("the other {others} were processed, {source}");
+            styled_row(formatter, SUCCESS, "check", &text)
+        } else if result.is_complete() {
             let text = format!("all {accepted} were processed or dead-lettered, {source}");
             styled_row(formatter, SUCCESS, "check", &text)
         } else {

@@ -144,3 +144,12 @@ async fn figures_that_cannot_be_read_after_the_run_fail_it() {
         run.stderr()
     );
 }
+
+#[cfg(not(feature = "dynamodb"))]
+#[tokio::test]
+async fn a_table_needs_a_feature() {
+    let run = load("http://127.0.0.1:1/", &["--table=customers"]).await;
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+    let error = "--table needs the feature dynamodb";
+    assert!(run.stderr().contains(error), "{}", run.stderr());
+}

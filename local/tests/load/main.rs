@@ -17,6 +17,10 @@ mod failures;
 // The check of the accepted messages in the queues.
 mod check;
 
+// The check of the accepted messages in the function's table.
+#[cfg(feature = "dynamodb")]
+mod table;
+
 // The customers of the profiles.
 mod profiles;
 

@@ -114,10 +114,14 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "URL", value_parser = queue_url, requires = "url", help_heading = CHECK)]
     pub(super) queue_url: Option<Uri>,
     /// URL of the dead-letter queue of --queue-url, to count dead-lettered messages
-    #[arg(long, value_name = "URL", value_parser = queue_url, requires = "queue_url", help_heading = CHECK)]
+    #[arg(long, value_name = "URL", value_parser = queue_url, requires = "url", help_heading = CHECK)]
     pub(super) dead_letter_queue_url: Option<Uri>,
-    /// Time without any change of the queues after which the check ends; longer than the queue's
-    /// visibility timeout
+    /// DynamoDB table of the onboarding function, to count the customers that it has stored. The
+    /// whole table is scanned, with your AWS configuration. Needs the feature dynamodb
+    #[arg(long, value_name = "NAME", requires = "url", help_heading = CHECK)]
+    pub(super) table: Option<String>,
+    /// Time without any change of the queues and the table after which the check ends; longer than
+    /// the queue's visibility timeout
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = positive_duration, help_heading = CHECK)]
     pub(super) settle_timeout: Duration,
     /// Path of the onboarding function for the local stack
@@ -227,6 +231,15 @@ impl LoadArgs {
         }
         if self.faults_enabled && self.profile != ProfileName::BlackFriday {
             return Some("--faults-enabled has no effect without --profile blackfriday");
+        }
+        if self.table.is_some() && !cfg!(feature = "dynamodb") {
+            return Some(
+                "--table needs the feature dynamodb: cargo install --path local --features dynamodb",
+            );
+        }
+        let has_source = self.queue_url.is_some() || self.table.is_some();
+        if self.dead_letter_queue_url.is_some() && !has_source {
+            return Some("--dead-letter-queue-url has no effect without --queue-url or --table");
         }
         None
     }
