@@ -23,7 +23,7 @@ const NOT_AN_ARRAY: &str = "must be a JSON array of 1 to 100 onboardings";
 /// # Errors
 ///
 /// Returns a problem if the body is not an array with a valid number of items.
-pub(crate) fn items(document: Document) -> Result<Vec<Document>, Problem> {
+pub(crate) fn parse_items(document: Document) -> Result<Vec<Document>, Problem> {
     match document {
         Document::Array(items) if (1..=MAX_ITEMS).contains(&items.len()) => Ok(items),
         _ => Err(Problem::invalid_fields(vec![FieldError::for_body(
@@ -43,7 +43,8 @@ pub(crate) async fn send(
     items: &[Document],
     time_limit: TimeLimit,
 ) -> Result<Vec<Result<String, Problem>>, Problem> {
-    let onboardings: Vec<Result<Onboarding, Problem>> = items.iter().map(onboarding).collect();
+    let onboardings: Vec<Result<Onboarding, Problem>> =
+        items.iter().map(parse_onboarding).collect();
     let valid = onboardings.iter().filter_map(|item| item.as_ref().ok());
     let mut sent = queue.send_all(valid, time_limit).await?.into_iter();
     let results = onboardings.into_iter().map(|item| {
@@ -55,7 +56,7 @@ pub(crate) async fn send(
     Ok(results.collect())
 }
 
-fn onboarding(item: &Document) -> Result<Onboarding, Problem> {
+fn parse_onboarding(item: &Document) -> Result<Onboarding, Problem> {
     let result = match item {
         Document::Object(fields) => Onboarding::from_fields(fields),
         Document::Array(_) | Document::Scalar => {
@@ -66,7 +67,10 @@ fn onboarding(item: &Document) -> Result<Onboarding, Problem> {
 }
 
 /// Returns the response for the results of the items.
-pub(crate) fn response(results: &[Result<String, Problem>], trace_id: Option<String>) -> Response {
+pub(crate) fn build_response(
+    results: &[Result<String, Problem>],
+    trace_id: Option<String>,
+) -> Response {
     let status = if results.iter().all(Result::is_ok) {
         StatusCode::ACCEPTED
     } else {
@@ -74,7 +78,7 @@ pub(crate) fn response(results: &[Result<String, Problem>], trace_id: Option<Str
     };
     let body = BatchResponse {
         trace_id,
-        results: results.iter().map(batch_item).collect(),
+        results: results.iter().map(to_batch_item).collect(),
     };
     let mut response = (status, Json(body)).into_response();
     let is_unavailable = |result: &Result<String, Problem>| {
@@ -88,7 +92,7 @@ pub(crate) fn response(results: &[Result<String, Problem>], trace_id: Option<Str
     response
 }
 
-fn batch_item(result: &Result<String, Problem>) -> BatchItem<'_> {
+fn to_batch_item(result: &Result<String, Problem>) -> BatchItem<'_> {
     match result {
         Ok(message_id) => BatchItem {
             status: StatusCode::ACCEPTED.as_u16(),

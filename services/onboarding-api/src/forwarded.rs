@@ -66,7 +66,7 @@ impl Target {
     pub(crate) fn from_request(request: &Request) -> Self {
         let headers = request.headers();
         let forwarded = Forwarded::from_headers(headers);
-        let x_forwarded = |name| first_list_element(headers, name);
+        let x_forwarded = |name| read_first_element(headers, name);
         let scheme = forwarded.proto.as_deref().and_then(UrlScheme::parse);
         // This server speaks HTTP without TLS.
         let scheme = scheme
@@ -212,7 +212,7 @@ fn read_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
 }
 
 /// Returns the first element of a header that is a list, without quotes.
-fn first_list_element<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn read_first_element<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let first = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();
     let quoted = first
         .strip_prefix('"')

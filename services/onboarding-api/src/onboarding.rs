@@ -68,11 +68,11 @@ impl Onboarding {
     ///
     /// Returns an error for each invalid, missing, unknown or duplicate field.
     pub(crate) fn from_fields(fields: &Fields) -> Result<Self, Vec<FieldError>> {
-        let mut errors = unexpected_fields(fields, &[CUSTOMER_ID, EMAIL, PLAN, REFERRER]);
-        let customer_id = required_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
-        let email = required_field(fields, EMAIL, Email::parse, &mut errors);
-        let plan = required_field(fields, PLAN, Plan::parse, &mut errors);
-        let referrer = optional_field(fields, REFERRER, CustomerId::parse, &mut errors);
+        let mut errors = find_unexpected_fields(fields, &[CUSTOMER_ID, EMAIL, PLAN, REFERRER]);
+        let customer_id = parse_required_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
+        let email = parse_required_field(fields, EMAIL, Email::parse, &mut errors);
+        let plan = parse_required_field(fields, PLAN, Plan::parse, &mut errors);
+        let referrer = parse_optional_field(fields, REFERRER, CustomerId::parse, &mut errors);
         match (customer_id, email, plan) {
             (Some(customer_id), Some(email), Some(plan)) if errors.is_empty() => Ok(Self {
                 customer_id,
@@ -112,8 +112,8 @@ impl Onboarding {
 ///
 /// Returns an error for each invalid, unknown or duplicate field.
 pub(crate) fn parse_smoke_test(fields: &Fields) -> Result<Option<CustomerId>, Vec<FieldError>> {
-    let mut errors = unexpected_fields(fields, &[CUSTOMER_ID]);
-    let customer_id = optional_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
+    let mut errors = find_unexpected_fields(fields, &[CUSTOMER_ID]);
+    let customer_id = parse_optional_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
     if errors.is_empty() {
         Ok(customer_id)
     } else {
@@ -184,9 +184,9 @@ impl FieldError {
 }
 
 /// Returns the errors of duplicate fields and of fields that are not known.
-fn unexpected_fields(fields: &Fields, known: &[&str]) -> Vec<FieldError> {
+fn find_unexpected_fields(fields: &Fields, known: &[&str]) -> Vec<FieldError> {
     let error = |name: &String, detail| FieldError {
-        field: safe_name(name),
+        field: redact_name(name),
         detail,
     };
     let names = fields.values.keys();
@@ -199,7 +199,7 @@ fn unexpected_fields(fields: &Fields, known: &[&str]) -> Vec<FieldError> {
 }
 
 /// Returns a name that is safe to show: the field's, or a placeholder.
-fn safe_name(name: &str) -> Cow<'static, str> {
+fn redact_name(name: &str) -> Cow<'static, str> {
     let plain = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
@@ -212,7 +212,7 @@ fn safe_name(name: &str) -> Cow<'static, str> {
 
 type Parse<T> = fn(&str) -> Result<T, &'static str>;
 
-fn required_field<T>(
+fn parse_required_field<T>(
     fields: &Fields,
     name: &'static str,
     parse: Parse<T>,
@@ -231,7 +231,7 @@ fn required_field<T>(
 }
 
 /// Parses a field that may be absent. `null` counts as absent.
-fn optional_field<T>(
+fn parse_optional_field<T>(
     fields: &Fields,
     name: &'static str,
     parse: Parse<T>,

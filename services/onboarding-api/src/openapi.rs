@@ -78,13 +78,13 @@ impl Modify for RequestHeaders {
         for response in operations.flat_map(|operation| operation.responses.responses.values_mut())
         {
             if let RefOr::T(response) = response {
-                response.headers.extend(request_headers());
+                response.headers.extend(describe_request_headers());
             }
         }
     }
 }
 
-fn request_headers() -> [(String, RefOr<Header>); 2] {
+fn describe_request_headers() -> [(String, RefOr<Header>); 2] {
     let header = |description: &str| {
         let header = HeaderBuilder::new()
             .schema(Some(Object::with_type(Type::String)))
@@ -123,7 +123,7 @@ pub(crate) struct SendProblems;
 
 impl IntoResponses for SendProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[
+        describe_problems(&[
             (
                 StatusCode::BAD_REQUEST,
                 "The body is not JSON, or it ended early.",
@@ -163,22 +163,22 @@ pub(crate) struct ReadinessProblem;
 
 impl IntoResponses for ReadinessProblem {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[(
+        describe_problems(&[(
             StatusCode::SERVICE_UNAVAILABLE,
             "The queue cannot be used, or the service is shutting down.",
         )])
     }
 }
 
-fn problems(descriptions: &[(StatusCode, &str)]) -> BTreeMap<String, RefOr<Response>> {
+fn describe_problems(descriptions: &[(StatusCode, &str)]) -> BTreeMap<String, RefOr<Response>> {
     let responses = descriptions.iter().map(|(status, description)| {
-        let response = problem(*status, description);
+        let response = describe_problem(*status, description);
         (status.as_str().to_owned(), RefOr::T(response))
     });
     responses.collect()
 }
 
-fn problem(status: StatusCode, description: &str) -> Response {
+fn describe_problem(status: StatusCode, description: &str) -> Response {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))
         .build();

@@ -242,7 +242,7 @@ impl Problem {
             detail: &self.detail,
             line: self.position.map(|position| position.line),
             column: self.position.map(|position| position.column),
-            errors: self.errors.iter().map(field_problem).collect(),
+            errors: self.errors.iter().map(to_field_problem).collect(),
         }
     }
 
@@ -279,7 +279,7 @@ impl IntoResponse for Problem {
 
 /// Converts an error, with a JSON pointer to its field. An empty field means the whole document,
 /// whose pointer is `#`.
-fn field_problem(error: &FieldError) -> FieldProblem<'_> {
+fn to_field_problem(error: &FieldError) -> FieldProblem<'_> {
     let pointer = if error.field.is_empty() {
         "#".to_owned()
     } else {

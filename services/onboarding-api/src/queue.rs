@@ -53,7 +53,7 @@ impl OnboardingQueue {
     ///
     /// Returns a problem if SQS did not confirm the message.
     pub(crate) async fn send(&self, onboarding: &Onboarding) -> Result<String, Problem> {
-        let sent = self.sender.send(message(onboarding)?).await;
+        let sent = self.sender.send(encode_message(onboarding)?).await;
         self.record(sent)
     }
 
@@ -64,7 +64,9 @@ impl OnboardingQueue {
         onboardings: impl Iterator<Item = &Onboarding>,
         time_limit: TimeLimit,
     ) -> Result<Vec<Result<String, Problem>>, Problem> {
-        let messages = onboardings.map(message).collect::<Result<Vec<_>, _>>()?;
+        let messages = onboardings
+            .map(encode_message)
+            .collect::<Result<Vec<_>, _>>()?;
         let groups: Vec<_> = messages.chunks(MESSAGES_PER_SEND).map(Vec::from).collect();
         let sends = groups
             .into_iter()
@@ -178,7 +180,7 @@ impl OnboardingQueue {
     }
 }
 
-fn message(onboarding: &Onboarding) -> Result<OutgoingMessage, Problem> {
+fn encode_message(onboarding: &Onboarding) -> Result<OutgoingMessage, Problem> {
     let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

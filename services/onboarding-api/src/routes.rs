@@ -43,7 +43,7 @@ pub(crate) struct ApiState {
 
 /// Returns the service's routes. Load balancers call the health checks several times a minute, so
 /// these have neither spans nor measurements.
-pub(crate) fn router(
+pub(crate) fn build_router(
     queue: OnboardingQueue,
     concurrency: ConcurrencyLimit,
     telemetry: RequestTelemetry,
@@ -109,10 +109,10 @@ pub(crate) async fn onboard_batch(
     Extension(time_limit): Extension<TimeLimit>,
     JsonDocument(document): JsonDocument,
 ) -> Result<Response, Problem> {
-    let items = batch::items(document)?;
+    let items = batch::parse_items(document)?;
     let _permit = state.concurrency.try_acquire()?;
     let results = batch::send(&state.queue, &items, time_limit).await?;
-    Ok(batch::response(&results, current_trace_id()))
+    Ok(batch::build_response(&results, current_trace_id()))
 }
 
 /// Sends an onboarding of a generated customer, to test the telemetry.

@@ -111,7 +111,7 @@ pub async fn run(
     let queue = OnboardingQueue::new(sender, Arc::clone(&events));
     let telemetry = RequestTelemetry::new(tracer, &meter, limits.request_timeout);
     let concurrency = ConcurrencyLimit::new(limits.max_concurrent_requests);
-    let router = routes::router(queue.clone(), concurrency, telemetry, phase.clone());
+    let router = routes::build_router(queue.clone(), concurrency, telemetry, phase.clone());
     let server = Server {
         router,
         phase,
