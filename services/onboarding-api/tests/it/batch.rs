@@ -33,8 +33,10 @@ async fn a_batch_of_valid_items_is_accepted_with_the_id_of_each_message() {
     assert_eq!(statuses(&body), [202; 100]);
     assert_eq!(body["results"][0]["message_id"], FakeSqs::MESSAGE_ID);
     assert_eq!(api.sqs.accepted().len(), 100);
-    // Ten calls, unless preparing the messages takes longer than the linger.
-    assert!(api.sqs.calls().len() < 50);
+    if cfg!(feature = "gather") {
+        // Ten calls, unless preparing the messages takes longer than the linger.
+        assert!(api.sqs.calls().len() < 50);
+    }
 }
 
 #[tokio::test]
