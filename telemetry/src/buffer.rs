@@ -24,15 +24,6 @@ pub(crate) use group::{Group, SpanGroups};
 pub(crate) use in_flight::{InFlightChunks, InFlightId, Selection};
 pub(crate) use spans::SpanBuffer;
 
-/// An element of the buffer.
-pub(crate) trait EncodeRecord {
-    /// Writes the record as a field of its scope's message.
-    fn encode(&self, out: &mut Vec<u8>);
-
-    /// Writes a shorter form of a record whose full form exceeds the size of a request.
-    fn encode_shortened(&self, out: &mut Vec<u8>);
-}
-
 /// The group of a record, if it has one.
 pub(crate) type RecordGroup = Option<Arc<Group>>;
 
@@ -91,13 +82,10 @@ impl Buffer {
         }))
     }
 
-    /// Adds a complete record, or drops it if the buffer is full.
-    pub(crate) fn push(
-        &self,
-        record: &impl EncodeRecord,
-        scope: &InstrumentationScope,
-        group: RecordGroup,
-    ) {
+    /// Adds a complete record, or drops it if the buffer is full. `record` is encoded as a field of
+    /// its scope's message: the lock is then held only for a copy, and threads do not wait for each
+    /// other's encoding.
+    pub(crate) fn push(&self, record: &[u8], scope: &InstrumentationScope, group: RecordGroup) {
         let bounds = self.0.bounds;
         let mut state = self.lock();
         let was_half_full = state.is_half_full(bounds);
@@ -110,6 +98,11 @@ impl Buffer {
             // notices a buffer that became half full while it was sending.
             self.0.half_full.notify_one();
         }
+    }
+
+    /// Drops a record without encoding it if the buffer is full. Returns `true` if it was dropped.
+    pub(crate) fn drop_if_full(&self) -> bool {
+        self.lock().drop_if_full(self.0.bounds)
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -237,25 +230,32 @@ impl BufferState {
 
     fn push(
         &mut self,
-        record: &impl EncodeRecord,
+        record: &[u8],
         scope: &InstrumentationScope,
         group: RecordGroup,
         bounds: Bounds,
     ) {
-        self.counts.finished += 1;
-        // Checked before encoding, so a full buffer costs nothing. The last record may exceed the
-        // limit in bytes.
-        if self.counts.pending >= bounds.records as u64 || self.bytes >= bounds.bytes {
-            self.counts.dropped += 1;
+        if self.drop_if_full(bounds) {
             return;
         }
+        self.counts.finished += 1;
         let index = self.open_chunk(scope, group);
         let chunk = &mut self.open[index];
-        self.bytes += chunk.push(record);
+        chunk.push(record);
+        self.bytes += record.len();
         self.counts.pending += 1;
         if chunk.is_full() {
             self.closed.push(self.open.remove(index).close());
         }
+    }
+
+    /// Counts a record as dropped if the buffer is full. The last record may exceed the limit in
+    /// bytes.
+    fn drop_if_full(&mut self, bounds: Bounds) -> bool {
+        let is_full = self.counts.pending >= bounds.records as u64 || self.bytes >= bounds.bytes;
+        self.counts.finished += u64::from(is_full);
+        self.counts.dropped += u64::from(is_full);
+        is_full
     }
 
     /// Returns the index of the open chunk for a scope and a group.

@@ -216,6 +216,7 @@ mod output;
 mod panics;
 mod propagation;
 mod resource;
+mod scratch;
 mod telemetry;
 mod transport;
 

@@ -20,7 +20,6 @@ mod message_fields;
 mod own_subscriber;
 mod program_spans;
 mod records;
-mod scratch;
 mod span_fields;
 mod timestamp;
 #[cfg(feature = "tracing")]

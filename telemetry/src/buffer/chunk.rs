@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use opentelemetry::InstrumentationScope;
 
-use super::{EncodeRecord, RecordGroup};
+use super::RecordGroup;
 use crate::buffer::Group;
 use crate::otlp::encode;
 
@@ -15,9 +15,6 @@ pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 /// Initial capacity of a chunk: the spans of a usual batch of ten messages take 6 KiB, and the
 /// chunk should not be reallocated for them.
 const FIRST_CAPACITY: usize = 8 * 1024;
-/// Size above which a record is written in its shorter form, because collectors reject requests
-/// above 4 MiB.
-const MAX_RECORD_BYTES: usize = 3 * 1024 * 1024;
 
 /// The content of one `ScopeSpans` or `ScopeLogs`: a scope, then records.
 #[derive(Debug, Clone)]
@@ -104,21 +101,14 @@ impl OpenChunk {
         is_same_group && is_same_scope(&self.scope, scope)
     }
 
-    /// Adds a record and returns its length.
-    pub(super) fn push(&mut self, record: &impl EncodeRecord) -> usize {
-        let start = self.bytes.len();
-        record.encode(&mut self.bytes);
-        if self.bytes.len() - start > MAX_RECORD_BYTES {
-            self.bytes.truncate(start);
-            record.encode_shortened(&mut self.bytes);
-        }
+    pub(super) fn push(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
         self.records += 1;
-        self.bytes.len() - start
     }
 
     pub(super) fn is_full(&self) -> bool {
-        // The last record may exceed this size. A chunk that ends with a record of
-        // `MAX_RECORD_BYTES` is still shorter than the exporter's `MAX_REQUEST_BYTES`.
+        // The last record may exceed this size. A chunk that ends with a record of the maximum
+        // length is still shorter than the exporter's `MAX_REQUEST_BYTES`.
         self.bytes.len() >= CHUNK_BYTES
     }
 

@@ -9,9 +9,14 @@ use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::{Bounds, Buffer, EncodeRecord};
+use super::{Bounds, Buffer};
 use crate::buffer::SpanGroups;
 use crate::otlp::encode::{self, LinkState};
+use crate::scratch;
+
+/// Size above which a span is encoded without the trace state of its links, because collectors
+/// reject requests above 4 MiB.
+const MAX_SPAN_BYTES: usize = 3 * 1024 * 1024;
 
 /// A buffer of spans. Clones share it, and one of them is the span processor of the provider.
 #[derive(Debug, Clone)]
@@ -37,16 +42,6 @@ impl Deref for SpanBuffer {
     }
 }
 
-impl EncodeRecord for SpanData {
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode::span(out, self, LinkState::Include);
-    }
-
-    fn encode_shortened(&self, out: &mut Vec<u8>) {
-        encode::span(out, self, LinkState::Omit);
-    }
-}
-
 impl SpanProcessor for SpanBuffer {
     fn on_start(&self, span: &mut Span, context: &Context) {
         let span = span.span_context();
@@ -59,10 +54,19 @@ impl SpanProcessor for SpanBuffer {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            // Removed before the push, which drops the span if the buffer is full. The map of open
-            // spans must not grow then.
+            // Removed even if the span is dropped, because the map of open spans must not grow.
             let group = self.groups.remove(span.span_context.span_id());
-            self.buffer.push(&span, &span.instrumentation_scope, group);
+            if self.buffer.drop_if_full() {
+                return;
+            }
+            scratch::with(|out| {
+                encode::span(out, &span, LinkState::Include);
+                if out.len() > MAX_SPAN_BYTES {
+                    out.clear();
+                    encode::span(out, &span, LinkState::Omit);
+                }
+                self.buffer.push(out, &span.instrumentation_scope, group);
+            });
         }
     }
 

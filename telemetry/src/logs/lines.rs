@@ -8,10 +8,11 @@ use tracing::Event;
 use super::correlation::ContextIds;
 use super::fields::{self, FieldWriter};
 use super::span_fields::{SpanScope, event_ids};
-use super::{scratch, timestamp};
+use super::timestamp;
 use crate::config::LogFormat;
 use crate::otlp::encode::LogValue;
 use crate::output::Output;
+use crate::scratch;
 
 mod json;
 mod text;

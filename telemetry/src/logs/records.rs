@@ -8,10 +8,11 @@ use tracing::Event;
 
 use super::correlation::ContextIds;
 use super::fields::{self, FieldWriter, MESSAGE};
+use super::filter;
 use super::span_fields::{SpanScope, event_ids};
-use super::{filter, scratch};
-use crate::buffer::{Buffer, EncodeRecord, Group, RecordGroup};
+use crate::buffer::{Buffer, Group, RecordGroup};
 use crate::otlp::encode::{self, LogRecordEncoder, LogValue};
+use crate::scratch;
 
 /// Maximum length of a record. A longer one is encoded again without its attributes, because it may
 /// exceed the limit of a request.
@@ -33,22 +34,8 @@ pub(super) fn push(buffer: &Buffer, event: &Event<'_>, spans: &dyn SpanScope, no
             encode(out, event, spans, now, AttributeMode::Omit);
         }
         let scope = InstrumentationScope::builder(metadata.target()).build();
-        buffer.push(&EncodedRecord(out), &scope, group);
+        buffer.push(out, &scope, group);
     });
-}
-
-/// An encoded record.
-struct EncodedRecord<'a>(&'a [u8]);
-
-impl EncodeRecord for EncodedRecord<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0);
-    }
-
-    /// The record is already short enough, see [`MAX_RECORD`].
-    fn encode_shortened(&self, out: &mut Vec<u8>) {
-        self.encode(out);
-    }
 }
 
 /// Inclusion of the attributes. A record that is too long is encoded without them.

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::buffer::{Bounds, Buffer, Selection};
-use crate::otlp::encode;
 use crate::otlp::encode::tests::{span_data, test_scope};
+use crate::otlp::encode::{self, LinkState};
 
 /// A span without attributes and links.
 fn small_span() -> SpanData {
@@ -47,7 +47,9 @@ fn chunks(spans: &[SpanData]) -> Vec<Chunk> {
         bytes: usize::MAX,
     });
     for span in spans {
-        buffer.push(span, &span.instrumentation_scope, None);
+        let mut encoded = Vec::new();
+        encode::span(&mut encoded, span, LinkState::Include);
+        buffer.push(&encoded, &span.instrumentation_scope, None);
     }
     let in_flight = buffer.take(Selection::All);
     in_flight.next_request(usize::MAX).to_vec()

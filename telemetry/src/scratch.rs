@@ -1,4 +1,4 @@
-//! A buffer of each thread, reused for its lines and records.
+//! A buffer of each thread, in which lines are formatted and records are encoded.
 
 use std::cell::Cell;
 
@@ -10,8 +10,8 @@ thread_local! {
 }
 
 /// Calls `write` with an empty buffer. A nested call gets another one: code that formats a field
-/// may log.
-pub(super) fn with<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+/// may log or end a span.
+pub(crate) fn with<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     // The buffer may already have been dropped when its thread exits.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
