@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
@@ -40,10 +40,13 @@ pub(super) struct InstrumentDescriptor {
 /// The callback of an observable instrument.
 pub(super) type InstrumentCallback = Arc<dyn Fn(&MetricInstrument) + Send + Sync>;
 
+/// Series by their attributes, which are sorted by name.
+type SeriesMap = HashMap<Box<[KeyValue]>, Arc<Series>>;
+
 pub(super) struct MetricInstrument {
     descriptor: InstrumentDescriptor,
-    /// Keyed by attributes, which are sorted by name.
-    series: Mutex<HashMap<Box<[KeyValue]>, Arc<Series>>>,
+    /// Locked for reading by measurements, so that threads do not wait for each other.
+    series: RwLock<SeriesMap>,
     callbacks: Mutex<Vec<InstrumentCallback>>,
     /// An instrument with an invalid descriptor records nothing.
     is_valid: bool,
@@ -59,7 +62,7 @@ impl MetricInstrument {
     pub(super) fn new(descriptor: InstrumentDescriptor, is_valid: bool) -> Self {
         Self {
             descriptor,
-            series: Mutex::default(),
+            series: RwLock::default(),
             callbacks: Mutex::default(),
             is_valid,
         }
@@ -93,11 +96,14 @@ impl MetricInstrument {
         attributes: &[KeyValue],
         use_series: impl FnOnce(&Arc<Series>) -> T,
     ) -> T {
-        let mut map = self.lock();
-        if let Some(series) = map.get(attributes) {
+        if let Some(series) = self.read_series().get(attributes) {
             return use_series(series);
         }
         let mut attributes = sorted_attributes(attributes);
+        if let Some(series) = self.read_series().get(&attributes) {
+            return use_series(series);
+        }
+        let mut map = self.write_series();
         if !map.contains_key(&attributes) && map.len() >= MAX_SERIES {
             attributes = Box::new([KeyValue::new(OVERFLOW, true)]);
         }
@@ -159,7 +165,7 @@ impl MetricInstrument {
         // The callbacks of an observable instrument measure everything that exists. A series that
         // they no longer measure is gone.
         let is_per_collection = is_delta || *is_observable;
-        self.lock().retain(|attributes, series| {
+        self.write_series().retain(|attributes, series| {
             let mut state = series.lock();
             let is_reported = state.is_new;
             if is_reported {
@@ -202,8 +208,12 @@ impl MetricInstrument {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<[KeyValue]>, Arc<Series>>> {
-        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read_series(&self) -> RwLockReadGuard<'_, SeriesMap> {
+        self.series.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_series(&self) -> RwLockWriteGuard<'_, SeriesMap> {
+        self.series.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
