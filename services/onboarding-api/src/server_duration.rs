@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use http::StatusCode;
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter};
+use opentelemetry::{KeyValue, Value};
 use opentelemetry_semantic_conventions::{attribute, metric};
 
 use crate::server_span::dropped_error_type;
@@ -14,7 +14,7 @@ const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// Maximum number of attributes of a measurement: method, scheme, route, status and `error.type`.
+/// Maximum number of attributes of a measurement: `error.type`, method, status, route and scheme.
 const MAX_ATTRIBUTES: usize = 5;
 
 /// The instrument.
@@ -40,16 +40,12 @@ impl ServerDuration {
         scheme: &'static str,
         route: Option<&str>,
     ) -> RequestTimer {
-        let mut attributes = Vec::with_capacity(MAX_ATTRIBUTES);
-        attributes.push(KeyValue::new(attribute::HTTP_REQUEST_METHOD, method));
-        attributes.push(KeyValue::new(attribute::URL_SCHEME, scheme));
-        if let Some(route) = route {
-            attributes.push(KeyValue::new(attribute::HTTP_ROUTE, route.to_owned()));
-        }
         RequestTimer {
             histogram: self.0.clone(),
             started_at,
-            attributes,
+            method,
+            scheme,
+            route: route.map(str::to_owned),
             status: None,
         }
     }
@@ -61,7 +57,9 @@ impl ServerDuration {
 pub(crate) struct RequestTimer {
     histogram: Histogram<f64>,
     started_at: Instant,
-    attributes: Vec<KeyValue>,
+    method: &'static str,
+    scheme: &'static str,
+    route: Option<String>,
     status: Option<StatusCode>,
 }
 
@@ -70,24 +68,34 @@ impl RequestTimer {
     pub(crate) fn finish(mut self, status: StatusCode) {
         self.status = Some(status);
     }
+
+    /// Returns the attributes in the order of their names, in which the meter does not have to copy
+    /// them.
+    fn take_attributes(&mut self) -> Vec<KeyValue> {
+        let error_type = match self.status {
+            Some(status) if status.is_server_error() => Some(status.as_str().to_owned().into()),
+            Some(_) => None,
+            None => Some(Value::from(dropped_error_type())),
+        };
+        let status = self.status.map(|status| i64::from(status.as_u16()).into());
+        let route = self.route.take().map(Value::from);
+        let mut attributes = Vec::with_capacity(MAX_ATTRIBUTES);
+        let mut push = |key, value: Option<Value>| {
+            attributes.extend(value.map(|value| KeyValue::new(key, value)));
+        };
+        push(attribute::ERROR_TYPE, error_type);
+        push(attribute::HTTP_REQUEST_METHOD, Some(self.method.into()));
+        push(attribute::HTTP_RESPONSE_STATUS_CODE, status);
+        push(attribute::HTTP_ROUTE, route);
+        push(attribute::URL_SCHEME, Some(self.scheme.into()));
+        attributes
+    }
 }
 
 impl Drop for RequestTimer {
     fn drop(&mut self) {
-        let mut push = |key, value: opentelemetry::Value| {
-            self.attributes.push(KeyValue::new(key, value));
-        };
-        match self.status {
-            Some(status) => {
-                let code = i64::from(status.as_u16());
-                push(attribute::HTTP_RESPONSE_STATUS_CODE, code.into());
-                if status.is_server_error() {
-                    push(attribute::ERROR_TYPE, status.as_str().to_owned().into());
-                }
-            }
-            None => push(attribute::ERROR_TYPE, dropped_error_type().into()),
-        }
         let seconds = self.started_at.elapsed().as_secs_f64();
-        self.histogram.record(seconds, &self.attributes);
+        let attributes = self.take_attributes();
+        self.histogram.record(seconds, &attributes);
     }
 }
