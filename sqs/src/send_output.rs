@@ -1,7 +1,5 @@
 //! The result of a send.
 
-use std::fmt::Write as _;
-
 use md5::{Digest as _, Md5};
 
 use crate::error::QueueSendError;
@@ -30,7 +28,9 @@ impl SendOutput {
             .filter(|id| !id.is_empty())
             .ok_or(QueueSendError::NoMessageId)?;
         let digest = digest.filter(|digest| !digest.is_empty());
-        if digest.is_some_and(|digest| !digest.eq_ignore_ascii_case(&hex_digest(body))) {
+        if digest.is_some_and(|digest| {
+            !digest.eq_ignore_ascii_case(&const_hex::encode(Md5::digest(body)))
+        }) {
             return Err(QueueSendError::DigestMismatch { message_id });
         }
         Ok(Self {
@@ -38,17 +38,6 @@ impl SendOutput {
             sequence_number,
         })
     }
-}
-
-fn hex_digest(body: &str) -> String {
-    let digest = Md5::digest(body.as_bytes());
-    digest
-        .iter()
-        .fold(String::with_capacity(32), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

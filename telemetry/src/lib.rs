@@ -209,6 +209,7 @@ mod buffer;
 mod config;
 mod error_chain;
 mod export;
+mod hex;
 mod logs;
 mod metrics;
 mod otlp;

@@ -17,7 +17,6 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceId, TraceStat
 
 mod additional;
 mod baggage;
-mod hex;
 mod traceparent;
 mod tracestate;
 mod xray;

@@ -11,7 +11,7 @@ const BINARY: u8 = 2;
 
 /// Returns the MD5 of a message body in lower-case hexadecimal.
 pub(crate) fn hash_body(body: &str) -> String {
-    hexadecimal(Md5::digest(body.as_bytes()).as_slice())
+    const_hex::encode(Md5::digest(body.as_bytes()))
 }
 
 /// Returns the MD5 of message attributes, or `None` if there are no attributes.
@@ -39,7 +39,7 @@ pub(crate) fn hash_attributes<'a>(
             }
         }
     }
-    any.then(|| hexadecimal(digest.finalize().as_slice()))
+    any.then(|| const_hex::encode(digest.finalize()))
 }
 
 fn add(digest: &mut Md5, bytes: &[u8]) {
@@ -47,17 +47,6 @@ fn add(digest: &mut Md5, bytes: &[u8]) {
     // panic.
     digest.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     digest.update(bytes);
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            for nibble in [byte >> 4, byte & 0x0f] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-            text
-        })
 }
 
 #[cfg(test)]

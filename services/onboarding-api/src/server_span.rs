@@ -64,7 +64,9 @@ impl ServerSpan {
         if !context.is_valid() {
             return None;
         }
-        let (trace_id, span_id) = (context.trace_id(), context.span_id());
+        // Several times faster than the `Display` of the ids.
+        let trace_id = const_hex::encode(context.trace_id().to_bytes());
+        let span_id = const_hex::encode(context.span_id().to_bytes());
         let flags = context.trace_flags().to_u8();
         let value = format!("traceparent;desc=\"00-{trace_id}-{span_id}-{flags:02x}\"");
         HeaderValue::try_from(value).ok()

@@ -85,17 +85,6 @@ fn compose(form: &mut impl LineFormat, event: &Event<'_>, spans: &dyn SpanScope,
     form.end();
 }
 
-/// Lower-case hexadecimal digits of an id.
-fn hex(out: &mut Vec<u8>, id: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend(id.iter().flat_map(|byte| {
-        [
-            DIGITS[usize::from(byte >> 4)],
-            DIGITS[usize::from(byte & 0xf)],
-        ]
-    }));
-}
-
 fn decimal(out: &mut Vec<u8>, mut number: u64) {
     /// Number of digits of `u64::MAX`.
     const MOST: usize = 20;

@@ -190,7 +190,7 @@ fn value(
             let text = str::from_utf8(bytes).map_err(|_| InvalidProtobuf::NotUtf8)?;
             string(out, text);
         }
-        (FieldKind::Hex, FieldValue::Bytes(bytes)) => text::hex(out, bytes),
+        (FieldKind::Hex, FieldValue::Bytes(bytes)) => text::hex_string(out, bytes),
         (FieldKind::Base64, FieldValue::Bytes(bytes)) => text::base64_string(out, bytes),
         _ => return Err(InvalidProtobuf::WireType),
     }

@@ -1,10 +1,9 @@
 //! `traceparent`: W3C Trace Context level 2, "Traceparent Header".
 
-use std::fmt::Write as _;
-
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
 
-use super::{OWS, hex};
+use super::OWS;
+use crate::hex;
 
 /// Length of a header of version 00: `00-` + 32 + `-` + 16 + `-` + 2. Headers of higher versions
 /// have at least this length.
@@ -52,7 +51,7 @@ pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     let Some((fields, rest)) = bytes.split_at_checked(LENGTH) else {
         return Err(Invalid::Length);
     };
-    let [version] = hex::bytes(&fields[0..2]).ok_or(Invalid::Version)?;
+    let [version] = hex::decode(&fields[0..2]).ok_or(Invalid::Version)?;
     match version {
         0xff => return Err(Invalid::Version),
         0 if !rest.is_empty() => return Err(Invalid::Length),
@@ -61,9 +60,9 @@ pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     if fields[2] != b'-' || fields[35] != b'-' || fields[52] != b'-' {
         return Err(Invalid::Separator);
     }
-    let trace_id = hex::bytes(&fields[3..35]).ok_or(Invalid::TraceId)?;
-    let span_id = hex::bytes(&fields[36..52]).ok_or(Invalid::ParentId)?;
-    let [flags] = hex::bytes(&fields[53..55]).ok_or(Invalid::Flags)?;
+    let trace_id = hex::decode(&fields[3..35]).ok_or(Invalid::TraceId)?;
+    let span_id = hex::decode(&fields[36..52]).ok_or(Invalid::ParentId)?;
+    let [flags] = hex::decode(&fields[53..55]).ok_or(Invalid::Flags)?;
     if rest.first().is_some_and(|byte| *byte != b'-') {
         return Err(Invalid::Flags);
     }
@@ -95,14 +94,13 @@ fn trim_whitespace(header: &str) -> &str {
 /// of traceparent"). The flags are an argument, because a span of the SDK may lack those of the
 /// received trace.
 pub(super) fn format(span_context: &SpanContext, flags: TraceFlags) -> String {
-    let mut header = String::with_capacity(LENGTH);
-    // Writing to a `String` cannot fail.
-    let _ = write!(
-        header,
-        "00-{}-{}-{:02x}",
-        span_context.trace_id(),
-        span_context.span_id(),
-        flags.to_u8() & KNOWN_FLAGS
-    );
-    header
+    let mut header = Vec::with_capacity(LENGTH);
+    header.extend_from_slice(b"00-");
+    hex::encode(&mut header, &span_context.trace_id().to_bytes());
+    header.push(b'-');
+    hex::encode(&mut header, &span_context.span_id().to_bytes());
+    header.push(b'-');
+    hex::encode(&mut header, &[flags.to_u8() & KNOWN_FLAGS]);
+    // Only ASCII was written.
+    String::from_utf8(header).unwrap_or_default()
 }

@@ -3,7 +3,8 @@
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-use super::{OWS, hex};
+use super::OWS;
+use crate::hex;
 
 /// Name of the HTTP header that AWS services read and write.
 pub const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
@@ -138,8 +139,8 @@ fn trace_id(root: &str) -> Option<TraceId> {
         .strip_prefix(VERSION)?
         .strip_prefix('-')?
         .split_once('-')?;
-    let seconds: [u8; 4] = hex::bytes(seconds.as_bytes())?;
-    let unique: [u8; 12] = hex::bytes(unique.as_bytes())?;
+    let seconds: [u8; 4] = hex::decode(seconds.as_bytes())?;
+    let unique: [u8; 12] = hex::decode(unique.as_bytes())?;
     let mut bytes = [0; 16];
     bytes[..4].copy_from_slice(&seconds);
     bytes[4..].copy_from_slice(&unique);
@@ -147,6 +148,6 @@ fn trace_id(root: &str) -> Option<TraceId> {
 }
 
 fn span_id(parent: &str) -> Option<SpanId> {
-    let bytes: [u8; 8] = hex::bytes(parent.as_bytes())?;
+    let bytes: [u8; 8] = hex::decode(parent.as_bytes())?;
     (bytes != [0; 8]).then(|| SpanId::from_bytes(bytes))
 }

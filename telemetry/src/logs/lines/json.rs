@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanId, TraceId};
 
-use super::{FieldWriter, LineFormat, LogValue, decimal, hex, key, signed, timestamp};
+use super::{FieldWriter, LineFormat, LogValue, decimal, key, signed, timestamp};
+use crate::hex;
 
 pub(super) struct JsonLine<'a>(&'a mut Vec<u8>);
 
@@ -48,9 +49,9 @@ impl LineFormat for JsonLine<'_> {
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId) {
         self.key(b",", key::TRACE_ID);
-        self.quoted(|out| hex(out, &trace_id.to_bytes()));
+        self.quoted(|out| hex::encode(out, &trace_id.to_bytes()));
         self.key(b",", key::SPAN_ID);
-        self.quoted(|out| hex(out, &span_id.to_bytes()));
+        self.quoted(|out| hex::encode(out, &span_id.to_bytes()));
     }
 
     fn id(&mut self, key: &str, id: &str) {
@@ -77,7 +78,7 @@ impl FieldWriter for JsonLine<'_> {
             LogValue::Unsigned(number) => decimal(self.0, number),
             LogValue::Double(number) => double(self.0, number),
             LogValue::Text(text) => self.quoted(|out| write_escaped(out, text)),
-            LogValue::Bytes(bytes) => self.quoted(|out| hex(out, bytes)),
+            LogValue::Bytes(bytes) => self.quoted(|out| hex::encode(out, bytes)),
             // Only the formatting code of the value can fail. Its output so far is kept.
             LogValue::Debug(text) => self.quoted(|out| {
                 let _ = write!(EscapingWriter(out), "{text:?}");
@@ -153,7 +154,7 @@ fn escape(out: &mut Vec<u8>, byte: u8) {
         b'\t' => out.extend_from_slice(b"\\t"),
         control if must_be_escaped(control) => {
             out.extend_from_slice(b"\\u00");
-            hex(out, &[control]);
+            hex::encode(out, &[control]);
         }
         other => out.push(other),
     }

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use opentelemetry::trace::{SpanId, TraceId};
 
 use super::fields::MESSAGE;
-use super::{FieldWriter, LineFormat, LogValue, decimal, hex, key, signed, timestamp};
+use super::{FieldWriter, LineFormat, LogValue, decimal, key, signed, timestamp};
+use crate::hex;
 
 pub(super) struct TextLine<'a>(&'a mut Vec<u8>);
 
@@ -46,7 +47,7 @@ impl<'a> TextLine<'a> {
                 let _ = write!(self.0, "{number:?}");
             }
             LogValue::Text(text) => value_text(self.0, text),
-            LogValue::Bytes(bytes) => hex(self.0, bytes),
+            LogValue::Bytes(bytes) => hex::encode(self.0, bytes),
             LogValue::Debug(text) => value_text(self.0, &format!("{text:?}")),
         }
     }
@@ -64,9 +65,9 @@ impl LineFormat for TextLine<'_> {
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId) {
         self.key(key::TRACE_ID);
-        hex(self.0, &trace_id.to_bytes());
+        hex::encode(self.0, &trace_id.to_bytes());
         self.key(key::SPAN_ID);
-        hex(self.0, &span_id.to_bytes());
+        hex::encode(self.0, &span_id.to_bytes());
     }
 
     fn id(&mut self, key: &str, id: &str) {

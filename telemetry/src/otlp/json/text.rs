@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+use crate::hex;
+
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Number of digits of the largest 64-bit integer.
 const MAX_DIGITS: usize = 20;
@@ -48,9 +49,8 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
 fn put_escape(out: &mut Vec<u8>, byte: u8, escape: u8) {
     out.extend_from_slice(&[b'\\', escape]);
     if escape == b'u' {
-        let digits = [byte >> 4, byte & 0xf].map(|digit| HEX[usize::from(digit)]);
         out.extend_from_slice(b"00");
-        out.extend_from_slice(&digits);
+        hex::encode(out, &[byte]);
     }
 }
 
@@ -104,13 +104,8 @@ pub(super) fn double(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    quoted(out, |out| {
-        for byte in bytes {
-            let digits = [byte >> 4, byte & 0xf].map(|digit| HEX[usize::from(digit)]);
-            out.extend_from_slice(&digits);
-        }
-    });
+pub(super) fn hex_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    quoted(out, |out| hex::encode(out, bytes));
 }
 
 pub(super) fn base64_string(out: &mut Vec<u8>, bytes: &[u8]) {

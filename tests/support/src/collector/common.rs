@@ -1,7 +1,6 @@
 //! Parts of OTLP that all three signals share.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
@@ -170,13 +169,4 @@ pub(super) fn each<T, U>(
     convert: impl Fn(T) -> Result<U, InvalidExport>,
 ) -> Result<Vec<U>, InvalidExport> {
     items.into_iter().map(convert).collect()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

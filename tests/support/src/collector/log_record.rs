@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::logs::v1 as otlp;
 use prost::Message as _;
 
 use super::common::{
-    AttributeValue, InvalidExport, Resource, Scope, attributes, hex, resource, scope, value,
+    AttributeValue, InvalidExport, Resource, Scope, attributes, resource, scope, value,
 };
 
 /// A log record. Ids are lower-case hex.
@@ -67,8 +67,8 @@ fn record(
         attributes: attributes(record.attributes)?,
         dropped_attributes: record.dropped_attributes_count,
         flags: record.flags,
-        trace_id: Some(hex(&record.trace_id)).filter(|id| !id.is_empty()),
-        span_id: Some(hex(&record.span_id)).filter(|id| !id.is_empty()),
+        trace_id: Some(const_hex::encode(&record.trace_id)).filter(|id| !id.is_empty()),
+        span_id: Some(const_hex::encode(&record.span_id)).filter(|id| !id.is_empty()),
         event_name: record.event_name,
         resource: Arc::clone(resource),
         scope: Arc::clone(scope),

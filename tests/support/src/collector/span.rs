@@ -12,7 +12,7 @@ pub use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 
 use super::common::{
-    AttributeValue, InvalidExport, Resource, Scope, attributes, each, hex, resource, scope,
+    AttributeValue, InvalidExport, Resource, Scope, attributes, each, resource, scope,
 };
 
 /// A span. Ids are lower-case hex, and each attribute's value has the type on the wire.
@@ -100,9 +100,9 @@ fn span(
 ) -> Result<Span, InvalidExport> {
     let status = span.status.ok_or(InvalidExport::Missing("status"))?;
     Ok(Span {
-        trace_id: hex(&span.trace_id),
-        span_id: hex(&span.span_id),
-        parent_span_id: Some(hex(&span.parent_span_id)).filter(|id| !id.is_empty()),
+        trace_id: const_hex::encode(&span.trace_id),
+        span_id: const_hex::encode(&span.span_id),
+        parent_span_id: Some(const_hex::encode(&span.parent_span_id)).filter(|id| !id.is_empty()),
         trace_state: span.trace_state,
         flags: span.flags,
         name: span.name,
@@ -138,8 +138,8 @@ fn event(event: otlp::span::Event) -> Result<SpanEvent, InvalidExport> {
 
 fn link(link: otlp::span::Link) -> Result<Link, InvalidExport> {
     Ok(Link {
-        trace_id: hex(&link.trace_id),
-        span_id: hex(&link.span_id),
+        trace_id: const_hex::encode(&link.trace_id),
+        span_id: const_hex::encode(&link.span_id),
         trace_state: link.trace_state,
         flags: link.flags,
         attributes: attributes(link.attributes)?,
