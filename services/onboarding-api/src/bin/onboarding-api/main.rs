@@ -10,6 +10,7 @@ use std::time::Duration;
 use baton_producer::QueueSender;
 use baton_telemetry::{ServiceInfo, Telemetry};
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use onboarding_api::DrainOutcome;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +20,12 @@ use tracing::{error, info, warn};
 mod aws;
 mod config;
 mod descriptors;
+
+/// With this allocator, a request takes about a tenth less CPU time than with that of glibc
+/// (`bench/sender.sh`). Most of a request's memory is freed on another thread than it was allocated
+/// on, for which glibc has to take a lock.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SERVICE: ServiceInfo = ServiceInfo {
     name: "onboarding-api",
