@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::onboarding::{FieldError, Onboarding};
 use crate::problem::{Problem, RETRY_AFTER_SECONDS};
 use crate::queue::OnboardingQueue;
-use crate::request_limits::TimeLimit;
+use crate::request_limits::RequestDeadline;
 use crate::wire::{BatchItem, BatchResponse};
 
 /// Maximum number of items. With the longest values, they have about 45 KB, which fits into a body.
@@ -33,7 +33,7 @@ pub(crate) fn parse_items(document: Document) -> Result<Vec<Document>, Problem> 
 }
 
 /// Sends the valid items. Returns the results of all items in the same order: the id of the
-/// message, or a problem. The sends end in time for a response within the time limit.
+/// message, or a problem. Sends that have not ended shortly before the deadline are cancelled.
 ///
 /// # Errors
 ///
@@ -41,12 +41,12 @@ pub(crate) fn parse_items(document: Document) -> Result<Vec<Document>, Problem> 
 pub(crate) async fn send(
     queue: &OnboardingQueue,
     items: &[Document],
-    time_limit: TimeLimit,
+    deadline: RequestDeadline,
 ) -> Result<Vec<Result<String, Problem>>, Problem> {
     let onboardings: Vec<Result<Onboarding, Problem>> =
         items.iter().map(parse_onboarding).collect();
     let valid = onboardings.iter().filter_map(|item| item.as_ref().ok());
-    let mut sent = queue.send_all(valid, time_limit).await?.into_iter();
+    let mut sent = queue.send_all(valid, deadline).await?.into_iter();
     let results = onboardings.into_iter().map(|item| {
         item.and_then(|_| {
             // There is a result for each valid item.

@@ -12,14 +12,14 @@ use hyper::body::Body as _;
 use crate::document::{Document, Fields};
 use crate::onboarding::FieldError;
 use crate::problem::Problem;
-use crate::request_limits::TimeLimit;
+use crate::request_limits::RequestDeadline;
 
 /// Maximum size of a request body in bytes. An onboarding has a few hundred. The limit leaves room
 /// for future fields, and bounds the memory that a request can use.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Time limit for a request body, if that of the request is not shorter. Without it, a client that
-/// stalls would delay the shutdown.
+/// Maximum time for a request body. The time limit of the request may shorten it. Without it, a
+/// client that stalls would delay the shutdown.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that is a JSON object.
@@ -75,9 +75,9 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
     if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(Problem::body_too_large());
     }
-    let time_limit = request.extensions().get::<TimeLimit>();
-    let limit = time_limit.map_or(BODY_TIMEOUT, |limit| {
-        limit.without_response_time().min(BODY_TIMEOUT)
+    let deadline = request.extensions().get::<RequestDeadline>();
+    let limit = deadline.map_or(BODY_TIMEOUT, |deadline| {
+        deadline.processing_timeout().min(BODY_TIMEOUT)
     });
     match tokio::time::timeout(limit, Bytes::from_request(request, state)).await {
         Ok(Ok(bytes)) => Ok(bytes),

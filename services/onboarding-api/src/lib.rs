@@ -57,8 +57,9 @@
 //! 503. Any other body is rejected as a whole, with a problem.
 //!
 //! The response is sent before `REQUEST_TIMEOUT`, even if SQS has not confirmed all messages. Items
-//! without a result then have status 504, and their detail says if the message may have been sent.
-//! Up to ten items are sent together, and none of them has a result until all have one.
+//! without a result then have status 504, and their detail says whether the message may have been
+//! sent. With the feature `gather`, items are sent in groups of ten, and a group that is incomplete
+//! at that time has status 504 for all its items.
 //!
 //! # Spans
 //!
@@ -120,9 +121,9 @@
 //! | head of 32 KiB (up to 64 KiB if it arrives at once) or 100 headers | 431 without a body, and the connection is closed |
 //! | head within 75 s after the previous response | the connection is closed |
 //! | body of 64 KiB | 413; `expect: 100-continue` is not answered if `content-length` is larger |
-//! | body within 10 s, and a quarter of a second before `REQUEST_TIMEOUT` | 408 |
+//! | body within 10 s, or `REQUEST_TIMEOUT` minus 250 ms if that is shorter | 408 |
 //! | requests in progress: `MAX_CONCURRENT_REQUESTS` | 503 with `retry-after`; health checks do not count, nor requests whose body has not been received |
-//! | time until the response: `REQUEST_TIMEOUT` | 504; for a batch, the results until shortly before |
+//! | time until the response: `REQUEST_TIMEOUT` | 504; for a batch, 207 with status 504 for each item without a result |
 //!
 //! If `MAX_CONNECTIONS` connections are open, new ones are still accepted, so that idle connections
 //! cannot prevent them. The service then closes connections of the peer that has the most, first
@@ -135,8 +136,7 @@
 //! the responses. If too many messages wait for SQS (10,000, or 32 MiB), further requests get 503
 //! with `retry-after`.
 //!
-//! After a 503 or 504 without a confirmation of SQS, the message may have been sent. The problem's
-//! detail says so.
+//! The detail of a 503 or 504 says whether the message may have been sent.
 //!
 //! # Health checks
 //!

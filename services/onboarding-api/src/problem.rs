@@ -151,7 +151,9 @@ impl Problem {
         let seconds = limit.as_secs_f64();
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
-            format!("the request timed out ({seconds} s): {MAY_HAVE_BEEN_SENT}"),
+            format!(
+                "timed out waiting for SQS (request timeout {seconds} s): {MAY_HAVE_BEEN_SENT}"
+            ),
         )
     }
 
@@ -160,7 +162,9 @@ impl Problem {
         let seconds = limit.as_secs_f64();
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
-            format!("the request timed out ({seconds} s): the message was not sent"),
+            format!(
+                "no time left to send the message (request timeout {seconds} s): it was not sent"
+            ),
         )
     }
 

@@ -17,14 +17,15 @@ use crate::onboarding::Onboarding;
 use crate::problem::Problem;
 use crate::repeated_events::{EventKind, RepeatedEvents};
 use crate::request_id;
-use crate::request_limits::TimeLimit;
+use crate::request_limits::RequestDeadline;
 
 /// Time limit of a check. Load balancers wait two to five seconds for a readiness check, and a
 /// queue that needs longer than this is not ready.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Number of messages that are passed to the sender together: those of one call. The sender returns
-/// their results together, so that a call without a response does not delay those of the others.
+/// Number of messages in one `send_all`: the maximum of a `SendMessageBatch`. A group gets its
+/// results when all of them are there, so small groups keep a call without a response from delaying
+/// the other results.
 #[cfg(feature = "gather")]
 const MESSAGES_PER_SEND: usize = 10;
 #[cfg(not(feature = "gather"))]
@@ -57,12 +58,12 @@ impl OnboardingQueue {
         self.record(sent)
     }
 
-    /// Sends onboardings, and returns their results in the same order. Those without a result at
-    /// the end of the time limit have timed out.
+    /// Sends onboardings, and returns their results in the same order. An onboarding without a
+    /// result shortly before the deadline has a problem with status 504.
     pub(crate) async fn send_all(
         &self,
         onboardings: impl Iterator<Item = &Onboarding>,
-        time_limit: TimeLimit,
+        deadline: RequestDeadline,
     ) -> Result<Vec<Result<String, Problem>>, Problem> {
         let messages = onboardings
             .map(encode_message)
@@ -70,17 +71,17 @@ impl OnboardingQueue {
         let groups: Vec<_> = messages.chunks(MESSAGES_PER_SEND).map(Vec::from).collect();
         let sends = groups
             .into_iter()
-            .map(|messages| self.send_together(messages, time_limit));
+            .map(|messages| self.send_group(messages, deadline));
         let sends = stream::iter(sends).buffered(MAX_CONCURRENT_SENDS);
         let results: Vec<Vec<_>> = sends.collect().await;
         Ok(results.into_iter().flatten().collect())
     }
 
     /// Sends messages together, and returns their results in the same order.
-    async fn send_together(
+    async fn send_group(
         &self,
         messages: Vec<OutgoingMessage>,
-        time_limit: TimeLimit,
+        deadline: RequestDeadline,
     ) -> Vec<Result<String, Problem>> {
         let count = messages.len();
         #[cfg(feature = "gather")]
@@ -91,7 +92,7 @@ impl OnboardingQueue {
                 .into_iter()
                 .map(|message| self.sender.send(message)),
         );
-        match time_limit.limit_send(send).await {
+        match deadline.timeout_send(send).await {
             Ok(sent) => sent.into_iter().map(|sent| self.record(sent)).collect(),
             Err(problem) => vec![Err(problem); count],
         }

@@ -14,11 +14,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::problem::Problem;
 
-/// Time before the end of a request's time limit at which its body must have arrived, and the sends
-/// of a batch end, so that the response is sent in time. It is far longer than the encoding of a
-/// hundred results takes, and shorter than the second by which `REQUEST_TIMEOUT` at least exceeds
+/// Part of a request's time limit that is reserved for the response: before it, the body must have
+/// arrived and the sends of a batch must have ended. Encoding a hundred results takes far less. It
+/// is shorter than one second, the minimum difference between `REQUEST_TIMEOUT` and
 /// `DELIVERY_TIMEOUT`.
-const RESPONSE_TIME: Duration = Duration::from_millis(250);
+const RESPONSE_RESERVE: Duration = Duration::from_millis(250);
 
 /// The limit of requests in progress. Clones share the count.
 ///
@@ -43,14 +43,14 @@ impl ConcurrencyLimit {
     }
 }
 
-/// The time limit of a request. It starts when the head has been received.
+/// The time at which a request times out. The limit starts when the head has been received.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TimeLimit {
+pub(crate) struct RequestDeadline {
     limit: Duration,
     started_at: Instant,
 }
 
-impl TimeLimit {
+impl RequestDeadline {
     pub(crate) fn start(limit: Duration) -> Self {
         Self {
             limit,
@@ -60,7 +60,7 @@ impl TimeLimit {
 
     /// Returns the response of a handler, or an error response if it takes too long. Its future is
     /// then dropped.
-    pub(crate) async fn limit_response(
+    pub(crate) async fn timeout_response(
         &self,
         response: impl Future<Output = Response>,
     ) -> Response {
@@ -70,19 +70,22 @@ impl TimeLimit {
         }
     }
 
-    /// Returns the limit without the time for the response.
-    pub(crate) fn without_response_time(&self) -> Duration {
-        self.limit.saturating_sub(RESPONSE_TIME)
+    /// Returns the time limit of the request, without the part that is reserved for the response.
+    pub(crate) fn processing_timeout(&self) -> Duration {
+        self.limit.saturating_sub(RESPONSE_RESERVE)
     }
 
-    /// Returns the result of a send, unless it takes so long that the response would be late. Its
-    /// future is then dropped.
+    /// Returns the result of a send. A send that has not ended when the part of the time limit for
+    /// the response begins is dropped.
     ///
     /// # Errors
     ///
-    /// Returns a problem that states if the message may have been sent.
-    pub(crate) async fn limit_send<T>(&self, send: impl Future<Output = T>) -> Result<T, Problem> {
-        let deadline = self.started_at + self.without_response_time();
+    /// Returns a problem that states whether the message may have been sent.
+    pub(crate) async fn timeout_send<T>(
+        &self,
+        send: impl Future<Output = T>,
+    ) -> Result<T, Problem> {
+        let deadline = self.started_at + self.processing_timeout();
         if Instant::now() >= deadline {
             return Err(Problem::timed_out_before_send(self.limit));
         }
@@ -99,8 +102,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_send_does_not_start_after_the_time_limit() {
-        let limit = TimeLimit::start(RESPONSE_TIME);
-        let problem = limit.limit_send(async {}).await.unwrap_err();
+        let limit = RequestDeadline::start(RESPONSE_RESERVE);
+        let problem = limit.timeout_send(async {}).await.unwrap_err();
         assert_eq!(problem.status(), StatusCode::GATEWAY_TIMEOUT);
         let document = problem.document();
         assert!(document.detail.contains("was not sent"), "{document:?}");

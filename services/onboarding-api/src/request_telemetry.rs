@@ -13,7 +13,7 @@ use opentelemetry::trace::FutureExt as _;
 
 use crate::forwarded::Target;
 use crate::request_id::{RequestId, X_REQUEST_ID};
-use crate::request_limits::TimeLimit;
+use crate::request_limits::RequestDeadline;
 use crate::server_duration::ServerDuration;
 use crate::server_span::{ServerSpan, method_attribute};
 
@@ -45,8 +45,8 @@ pub(crate) async fn record(
     next: Next,
 ) -> Response {
     let started_at = Instant::now();
-    let time_limit = TimeLimit::start(telemetry.timeout);
-    request.extensions_mut().insert(time_limit);
+    let deadline = RequestDeadline::start(telemetry.timeout);
+    request.extensions_mut().insert(deadline);
     let request_id = RequestId::from_headers(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
@@ -56,7 +56,7 @@ pub(crate) async fn record(
     // the request as cancelled.
     let span = ServerSpan::start(&telemetry.tracer, &request, route, target);
     let timer = telemetry.duration.start(started_at, method, scheme, route);
-    let response = time_limit.limit_response(request_id.scope(next.run(request)));
+    let response = deadline.timeout_response(request_id.scope(next.run(request)));
     let mut response = response.with_context(span.context().clone()).await;
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, request_id.into_header());

@@ -18,7 +18,7 @@ use crate::openapi::{self, OnboardingBatch, ReadinessProblem, SendProblems};
 use crate::problem::Problem;
 use crate::queue::OnboardingQueue;
 use crate::readiness::Readiness;
-use crate::request_limits::{ConcurrencyLimit, TimeLimit};
+use crate::request_limits::{ConcurrencyLimit, RequestDeadline};
 use crate::request_telemetry::{self, RequestTelemetry};
 use crate::serve::CurrentPhase;
 use crate::wire::{AcceptedMessage, BatchResponse, Health, OnboardingRequest, SmokeTest};
@@ -106,12 +106,12 @@ pub(crate) async fn onboard(
 )]
 pub(crate) async fn onboard_batch(
     State(state): State<Arc<ApiState>>,
-    Extension(time_limit): Extension<TimeLimit>,
+    Extension(deadline): Extension<RequestDeadline>,
     JsonDocument(document): JsonDocument,
 ) -> Result<Response, Problem> {
     let items = batch::parse_items(document)?;
     let _permit = state.concurrency.try_acquire()?;
-    let results = batch::send(&state.queue, &items, time_limit).await?;
+    let results = batch::send(&state.queue, &items, deadline).await?;
     Ok(batch::build_response(&results, current_trace_id()))
 }
 
@@ -202,5 +202,5 @@ async fn send(
 
 fn current_trace_id() -> Option<String> {
     let trace_id = Context::current().span().span_context().trace_id();
-    (trace_id != TraceId::INVALID).then(|| trace_id.to_string())
+    (trace_id != TraceId::INVALID).then(|| const_hex::encode(trace_id.to_bytes()))
 }

@@ -69,8 +69,7 @@ impl RequestTimer {
         self.status = Some(status);
     }
 
-    /// Returns the attributes in the order of their names, in which the meter does not have to copy
-    /// them.
+    /// Returns the attributes sorted by name, because the meter sorts a copy of unsorted ones.
     fn take_attributes(&mut self) -> Vec<KeyValue> {
         let error_type = match self.status {
             Some(status) if status.is_server_error() => Some(status.as_str().to_owned().into()),

@@ -21,9 +21,9 @@ mod aws;
 mod config;
 mod descriptors;
 
-/// With this allocator, a request takes about a tenth less CPU time than with that of glibc
-/// (`bench/sender.sh`). Most of a request's memory is freed on another thread than it was allocated
-/// on, for which glibc has to take a lock.
+/// The allocator mimalloc, with which a request takes about 10 % less CPU time than with glibc's.
+/// Most of a request's memory is freed on a different thread from the one that allocated it, and
+/// glibc takes a lock for that.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -93,10 +93,10 @@ async fn serve(
     telemetry: &Telemetry,
 ) -> Result<(), ServeError> {
     let address = config.listen_addr;
-    let tracer = || telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
+    let create_tracer = || telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
     let meter = telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION"));
     let sender = QueueSender::builder(aws_sdk_sqs::Client::new(aws), config.queue_url)
-        .tracer(tracer())
+        .tracer(create_tracer())
         .meter(&meter);
     // The buffer is full if SQS accepts fewer messages than arrive. A wait would not help: the
     // client may try another instance of the service.
@@ -119,7 +119,7 @@ async fn serve(
         listener,
         onboarding_api::ServeConfig {
             sender,
-            tracer: tracer(),
+            tracer: create_tracer(),
             meter,
             limits: descriptors::adapt(config.limits),
             shutdown_timeout: config.shutdown_timeout,
