@@ -72,8 +72,8 @@
 //! | `messaging.client.sent.messages` | counter | `{message}` | the same without `messaging.operation.type` |
 //!
 //! The counter counts each message once. The histogram of a [`QueueSender`] measures sends, and
-//! that of a [`TraceInterceptor`] measures calls. A [`QueueSender`] does not send a message that
-//! breaks a rule of SQS, so it is in neither metric.
+//! that of a [`TraceInterceptor`] measures calls. A message that breaks a rule of SQS is
+//! not sent by a [`QueueSender`], and is in neither of its metrics.
 //!
 //! # Versions
 //!

@@ -9,7 +9,7 @@
 //! | `entry` | a message in the buffer, and its result for the caller |
 //! | `buffer` | decides which messages are sent together, and when |
 //! | `arrival_rate` | the rate at which messages arrive |
-//! | `delayed_messages` | the messages that are sent again at a later time |
+//! | `retry_queue` | the messages that wait for a retry |
 //! | `waiting_messages` | the messages that wait for a batch: of a standard queue, or of the groups of a FIFO queue |
 //! | `batch` | the messages of one call |
 //! | `dispatcher` | the tasks that send the batches |
@@ -42,9 +42,9 @@ mod call;
 mod call_span;
 mod capacity;
 mod config;
-mod delayed_messages;
 mod dispatcher;
 mod entry;
+mod retry_queue;
 mod settlement;
 mod unsent;
 mod waiting_messages;
@@ -63,14 +63,14 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub(crate) struct BatchingSender(Arc<Dispatcher>);
 
-/// A message that is in the buffer or in flight. If it is dropped, the caller has gone away: the
-/// message is removed from the buffer.
+/// Handle to a message that is in the buffer or in flight. Dropping it removes the message from the
+/// buffer, unless its call is in progress.
 #[derive(Debug)]
 pub(crate) struct PendingDelivery {
     reply: oneshot::Receiver<Delivery>,
     progress: Arc<Progress>,
     deadline: Instant,
-    /// The group that orders the message, on a FIFO queue.
+    /// The group that orders the message on a FIFO queue; empty on a standard queue.
     group: String,
     /// Position in the order of arrival.
     sequence: u64,

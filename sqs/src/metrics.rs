@@ -39,6 +39,7 @@ pub(crate) struct SendAttributes {
 #[derive(Debug, Clone)]
 pub(crate) struct SendMetrics(Arc<QueueInstruments>);
 
+/// The instruments, and those that are bound to the attributes of the queue.
 #[derive(Debug)]
 struct QueueInstruments {
     instruments: SendInstruments,
@@ -74,7 +75,11 @@ impl SendInstruments {
     }
 
     /// Records the duration of a successful operation.
-    pub(crate) fn record_operation(&self, attributes: &SendAttributes, duration: Duration) {
+    pub(crate) fn record_successful_operation(
+        &self,
+        attributes: &SendAttributes,
+        duration: Duration,
+    ) {
         self.duration
             .record(duration.as_secs_f64(), &attributes.duration);
     }
@@ -91,7 +96,7 @@ impl SendInstruments {
     }
 
     /// Counts messages that SQS has accepted.
-    pub(crate) fn count_messages(&self, attributes: &SendAttributes, count: usize) {
+    pub(crate) fn count_accepted_messages(&self, attributes: &SendAttributes, count: usize) {
         self.sent.add(as_u64(count), &attributes.sent);
     }
 
@@ -108,7 +113,7 @@ impl SendInstruments {
 }
 
 impl SendAttributes {
-    /// Returns the attributes of the sends to `queue`. With `None`, the queue is not known.
+    /// Returns the attributes of the sends to `queue`, which is `None` if its URL does not parse.
     pub(crate) fn new(queue: Option<&QueueUrl>) -> Self {
         let name = queue.map(|queue| queue.name().to_owned());
         let name = name.map(|name| KeyValue::new(attribute::MESSAGING_DESTINATION_NAME, name));

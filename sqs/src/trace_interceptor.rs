@@ -87,10 +87,10 @@ mod span;
 ///
 /// # Metrics
 ///
-/// With a [meter](Self::with_meter), the interceptor records the metrics of a
+/// With a [meter](Self::with_meter), the interceptor records the same metrics as a
 /// [`QueueSender`](crate::QueueSender). `messaging.client.operation.duration` has one measurement
 /// for a call, with the `error.type` of the `send` span. `messaging.client.sent.messages` counts
-/// each message of a batch once, with an `error.type` if SQS did not accept it. If the queue's URL
+/// each message once, with an `error.type` if SQS did not accept it. If the queue's URL
 /// does not parse, `messaging.destination.name` is missing.
 ///
 /// # Limits of SQS

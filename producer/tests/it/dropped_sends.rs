@@ -14,10 +14,10 @@ struct BusySender {
     sqs: FakeSqs,
     sender: QueueSender,
     /// The send of the message in flight.
-    first: Send,
+    first: SendFuture,
 }
 
-type Send = Pin<Box<dyn Future<Output = Result<SendOutput, QueueSendError>>>>;
+type SendFuture = Pin<Box<dyn Future<Output = Result<SendOutput, QueueSendError>>>>;
 
 impl BusySender {
     async fn start(buffer_messages: usize, when_full: WhenFull) -> Self {
@@ -35,16 +35,16 @@ impl BusySender {
 }
 
 /// Starts a send. Returns its error if it fails at once.
-fn start_send(sender: &QueueSender, body: &str) -> Result<Send, QueueSendError> {
+fn start_send(sender: &QueueSender, body: &str) -> Result<SendFuture, QueueSendError> {
     let (sender, message) = (sender.clone(), OutgoingMessage::new(body));
-    let mut send: Send = Box::pin(async move { sender.send(message).await });
+    let mut send: SendFuture = Box::pin(async move { sender.send(message).await });
     match send.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Pending => Ok(send),
         Poll::Ready(outcome) => Err(outcome.unwrap_err()),
     }
 }
 
-fn is_full(outcome: &Result<Send, QueueSendError>) -> bool {
+fn is_full(outcome: &Result<SendFuture, QueueSendError>) -> bool {
     matches!(outcome, Err(QueueSendError::BufferFull { .. }))
 }
 

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::arrival_rate::ArrivalRate;
 use super::config::GatherConfig;
-use super::delayed_messages::DelayedMessages;
 use super::entry::Entry;
+use super::retry_queue::RetryQueue;
 use super::waiting_messages::WaitingMessages;
 
 /// Minimum number of messages expected within the linger for a message to wait for them. With
@@ -22,7 +22,7 @@ const MIN_EXPECTED_ARRIVALS: f64 = 2.0;
 #[derive(Debug)]
 pub(super) struct Buffer {
     waiting: WaitingMessages,
-    delayed: DelayedMessages,
+    retries: RetryQueue,
     linger: Duration,
     max_batches_in_flight: NonZeroUsize,
     batches_in_flight: usize,
@@ -44,7 +44,7 @@ impl Buffer {
     pub(super) fn new(waiting: WaitingMessages, config: &GatherConfig) -> Self {
         Self {
             waiting,
-            delayed: DelayedMessages::default(),
+            retries: RetryQueue::default(),
             linger: config.linger,
             max_batches_in_flight: config.max_batches_in_flight,
             batches_in_flight: 0,
@@ -87,7 +87,7 @@ impl Buffer {
     /// Takes the messages of the next call, if it is to start now. It counts as in flight until
     /// [`end_batch`](Self::end_batch).
     pub(super) fn next_batch(&mut self, now: Instant) -> Option<Vec<Entry>> {
-        self.readmit_delayed(now);
+        self.readmit_retries(now);
         while self.can_start_batch() && self.has_batch(now) {
             let batch = self.waiting.take_batch();
             // The batch is empty if no caller waits for its messages.
@@ -104,7 +104,7 @@ impl Buffer {
         if !self.can_start_batch() {
             return None;
         }
-        [self.delayed.earliest_due(), self.waiting.earliest_due()]
+        [self.retries.earliest_due(), self.waiting.earliest_due()]
             .into_iter()
             .flatten()
             .min()
@@ -118,7 +118,7 @@ impl Buffer {
     /// Adds a message of an ended call that is sent again at this time.
     pub(super) fn delay(&mut self, mut entry: Entry, until: Instant) {
         entry.due = until;
-        self.delayed.push(entry);
+        self.retries.push(entry);
     }
 
     /// Adds a message of an ended call that is sent again at once.
@@ -135,7 +135,7 @@ impl Buffer {
     /// Accepts no more messages, and makes all messages in the buffer due.
     pub(super) fn close(&mut self, now: Instant) {
         self.is_closed = true;
-        for entry in self.delayed.drain() {
+        for entry in self.retries.drain() {
             self.readmit(entry, now);
         }
         self.waiting.make_due(now);
@@ -147,17 +147,17 @@ impl Buffer {
 
     /// Returns `true` if no message is in the buffer or in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.batches_in_flight == 0 && self.delayed.is_empty() && self.waiting.is_empty()
+        self.batches_in_flight == 0 && self.retries.is_empty() && self.waiting.is_empty()
     }
 
-    /// Removes the messages of a group that wait. On a standard queue there are no groups.
+    /// Removes the messages of a group that wait. On a standard queue, `group` is ignored.
     pub(super) fn drain_group(&mut self, group: &str) -> Vec<Entry> {
         self.waiting.drain_group(group)
     }
 
     /// Removes all messages that are not in flight.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
-        let mut entries = self.delayed.drain();
+        let mut entries = self.retries.drain();
         for entry in &entries {
             self.waiting.settle(entry.group());
         }
@@ -166,13 +166,13 @@ impl Buffer {
     }
 
     /// Removes the message of this group at this position, unless it is in flight. On a standard
-    /// queue there are no groups.
+    /// queue, `group` is ignored.
     pub(super) fn remove(&mut self, group: &str, sequence: u64) -> Option<Entry> {
         let waiting = self.waiting.remove(group, sequence);
         waiting.or_else(|| {
-            let delayed = self.delayed.remove(sequence)?;
+            let entry = self.retries.remove(sequence)?;
             self.waiting.settle(group);
-            Some(delayed)
+            Some(entry)
         })
     }
 
@@ -185,9 +185,9 @@ impl Buffer {
         is_due || self.waiting.has_full_batch()
     }
 
-    /// Moves delayed messages whose time has come back to the others.
-    fn readmit_delayed(&mut self, now: Instant) {
-        for entry in self.delayed.take_due(now) {
+    /// Returns the messages whose retry is due to the waiting ones.
+    fn readmit_retries(&mut self, now: Instant) {
+        for entry in self.retries.take_due(now) {
             self.readmit(entry, now);
         }
     }

@@ -10,8 +10,8 @@ use super::entry::Room;
 use crate::error::QueueSendError;
 use crate::limits::MAX_MESSAGE_BYTES;
 
-/// The limits of the buffer. They count every message that SQS has not confirmed, except those
-/// whose callers have gone away before a call.
+/// The limits of the buffer. A message counts until SQS has confirmed it or its send has failed.
+/// The message of a dropped send counts only while its call is in progress.
 #[derive(Debug)]
 pub(super) struct Capacity {
     max_messages: usize,

@@ -170,7 +170,8 @@ impl Dispatcher {
             self.notify_if_idle(&state);
             removed
         };
-        // Not under the lock, because the room wakes the senders that wait for it.
+        // Dropped after the lock was released: this frees the room, which wakes the senders that
+        // wait for it.
         drop(removed);
     }
 
@@ -275,7 +276,8 @@ impl Dispatcher {
                         state.buffer.settle(entry.group());
                         finished.push((entry, outcome));
                     }
-                    // The next attempt would skip the message, and its room is free earlier.
+                    // The caller has gone away. Its message is dropped now, and not before the next
+                    // attempt, so that its room is free earlier.
                     Settlement::Readmit | Settlement::Delay(_) if entry.is_abandoned() => {
                         state.buffer.settle(entry.group());
                     }

@@ -8,7 +8,8 @@ use opentelemetry_semantic_conventions::attribute;
 use super::measurement::CallMeasurement;
 use crate::error_type;
 
-/// The spans of a call, in the state that the SDK drops with the call.
+/// The spans and the measurement of a call. The SDK keeps them in the call's state, and drops them
+/// with it.
 ///
 /// If they have not ended by then, they end as failed: the program dropped the future of the call.
 /// After a timeout, the SDK still runs the last hook, which ends them.

@@ -44,7 +44,8 @@ impl CallMeasurement {
         self.record_duration(failures.first().copied());
         let accepted = self.message_count.saturating_sub(failures.len());
         if accepted > 0 {
-            self.instruments.count_messages(&self.attributes, accepted);
+            self.instruments
+                .count_accepted_messages(&self.attributes, accepted);
         }
         for error_type in failures {
             self.instruments
@@ -73,7 +74,7 @@ impl CallMeasurement {
         match error_type {
             None => self
                 .instruments
-                .record_operation(&self.attributes, duration),
+                .record_successful_operation(&self.attributes, duration),
             Some(error_type) => {
                 self.instruments
                     .record_failed_operation(&self.attributes, duration, error_type);

@@ -406,7 +406,7 @@ fn a_removed_message_does_not_fill_a_batch() {
 }
 
 #[test]
-fn a_group_waits_no_longer_for_a_removed_message_that_was_to_be_sent_again() {
+fn removing_a_message_that_waits_for_its_retry_unblocks_its_group() {
     let mut test = TestBuffer::new(WaitingMessages::fifo(GroupOrder::Strict));
     test.push_groups(&["a1", "a2"]);
     test.buffer.flush(test.now);

@@ -25,7 +25,7 @@ pub(in crate::gather) struct FifoQueueMessages {
 
 #[derive(Debug, Default)]
 struct Group {
-    /// In the order of arrival, by their positions in it.
+    /// By their position in the order of arrival.
     waiting: BTreeMap<u64, Entry>,
     /// Number of messages that were taken for a batch and are neither accepted nor failed.
     taken: usize,
@@ -149,7 +149,8 @@ impl FifoQueueMessages {
         if group.waiting.is_empty() {
             self.groups.remove(name);
         }
-        // The key is that of the group's first message.
+        // `idle` has the group under the key of its first message, so the key changes only if that
+        // one was removed.
         if let Some(name) = self.idle.remove(&(entry.due, sequence)) {
             self.set_idle(name);
         }

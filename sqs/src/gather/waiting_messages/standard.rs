@@ -8,7 +8,7 @@ use crate::gather::batch::Batch;
 use crate::gather::entry::Entry;
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 
-/// Messages in the order of their arrival, by their positions in it.
+/// Messages by their position in the order of arrival.
 #[derive(Debug, Default)]
 pub(in crate::gather) struct StandardQueueMessages {
     entries: BTreeMap<u64, Entry>,

@@ -1,4 +1,4 @@
-//! The messages that are sent again at a later time.
+//! The messages that wait for a retry.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,16 +6,16 @@ use tokio::time::Instant;
 
 use super::entry::Entry;
 
-/// Messages of ended calls, each until its [`due`](Entry::due).
+/// Messages whose call failed, each with the time of its retry ([`due`](Entry::due)).
 #[derive(Debug, Default)]
-pub(super) struct DelayedMessages {
+pub(super) struct RetryQueue {
     /// By their positions in the order of arrival.
     entries: HashMap<u64, Entry>,
     /// Times and positions of the entries.
     times: BTreeSet<(Instant, u64)>,
 }
 
-impl DelayedMessages {
+impl RetryQueue {
     pub(super) fn push(&mut self, entry: Entry) {
         self.times.insert((entry.due, entry.sequence));
         self.entries.insert(entry.sequence, entry);
