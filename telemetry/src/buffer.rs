@@ -82,9 +82,8 @@ impl Buffer {
         }))
     }
 
-    /// Adds a complete record, or drops it if the buffer is full. `record` is encoded as a field of
-    /// its scope's message: the lock is then held only for a copy, and threads do not wait for each
-    /// other's encoding.
+    /// Adds a complete record, or drops it if the buffer is full. `record` is already encoded, as a
+    /// field of its scope's message, so that the lock is held only while its bytes are copied.
     pub(crate) fn push(&self, record: &[u8], scope: &InstrumentationScope, group: RecordGroup) {
         let bounds = self.0.bounds;
         let mut state = self.lock();
@@ -100,9 +99,10 @@ impl Buffer {
         }
     }
 
-    /// Drops a record without encoding it if the buffer is full. Returns `true` if it was dropped.
-    pub(crate) fn drop_if_full(&self) -> bool {
-        self.lock().drop_if_full(self.0.bounds)
+    /// Returns `true` if the buffer is full, and counts a record as dropped, which then need not be
+    /// encoded.
+    pub(crate) fn count_drop_if_full(&self) -> bool {
+        self.lock().count_drop_if_full(self.0.bounds)
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -235,7 +235,7 @@ impl BufferState {
         group: RecordGroup,
         bounds: Bounds,
     ) {
-        if self.drop_if_full(bounds) {
+        if self.count_drop_if_full(bounds) {
             return;
         }
         self.counts.finished += 1;
@@ -249,9 +249,9 @@ impl BufferState {
         }
     }
 
-    /// Counts a record as dropped if the buffer is full. The last record may exceed the limit in
-    /// bytes.
-    fn drop_if_full(&mut self, bounds: Bounds) -> bool {
+    /// Returns `true` if the buffer is full, and counts a record as dropped. The last record of a
+    /// buffer may exceed the limit in bytes.
+    fn count_drop_if_full(&mut self, bounds: Bounds) -> bool {
         let is_full = self.counts.pending >= bounds.records as u64 || self.bytes >= bounds.bytes;
         self.counts.finished += u64::from(is_full);
         self.counts.dropped += u64::from(is_full);

@@ -1,4 +1,4 @@
-//! Lower-case hexadecimal, the only form of ids in W3C and X-Ray headers.
+//! Lower-case hexadecimal: ids in propagation headers, log lines and OTLP/JSON.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// Value of each byte as a digit. A table instead of comparisons, because every digit of every

@@ -31,7 +31,7 @@
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
-//! | `OTEL_SDK_DISABLED` | `true`: no spans, no metrics, and logs on stdout only; a trace context that arrives is passed on unchanged | `false` |
+//! | `OTEL_SDK_DISABLED` | `true`: no spans, no metrics, and logs on stdout only; an incoming trace context is propagated unchanged | `false` |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console` (OTLP/JSON lines on stdout), both as `otlp,console`, or `none` | `otlp` |
 //! | `OTEL_LOGS_EXPORTER` | `otlp` or `none`; `console` is the same as `none`, because every line is on stdout anyway | `none` |
 //! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or [`ServiceInfo::name`] |

@@ -107,8 +107,8 @@ impl OpenChunk {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        // The last record may exceed this size. A chunk that ends with a record of the maximum
-        // length is still shorter than the exporter's `MAX_REQUEST_BYTES`.
+        // The last record may exceed this size. A chunk that ends with a record of
+        // `MAX_ENCODED_SPAN_BYTES` is still shorter than the exporter's `MAX_REQUEST_BYTES`.
         self.bytes.len() >= CHUNK_BYTES
     }
 

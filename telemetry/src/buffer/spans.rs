@@ -16,7 +16,7 @@ use crate::scratch;
 
 /// Size above which a span is encoded without the trace state of its links, because collectors
 /// reject requests above 4 MiB.
-const MAX_SPAN_BYTES: usize = 3 * 1024 * 1024;
+const MAX_ENCODED_SPAN_BYTES: usize = 3 * 1024 * 1024;
 
 /// A buffer of spans. Clones share it, and one of them is the span processor of the provider.
 #[derive(Debug, Clone)]
@@ -56,12 +56,12 @@ impl SpanProcessor for SpanBuffer {
         if span.span_context.is_sampled() {
             // Removed even if the span is dropped, because the map of open spans must not grow.
             let group = self.groups.remove(span.span_context.span_id());
-            if self.buffer.drop_if_full() {
+            if self.buffer.count_drop_if_full() {
                 return;
             }
             scratch::with(|out| {
                 encode::span(out, &span, LinkState::Include);
-                if out.len() > MAX_SPAN_BYTES {
+                if out.len() > MAX_ENCODED_SPAN_BYTES {
                     out.clear();
                     encode::span(out, &span, LinkState::Omit);
                 }

@@ -45,7 +45,7 @@ type SeriesMap = HashMap<Box<[KeyValue]>, Arc<Series>>;
 
 pub(super) struct MetricInstrument {
     descriptor: InstrumentDescriptor,
-    /// Locked for reading by measurements, so that threads do not wait for each other.
+    /// A measurement takes only the read lock, unless its series is new.
     series: RwLock<SeriesMap>,
     callbacks: Mutex<Vec<InstrumentCallback>>,
     /// An instrument with an invalid descriptor records nothing.
