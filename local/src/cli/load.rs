@@ -265,7 +265,9 @@ async fn check(
             if result.is_complete() {
                 progress.done("no accepted message is missing");
             } else {
-                progress.failed("timed out waiting for accepted messages");
+                progress.failed(
+                    "timed out waiting for accepted messages to be processed or dead-lettered",
+                );
             }
             CheckOutcome::Known(result)
         }
@@ -273,10 +275,10 @@ async fn check(
     }
 }
 
-/// Returns the counter for the check, if there is one.
+/// Returns the counter for the check, or `None` if neither a stack, a queue nor a table is given.
 #[cfg_attr(
     not(feature = "dynamodb"),
-    expect(unused_variables, reason = "only the ids in a table contain the run")
+    expect(unused_variables, reason = "only the count of a table needs it")
 )]
 async fn message_counter<'a>(
     arguments: &LoadArgs,

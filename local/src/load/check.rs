@@ -33,9 +33,9 @@ pub(crate) struct AcceptedMessages {
     pub(crate) poison: u64,
 }
 
-/// Result of the check.
+/// The numbers of messages that the check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CheckResult {
+pub(crate) struct CheckedCounts {
     pub(crate) source: CheckSource,
     /// Messages that the function has processed: the number that the stack or the table states, or
     /// else the accepted messages that are neither queued nor dead-lettered.
@@ -46,7 +46,7 @@ pub(crate) struct CheckResult {
     pub(crate) queued: Option<u64>,
     /// Messages of poison customers that may have been dead-lettered, because the URL of the
     /// dead-letter queue is not known.
-    pub(crate) unknown: u64,
+    pub(crate) unverified_poison: u64,
     /// All other accepted messages that are neither processed nor dead-lettered, such as those in
     /// the queue.
     pub(crate) unaccounted: u64,
@@ -55,7 +55,7 @@ pub(crate) struct CheckResult {
 /// Result of the check, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CheckOutcome {
-    Known(CheckResult),
+    Known(CheckedCounts),
     /// There is nothing to check, or the run was interrupted.
     Unknown(String),
     /// The counts cannot be read.
@@ -73,7 +73,7 @@ impl CheckOutcome {
     }
 }
 
-impl CheckResult {
+impl CheckedCounts {
     /// Compares the counts before and after a run with the number of accepted requests.
     pub(crate) fn new(
         source: CheckSource,
@@ -89,11 +89,11 @@ impl CheckResult {
         let counted = difference(before.processed, after.processed);
         let processed = counted.unwrap_or(accepted.total.saturating_sub(in_queues));
         let unprocessed = accepted.total.saturating_sub(processed);
-        let unknown = match (counted, dead_lettered) {
+        let unverified_poison = match (counted, dead_lettered) {
             (Some(_), None) => accepted.poison.min(unprocessed),
             _ => 0,
         };
-        let missing = unprocessed.saturating_sub(dead_lettered.unwrap_or(0) + unknown);
+        let missing = unprocessed.saturating_sub(dead_lettered.unwrap_or(0) + unverified_poison);
         // A message in the queue may belong to a request without a response. It cannot be
         // distinguished, and is not processed either.
         let unaccounted = missing.max(queued.unwrap_or(0));
@@ -102,7 +102,7 @@ impl CheckResult {
             processed,
             dead_lettered,
             queued,
-            unknown,
+            unverified_poison,
             unaccounted,
         }
     }
@@ -133,9 +133,9 @@ mod tests {
         }
     }
 
-    fn own_stack(queued: u64, dead_lettered: u64, processed: u64) -> CheckResult {
+    fn own_stack(queued: u64, dead_lettered: u64, processed: u64) -> CheckedCounts {
         let after = counts(queued, dead_lettered, Some(processed));
-        CheckResult::new(
+        CheckedCounts::new(
             CheckSource::OwnStack,
             counts(0, 0, Some(0)),
             after,
@@ -143,8 +143,8 @@ mod tests {
         )
     }
 
-    fn queues(before: MessageCounts, after: MessageCounts) -> CheckResult {
-        CheckResult::new(CheckSource::Queues, before, after, ACCEPTED)
+    fn queues(before: MessageCounts, after: MessageCounts) -> CheckedCounts {
+        CheckedCounts::new(CheckSource::Queues, before, after, ACCEPTED)
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         let result = queues(empty, empty);
         assert!(result.is_complete());
         assert_eq!((result.processed, result.dead_lettered), (10, None));
-        assert_eq!(result.unknown, 0);
+        assert_eq!(result.unverified_poison, 0);
     }
 
     #[cfg(feature = "dynamodb")]
@@ -190,7 +190,7 @@ mod tests {
                 dead_lettered,
                 processed: Some(processed),
             };
-            CheckResult::new(
+            CheckedCounts::new(
                 CheckSource::Table,
                 MessageCounts::default(),
                 after,
@@ -199,13 +199,13 @@ mod tests {
         };
         let result = table(8, None, None);
         assert!(result.is_complete());
-        assert_eq!((result.processed, result.unknown), (8, 2));
+        assert_eq!((result.processed, result.unverified_poison), (8, 2));
         assert_eq!(table(7, None, None).unaccounted, 1);
-        assert_eq!(table(10, None, None).unknown, 0);
+        assert_eq!(table(10, None, None).unverified_poison, 0);
         // Poison customers may still be in the queue.
         assert_eq!(table(8, None, Some(2)).unaccounted, 2);
         let result = table(8, Some(1), Some(0));
-        assert_eq!((result.unknown, result.unaccounted), (0, 1));
+        assert_eq!((result.unverified_poison, result.unaccounted), (0, 1));
         assert!(table(8, Some(2), Some(0)).is_complete());
     }
 }

@@ -12,10 +12,10 @@ pub(crate) const FAILING_PREFIX: &str = "load-failing-";
 /// Prefix of the ids of all other customers.
 const PREFIX: &str = "load-";
 
-/// Returns the beginnings of the ids of all customers of a run.
+/// Returns the prefixes of the ids of all customers of a run.
 #[cfg(feature = "dynamodb")]
-pub(super) fn id_prefixes(run: u64) -> [String; 3] {
-    [PREFIX, SLOW_PREFIX, FAILING_PREFIX].map(|prefix| id_prefix(prefix, run))
+pub(super) fn build_id_prefixes(run: u64) -> [String; 3] {
+    [PREFIX, SLOW_PREFIX, FAILING_PREFIX].map(|prefix| build_id_prefix(prefix, run))
 }
 
 /// Kind of a customer.
@@ -111,7 +111,7 @@ impl Customers {
             CustomerKind::Failing => FAILING_PREFIX,
             CustomerKind::Ordinary | CustomerKind::Invalid | CustomerKind::Poison => PREFIX,
         };
-        let id = format!("{}{request}", id_prefix(prefix, self.run));
+        let id = format!("{}{request}", build_id_prefix(prefix, self.run));
         let body = match kind {
             // No `@`, so that the producer rejects the address.
             CustomerKind::Invalid => {
@@ -130,7 +130,7 @@ impl Customers {
 }
 
 /// Returns the part of a customer's id before the number of the request.
-fn id_prefix(prefix: &str, run: u64) -> String {
+fn build_id_prefix(prefix: &str, run: u64) -> String {
     format!("{prefix}{:08x}-", run as u32)
 }
 

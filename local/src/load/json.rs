@@ -118,7 +118,7 @@ struct CheckResult {
     processed: u64,
     dead_lettered: Option<u64>,
     queued: Option<u64>,
-    unknown: u64,
+    unverified_poison: u64,
     unaccounted: u64,
 }
 
@@ -262,7 +262,7 @@ impl<'a> Check<'a> {
             processed: result.processed,
             dead_lettered: result.dead_lettered,
             queued: result.queued,
-            unknown: result.unknown,
+            unverified_poison: result.unverified_poison,
             unaccounted: result.unaccounted,
         };
         if result.is_complete() {

@@ -1,4 +1,4 @@
-//! The wait until all messages of a run were processed or dead-lettered.
+//! Counts the messages of a run until all are processed or dead-lettered.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,16 @@ use aws_sdk_sqs::Client;
 use http::Uri;
 use tokio::time::sleep;
 
-use super::check::{AcceptedMessages, CheckResult, CheckSource, MessageCounts};
+use super::check::{AcceptedMessages, CheckSource, CheckedCounts, MessageCounts};
 use super::queues::{self, QueueError, QueueLengths};
 #[cfg(feature = "dynamodb")]
 use super::table::{CustomerTable, TableError};
 use crate::stack::Stack;
 
-/// Interval in which the messages are counted.
+/// Shortest pause between two counts.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Minimum length of the pause after a count, in durations of the count: the scan of a large table
-/// is slow and costs money.
+/// Ratio of the pause to the duration of the count before it: the scan of a large table is slow and
+/// costs money.
 const PAUSE_FACTOR: u32 = 10;
 /// Time for which the counts of AWS must not change before they are final. SQS states that its
 /// approximate numbers are correct a minute after the last message was sent.
@@ -132,8 +132,8 @@ impl<'a> MessageCounter<'a> {
     /// Counts the messages.
     pub(crate) async fn count(&self) -> Result<MessageCounts, CountError> {
         Ok(MessageCounts {
-            queued: length(self.queue.as_ref()).await?,
-            dead_lettered: length(self.dead_letter_queue.as_ref()).await?,
+            queued: read_length(self.queue.as_ref()).await?,
+            dead_lettered: read_length(self.dead_letter_queue.as_ref()).await?,
             processed: match &self.processed {
                 ProcessedCounter::None => None,
                 ProcessedCounter::Stack(stack) => Some(stack.mapping_stats().deleted),
@@ -150,13 +150,13 @@ impl<'a> MessageCounter<'a> {
         before: MessageCounts,
         accepted: AcceptedMessages,
         max_unchanged: Duration,
-    ) -> Result<CheckResult, CountError> {
+    ) -> Result<CheckedCounts, CountError> {
         let mut last = None;
         let mut changed = Instant::now();
         loop {
             let began = Instant::now();
             let counts = self.count().await?;
-            let result = CheckResult::new(self.source(), before, counts, accepted);
+            let result = CheckedCounts::new(self.source(), before, counts, accepted);
             let pause = POLL_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
             if last != Some(result) {
                 changed = Instant::now();
@@ -174,7 +174,7 @@ impl<'a> MessageCounter<'a> {
 }
 
 /// Returns the number of messages in a queue, if there is one.
-async fn length(queue: Option<&CountedQueue>) -> Result<Option<u64>, QueueError> {
+async fn read_length(queue: Option<&CountedQueue>) -> Result<Option<u64>, QueueError> {
     match queue {
         Some(CountedQueue { client, url }) => {
             let lengths = QueueLengths::read(client, url).await?;

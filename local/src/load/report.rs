@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
-use super::check::{CheckOutcome, CheckResult, CheckSource};
+use super::check::{CheckOutcome, CheckSource, CheckedCounts};
 use super::drift::Drift;
 use super::generator::Pace;
 use super::json;
@@ -257,14 +257,14 @@ impl LoadReport {
     fn write_result(
         &self,
         formatter: &mut fmt::Formatter<'_>,
-        result: &CheckResult,
+        result: &CheckedCounts,
     ) -> fmt::Result {
-        let CheckResult {
+        let CheckedCounts {
             source,
             processed,
             dead_lettered,
             queued,
-            unknown,
+            unverified_poison,
             unaccounted,
         } = result;
         let accepted = self.measurements.accepted;
@@ -288,21 +288,25 @@ impl LoadReport {
         if let Some(queued @ 1..) = queued {
             row(formatter, "in the queue", &queued.to_string())?;
         }
-        if *unknown > 0 {
+        if *unverified_poison > 0 {
             let text = format!(
-                "{unknown} of {}: --dead-letter-queue-url is not given",
+                "{unverified_poison} of {}: --dead-letter-queue-url is not given",
                 count(poison, "poison customer")
             );
-            styled_row(formatter, WARNING, "unknown", &text)?;
+            styled_row(formatter, WARNING, "unverified", &text)?;
         }
         let source = match source {
             CheckSource::OwnStack => "according to the local stack",
             CheckSource::Queues => "according to the approximate lengths of the queues",
             #[cfg(feature = "dynamodb")]
+            CheckSource::Table if queued.is_some() || dead_lettered.is_some() => {
+                "according to the table and the approximate lengths of the queues"
+            }
+            #[cfg(feature = "dynamodb")]
             CheckSource::Table => "according to the table",
         };
-        if result.is_complete() && *unknown > 0 {
-            let others = accepted - unknown;
+        if result.is_complete() && *unverified_poison > 0 {
+            let others = accepted - unverified_poison;
             let text = format!("the other {others} were processed, {source}");
             styled_row(formatter, SUCCESS, "check", &text)
         } else if result.is_complete() {

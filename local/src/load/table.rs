@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
-use super::customers::id_prefixes;
+use super::customers::build_id_prefixes;
 use crate::stack::{aws_http_client, describe_error};
 
 /// Attribute in which the function stores the id of a customer.
@@ -28,7 +28,7 @@ pub(crate) struct TableError {
 }
 
 impl CustomerTable {
-    /// Creates a client with the user's AWS configuration, for the customers of a run.
+    /// Prepares the count of a run's customers in this table, with the user's AWS configuration.
     pub(crate) async fn open(name: &str, run: u64) -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(aws_http_client());
         Self {
@@ -38,8 +38,8 @@ impl CustomerTable {
         }
     }
 
-    /// Counts the customers of the run. Their ids are in the partition key, which cannot be queried
-    /// by a prefix, so that only a scan of the whole table finds them.
+    /// Counts the customers of the run. DynamoDB cannot query a partition key by prefix, so this
+    /// scans the whole table.
     pub(super) async fn count(&self) -> Result<u64, TableError> {
         let mut pages = self.scan().into_paginator().send();
         let mut count = 0;
@@ -61,7 +61,7 @@ impl CustomerTable {
             .select(Select::Count)
             .consistent_read(true);
         let mut conditions = Vec::new();
-        for (position, prefix) in id_prefixes(self.run).into_iter().enumerate() {
+        for (position, prefix) in build_id_prefixes(self.run).into_iter().enumerate() {
             let value = format!(":prefix{position}");
             conditions.push(format!("begins_with({CUSTOMER_ID}, {value})"));
             scan = scan.expression_attribute_values(value, AttributeValue::S(prefix));

@@ -127,7 +127,7 @@ async fn the_check_is_unknown_without_a_queue_and_an_error_with_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn figures_that_cannot_be_read_after_the_run_fail_it() {
+async fn counts_that_cannot_be_read_after_the_run_fail_it() {
     let queues = Queues::start().await;
     let queue = format!("--queue-url={}", queues.queue);
     let running = command(&queues.service.url, &[&LOAD[..], &[&queue]].concat());

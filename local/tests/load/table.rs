@@ -132,7 +132,7 @@ async fn customers_in_the_table_are_processed() {
         (&"complete".into(), &"table".into())
     );
     assert_eq!(
-        (&check["processed"], &check["unknown"]),
+        (&check["processed"], &check["unverified_poison"]),
         (&20.into(), &0.into())
     );
     assert!(
@@ -164,7 +164,7 @@ async fn a_customer_that_is_not_in_the_table_fails_the_run() {
 }
 
 #[tokio::test]
-async fn slow_and_failing_customers_count_and_poison_ones_are_unknown() {
+async fn poison_customers_are_unverified_without_a_dead_letter_queue() {
     let service = StoringService::start(|_, body| body["referrer"].is_null()).await;
     let profile = [
         "--profile=blackfriday",
@@ -178,7 +178,7 @@ async fn slow_and_failing_customers_count_and_poison_ones_are_unknown() {
     assert_eq!(check["result"], "complete", "{}", run.stderr());
     let poison = report["requests"]["accepted_poison"].as_u64().unwrap();
     assert!(poison > 0);
-    assert_eq!(check["unknown"], poison);
+    assert_eq!(check["unverified_poison"], poison);
     let accepted = report["requests"]["accepted"].as_u64().unwrap();
     assert_eq!(check["processed"], accepted - poison);
 }

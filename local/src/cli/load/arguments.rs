@@ -113,7 +113,7 @@ pub(super) struct LoadArgs {
     /// messages have left it. Queues on AWS are read with your AWS configuration
     #[arg(long, value_name = "URL", value_parser = queue_url, requires = "url", help_heading = CHECK)]
     pub(super) queue_url: Option<Uri>,
-    /// URL of the dead-letter queue of --queue-url, to count dead-lettered messages
+    /// URL of the dead-letter queue, to count dead-lettered messages. Needs --queue-url or --table
     #[arg(long, value_name = "URL", value_parser = queue_url, requires = "url", help_heading = CHECK)]
     pub(super) dead_letter_queue_url: Option<Uri>,
     /// DynamoDB table of the onboarding function, to count the customers that it has stored. The
