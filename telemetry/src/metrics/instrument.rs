@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use foldhash::fast::RandomState;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
 use tracing::warn;
@@ -40,8 +41,9 @@ pub(super) struct InstrumentDescriptor {
 /// The callback of an observable instrument.
 pub(super) type InstrumentCallback = Arc<dyn Fn(&MetricInstrument) + Send + Sync>;
 
-/// Series by their attributes, which are sorted by name.
-type SeriesMap = HashMap<Box<[KeyValue]>, Arc<Series>>;
+/// Series by their attributes, which are sorted by name. The hash is several times faster than
+/// std's, and seeded like it: clients can influence attributes.
+type SeriesMap = HashMap<Box<[KeyValue]>, Arc<Series>, RandomState>;
 
 pub(super) struct MetricInstrument {
     descriptor: InstrumentDescriptor,
