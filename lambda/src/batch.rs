@@ -484,7 +484,9 @@ impl BatchProcessor {
     /// are separate on purpose, and with the trace shape `batch`, producers are only linked.
     fn log_link_only(&self, context: &Context, message_id: Option<&str>) {
         let is_continued = self.config.trace_shape == TraceShape::Continue;
-        if !is_continued || !self.extractor.has_trace_context() {
+        // A disabled SDK starts no trace.
+        let has_trace = context.span().span_context().is_valid();
+        if !is_continued || !has_trace || !self.extractor.has_trace_context() {
             return;
         }
         self.link_only_logged.call_once(|| {

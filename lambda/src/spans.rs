@@ -133,13 +133,14 @@ impl InvocationSpans {
         let batch_span_context = batch_span.span().span_context().clone();
         let mut links = Vec::with_capacity(1);
         let parent = match self.shape {
-            TraceShape::Continue => {
-                links.push(Link::with_context(batch_span_context));
-                producer.parent_context(&batch.root)
-            }
-            TraceShape::Batch => {
+            TraceShape::Batch if batch_span_context.is_valid() => {
                 links.extend(producer.parent.clone().map(Link::with_context));
                 producer.with_baggage(batch_span)
+            }
+            // A disabled SDK makes no batch span, and must still propagate the producer's context.
+            TraceShape::Batch | TraceShape::Continue => {
+                links.push(Link::with_context(batch_span_context));
+                producer.parent_context(&batch.root)
             }
         };
         links.extend(producer.xray.clone().map(Link::with_context));

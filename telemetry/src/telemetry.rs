@@ -431,7 +431,8 @@ impl Telemetry {
     }
 
     /// Returns `true` if the sampler would sample a consumer span that starts a trace with this id.
-    /// It is the sampler that the program provides, or that of `OTEL_TRACES_SAMPLER`.
+    /// It is the sampler that the program provides, or that of `OTEL_TRACES_SAMPLER`. Always `false`
+    /// with `OTEL_SDK_DISABLED=true`.
     ///
     /// For a parent without a sampling decision, see
     /// [`XrayContext::into_parent`](crate::XrayContext::into_parent).
@@ -439,7 +440,7 @@ impl Telemetry {
     pub fn samples_root(&self, trace_id: TraceId) -> bool {
         let sampler = &self.inner.sampler;
         let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
-        result.decision == SamplingDecision::RecordAndSample
+        self.inner.provider.is_some() && result.decision == SamplingDecision::RecordAndSample
     }
 
     /// Exports every span that has ended, and returns at `deadline` at the latest, however the

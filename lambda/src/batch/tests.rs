@@ -9,6 +9,7 @@ use opentelemetry::Value;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::metrics::noop::NoopMeterProvider;
+use opentelemetry::trace::noop::NoopTracer;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use serde_json::json;
@@ -87,10 +88,22 @@ async fn process_with<Args>(
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(exporter.clone())
         .build();
+    let tracer = BoxedTracer::new(Box::new(provider.tracer("test")));
+    let failed = process_with_tracer(tracer, config, handler, records, cancellation).await;
+    (failed, exporter.get_finished_spans().unwrap())
+}
+
+async fn process_with_tracer<Args>(
+    tracer: BoxedTracer,
+    config: ConsumerConfig,
+    handler: impl Handler<(), Args>,
+    records: &[serde_json::Value],
+    cancellation: &Cancellation,
+) -> Vec<String> {
     let processor = BatchProcessor {
         handler: Box::new(BoxedMessageHandler::new(handler, (), Identity::new())),
         spans: InvocationSpans {
-            tracer: BoxedTracer::new(Box::new(provider.tracer("test"))),
+            tracer,
             shape: config.trace_shape,
             max_receive_count: config.max_receive_count,
         },
@@ -119,10 +132,8 @@ async fn process_with<Args>(
         let record = processed.batch.record(*index);
         record.message_id().unwrap().into_owned()
     };
-    let failed = processed.failed.iter().map(id).collect();
     // The batch span ends here, as the invocation would end it.
-    drop(processed);
-    (failed, exporter.get_finished_spans().unwrap())
+    processed.failed.iter().map(id).collect()
 }
 
 /// Returns the only span with this value of `messaging.message.id`.
@@ -404,6 +415,37 @@ async fn with_the_trace_shape_batch_records_are_children_of_the_batch_span() {
     assert_eq!(traced.links[0].span_context.span_id(), producer_span);
     assert!(record_span(&spans, "untraced").links.is_empty());
     assert_eq!(batch.links[0].span_context.span_id(), producer_span);
+}
+
+#[tokio::test]
+async fn a_disabled_sdk_propagates_the_producers_context_in_each_trace_shape() {
+    for trace_shape in [TraceShape::Continue, TraceShape::Batch] {
+        let config = ConsumerConfig {
+            trace_shape,
+            ..ConsumerConfig::default()
+        };
+        let contexts = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&contexts);
+        let handler = move |_: Message<String>| {
+            let context = Context::current().span().span_context().clone();
+            seen.lock().unwrap().push(context);
+            async { Ok::<_, Failure>(()) }
+        };
+        let records = [
+            record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
+            plain("untraced", "ok"),
+        ];
+        let noop = BoxedTracer::new(Box::new(NoopTracer::new()));
+        let cancellation = never_cancelled();
+        let failed = process_with_tracer(noop, config, handler, &records, &cancellation).await;
+        assert!(failed.is_empty(), "{failed:?}");
+        let contexts = contexts.lock().unwrap();
+        let spans = contexts.iter().map(|context| context.span_id());
+        let producer_span = SpanId::from(0x00f0_67aa_0ba9_02b7);
+        let spans: Vec<SpanId> = spans.collect();
+        assert_eq!(spans, [producer_span, SpanId::INVALID], "{trace_shape:?}");
+        assert!(contexts[0].is_sampled());
+    }
 }
 
 #[tokio::test]
