@@ -42,7 +42,8 @@ pub(super) struct InstrumentDescriptor {
 pub(super) type InstrumentCallback = Arc<dyn Fn(&MetricInstrument) + Send + Sync>;
 
 /// Series by their attributes, which are sorted by name. The hash is several times faster than
-/// std's, and seeded like it: clients can influence attributes.
+/// std's. It protects less against keys that collide on purpose, but [`MAX_SERIES`] limits their
+/// number.
 type SeriesMap = HashMap<Box<[KeyValue]>, Arc<Series>, RandomState>;
 
 pub(super) struct MetricInstrument {
@@ -102,12 +103,18 @@ impl MetricInstrument {
             return use_series(series);
         }
         let mut attributes = sorted_attributes(attributes);
-        if let Some(series) = self.read_series().get(&attributes) {
-            return use_series(series);
+        {
+            let map = self.read_series();
+            if !map.contains_key(&attributes) && map.len() >= MAX_SERIES {
+                attributes = overflow_attributes();
+            }
+            if let Some(series) = map.get(&attributes) {
+                return use_series(series);
+            }
         }
         let mut map = self.write_series();
         if !map.contains_key(&attributes) && map.len() >= MAX_SERIES {
-            attributes = Box::new([KeyValue::new(OVERFLOW, true)]);
+            attributes = overflow_attributes();
         }
         let new = || {
             let InstrumentDescriptor {
@@ -217,6 +224,10 @@ impl MetricInstrument {
     fn write_series(&self) -> RwLockWriteGuard<'_, SeriesMap> {
         self.series.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn overflow_attributes() -> Box<[KeyValue]> {
+    Box::new([KeyValue::new(OVERFLOW, true)])
 }
 
 /// Returns the attributes sorted by name. Of several with the same name, the first is kept.
