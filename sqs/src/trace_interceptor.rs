@@ -165,7 +165,8 @@ impl TraceInterceptor {
     }
 
     /// Records the calls with instruments of this meter: `messaging.client.operation.duration` and
-    /// `messaging.client.sent.messages`.
+    /// `messaging.client.sent.messages`. If a call has several interceptors, only the first records
+    /// it.
     #[must_use]
     pub fn with_meter(mut self, meter: &Meter) -> Self {
         self.instruments = Some(SendInstruments::new(meter));

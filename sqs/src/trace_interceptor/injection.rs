@@ -54,15 +54,16 @@ impl Injector<'_> {
         };
         let links = detected.creation_context().into_iter().collect();
         let span = NewSpan::send(queue.as_ref(), kind, links);
-        let call = Call {
+        let mut call = Call {
             send: span.start(self.tracer, &parent),
             messages: Vec::new(),
-            measurement: self.start_measurement(queue.as_ref(), 1),
+            measurement: None,
         };
         let added = self.select(&detected, &call.send);
         let context = AddedContext::new(&added);
         record_dropped(&call.send.span(), added);
         context.add_to_input(input);
+        call.measurement = self.start_measurement(queue.as_ref(), 1);
         call
     }
 
@@ -71,13 +72,14 @@ impl Injector<'_> {
         let queue = parse_queue_url(input.queue_url.as_deref());
         let entries = input.entries.as_deref_mut().unwrap_or_default();
         let mut messages = self.detect_batch(entries);
-        let call = self.start_spans(&messages, entries, queue.as_ref(), &parent);
+        let mut call = self.start_spans(&messages, entries, queue.as_ref(), &parent);
         let added = self.select_batch(&mut messages, &call);
         let contexts: Vec<AddedContext> = added.iter().map(AddedContext::new).collect();
         record_dropped_in_batch(&call, added);
         for (entry, context) in entries.iter_mut().zip(contexts) {
             context.add_to_entry(entry);
         }
+        call.measurement = self.start_measurement(queue.as_ref(), call.messages.len());
         call
     }
 
@@ -132,10 +134,12 @@ impl Injector<'_> {
         Call {
             send: span.start(self.tracer, parent),
             messages: messages.collect(),
-            measurement: self.start_measurement(queue, count),
+            measurement: None,
         }
     }
 
+    /// Starts the measurement once the context was added: if the tracer panics before, the SDK still
+    /// makes the call, which must not count as failed.
     fn start_measurement(&self, queue: Option<&QueueUrl>, count: usize) -> Option<CallMeasurement> {
         let instruments = self.instruments?;
         Some(CallMeasurement::start(instruments, queue, count))
