@@ -164,10 +164,16 @@ impl PendingDelivery {
                 Err(_) => break,
             }
         }
+        // No call of the message starts after this, unless it is already in a batch.
+        self.reply.close();
+        if let Ok(delivery) = self.reply.try_recv() {
+            return Ok(delivery);
+        }
+        let was_waiting = self.dispatcher.discard(&self.group, self.sequence);
         let attempts = self.progress.attempts();
         Err(QueueSendError::DeadlineExceeded {
             timeout: self.dispatcher.config.delivery_timeout,
-            may_have_been_sent: attempts.may_have_been_sent,
+            may_have_been_sent: attempts.may_have_been_sent || !was_waiting,
             source: attempts.last_error,
         })
     }

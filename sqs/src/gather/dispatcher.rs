@@ -161,22 +161,25 @@ impl Dispatcher {
         Ok(sequence)
     }
 
-    /// Removes a message whose caller has gone away, and frees its room. A message in flight keeps
-    /// its room until its call ends.
-    pub(super) fn discard(&self, group: &str, sequence: u64) {
+    /// Removes a message whose caller has gone away, and frees its room. Returns `false` for a
+    /// message in flight, which keeps its room until its call ends.
+    pub(super) fn discard(self: &Arc<Self>, group: &str, sequence: u64) -> bool {
         let removed = {
             let mut state = self.lock();
             let removed = state.buffer.remove(group, sequence);
             self.notify_if_idle(&state);
             removed
         };
-        // Dropped after the lock was released: this frees the room, which wakes the senders that
-        // wait for it.
-        drop(removed);
+        // The others of its group may have waited for it.
+        if removed.is_some() {
+            self.resume();
+        }
+        // Dropped only now, because it frees the room, which wakes the senders that wait for it.
+        removed.is_some()
     }
 
-    /// Starts the calls that are due, for a caller that has waited long: the task that should have
-    /// started them may belong to a runtime that has stopped.
+    /// Starts the calls that are due. A caller that has waited long does this, because the task that
+    /// should have started them may belong to a runtime that has stopped.
     pub(super) fn resume(self: &Arc<Self>) {
         if let Ok(runtime) = Handle::try_current() {
             let work = self.lock().advance(Instant::now());
@@ -263,6 +266,8 @@ impl Dispatcher {
     /// Records the end of a call and the decisions about its messages.
     fn end_call(self: &Arc<Self>, entries: Vec<(Entry, Settlement)>) -> Work {
         let mut finished = Vec::with_capacity(entries.len());
+        // Dropped after the lock was released, because this wakes the senders that wait for room.
+        let mut abandoned = Vec::new();
         let work = {
             let now = Instant::now();
             let mut state = self.lock();
@@ -280,6 +285,7 @@ impl Dispatcher {
                     // attempt, so that its room is free earlier.
                     Settlement::Readmit | Settlement::Delay(_) if entry.is_abandoned() => {
                         state.buffer.settle(entry.group());
+                        abandoned.push(entry);
                     }
                     Settlement::Readmit => state.buffer.readmit(entry, now),
                     Settlement::Delay(pause) => state.buffer.delay(entry, now + pause),
@@ -311,7 +317,6 @@ impl Dispatcher {
 struct InFlightBatch {
     dispatcher: Arc<Dispatcher>,
     entries: Vec<Entry>,
-    is_settled: bool,
 }
 
 impl InFlightBatch {
@@ -319,7 +324,6 @@ impl InFlightBatch {
         Self {
             dispatcher: Arc::clone(dispatcher),
             entries,
-            is_settled: false,
         }
     }
 
@@ -365,14 +369,13 @@ impl InFlightBatch {
         if !self.entries.iter().any(Entry::is_abandoned) {
             return;
         }
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        let (abandoned, entries): (Vec<_>, _) = entries.partition(Entry::is_abandoned);
+        self.entries = entries;
         let mut state = self.dispatcher.lock();
-        self.entries.retain(|entry| {
-            let is_abandoned = entry.is_abandoned();
-            if is_abandoned {
-                state.buffer.settle(entry.group());
-            }
-            !is_abandoned
-        });
+        for entry in &abandoned {
+            state.buffer.settle(entry.group());
+        }
     }
 
     /// Decides about each message.
@@ -385,7 +388,6 @@ impl InFlightBatch {
             jitter: fastrand::f64(),
         };
         let entries = std::mem::take(&mut self.entries);
-        self.is_settled = true;
         let Some(results) = results else {
             let aborted = entries
                 .into_iter()
@@ -408,11 +410,13 @@ impl Drop for InFlightBatch {
         if self.entries.is_empty() {
             return;
         }
-        // The callers get an error, because the senders of their replies are dropped.
+        // The callers get an error, because the senders of their replies are dropped: after the lock
+        // was released, because this wakes the callers.
+        let entries = std::mem::take(&mut self.entries);
         let mut state = self.dispatcher.lock();
-        for entry in self.entries.drain(..) {
+        for entry in &entries {
             state.buffer.settle(entry.group());
-            state.keep_unsent(&entry, &entry.progress.attempts().no_runtime());
+            state.keep_unsent(entry, &entry.progress.attempts().no_runtime());
         }
         state.buffer.end_batch();
         self.dispatcher.notify_if_idle(&state);
