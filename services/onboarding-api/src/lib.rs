@@ -136,7 +136,7 @@
 //! the responses. If too many messages wait for SQS (10,000, or 32 MiB), further requests get 503
 //! with `retry-after`.
 //!
-//! The detail of a 503 or 504 says whether the message may have been sent.
+//! The detail of a 503 or 504 says so if the message may have been sent.
 //!
 //! # Health checks
 //!

@@ -148,7 +148,7 @@ impl IntoResponses for SendProblems {
             ),
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The queue or the service is overloaded or not available. `detail` says whether the message may have been sent.",
+                "The queue or the service is overloaded or not available. `detail` says so if the message may have been sent.",
             ),
             (
                 StatusCode::GATEWAY_TIMEOUT,

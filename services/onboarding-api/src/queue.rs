@@ -23,6 +23,9 @@ use crate::request_limits::RequestDeadline;
 /// queue that needs longer than this is not ready.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// `error.type` of messages without a result shortly before the deadline of their request.
+const REQUEST_TIMEOUT: &str = "request_timeout";
+
 /// Number of messages in one `send_all`: the maximum of a `SendMessageBatch`. A group gets its
 /// results when all of them are there, so small groups keep a call without a response from delaying
 /// the other results.
@@ -94,8 +97,27 @@ impl OnboardingQueue {
         );
         match deadline.timeout_send(send).await {
             Ok(sent) => sent.into_iter().map(|sent| self.record(sent)).collect(),
-            Err(problem) => vec![Err(problem); count],
+            Err(problem) => {
+                self.log_timeout(count);
+                vec![Err(problem); count]
+            }
         }
+    }
+
+    /// Logs that messages have no result shortly before the deadline of their request.
+    fn log_timeout(&self, count: usize) {
+        let event = EventKind::MessageNotAccepted {
+            error_type: REQUEST_TIMEOUT.to_owned(),
+        };
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.events.record(event, count, || {
+            request_id::with_current(|request_id| {
+                warn!(
+                    error_type = REQUEST_TIMEOUT,
+                    request_id, count, "message not accepted"
+                );
+            });
+        });
     }
 
     /// Sends the messages that are in the sender's buffer, and returns the number of those that SQS

@@ -100,7 +100,7 @@ pub(crate) async fn onboard(
     request_body(content = OnboardingBatch, description = "At most 64 KiB"),
     responses(
         (status = 202, description = "SQS has accepted every message.", body = BatchResponse<'_>),
-        (status = 207, description = "At least one item was not accepted, or not confirmed in time.", body = BatchResponse<'_>),
+        (status = 207, description = "At least one item was not accepted. An item that was not confirmed shortly before the time limit of the request has status 504.", body = BatchResponse<'_>),
         SendProblems,
     )
 )]

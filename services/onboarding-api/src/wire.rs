@@ -72,7 +72,8 @@ pub(crate) struct BatchResponse<'a> {
 /// The result of an item of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchItem<'a> {
-    /// The status that a request with this item alone would have.
+    /// The status that a request with this item alone would have, or 504 if the group in which it
+    /// was sent has no result in time.
     pub(crate) status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message_id: Option<&'a str>,
