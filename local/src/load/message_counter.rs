@@ -162,7 +162,8 @@ impl<'a> MessageCounter<'a> {
                 changed = Instant::now();
                 last = Some(result);
             }
-            let unchanged = changed.elapsed();
+            // Without the time of this count, which may have missed a change.
+            let unchanged = began.saturating_duration_since(changed);
             let is_final = result.is_complete() && unchanged >= self.confirmation;
             let max_unchanged = max_unchanged.max(self.confirmation);
             if is_final || unchanged >= max_unchanged {
