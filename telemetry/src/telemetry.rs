@@ -431,8 +431,8 @@ impl Telemetry {
     }
 
     /// Returns `true` if the sampler would sample a consumer span that starts a trace with this id.
-    /// It is the sampler that the program provides, or that of `OTEL_TRACES_SAMPLER`. Always `false`
-    /// with `OTEL_SDK_DISABLED=true`.
+    /// It is the sampler that the program provides, or that of `OTEL_TRACES_SAMPLER`. Always
+    /// `false` with `OTEL_SDK_DISABLED=true`.
     ///
     /// For a parent without a sampling decision, see
     /// [`XrayContext::into_parent`](crate::XrayContext::into_parent).

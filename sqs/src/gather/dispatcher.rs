@@ -178,8 +178,8 @@ impl Dispatcher {
         removed.is_some()
     }
 
-    /// Starts the calls that are due. A caller that has waited long does this, because the task that
-    /// should have started them may belong to a runtime that has stopped.
+    /// Starts the calls that are due. A caller that has waited long does this, because the task
+    /// that should have started them may belong to a runtime that has stopped.
     pub(super) fn resume(self: &Arc<Self>) {
         if let Ok(runtime) = Handle::try_current() {
             let work = self.lock().advance(Instant::now());
@@ -410,8 +410,8 @@ impl Drop for InFlightBatch {
         if self.entries.is_empty() {
             return;
         }
-        // The callers get an error, because the senders of their replies are dropped: after the lock
-        // was released, because this wakes the callers.
+        // The callers get an error, because the senders of their replies are dropped: after the
+        // lock was released, because this wakes the callers.
         let entries = std::mem::take(&mut self.entries);
         let mut state = self.dispatcher.lock();
         for entry in &entries {

@@ -138,8 +138,8 @@ impl Injector<'_> {
         }
     }
 
-    /// Starts the measurement once the context was added: if the tracer panics before, the SDK still
-    /// makes the call, which must not count as failed.
+    /// Starts the measurement once the context was added: if the tracer panics before, the SDK
+    /// still makes the call, which must not count as failed.
     fn start_measurement(&self, queue: Option<&QueueUrl>, count: usize) -> Option<CallMeasurement> {
         let instruments = self.instruments?;
         Some(CallMeasurement::start(instruments, queue, count))
