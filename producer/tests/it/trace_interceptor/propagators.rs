@@ -11,6 +11,7 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, TraceContextExt as _, Trace
 use opentelemetry::{Context, global};
 
 use super::{CALLERS, Traced, attribute_names, entry, links, text};
+use crate::support::metric_recorder::{MetricRecorder, durations, sent};
 
 static TRACEPARENT: LazyLock<[String; 1]> = LazyLock::new(|| ["traceparent".to_owned()]);
 
@@ -106,13 +107,19 @@ async fn a_panic_of_the_propagator_does_not_fail_the_call() {
         (Panicking::Fields, SpanKind::Client),
         (Panicking::Inject, SpanKind::Producer),
     ] {
-        let traced = Traced::start_with(|it| it.with_propagator(propagator)).await;
+        let metrics = MetricRecorder::new();
+        let meter = metrics.meter();
+        let configure = |it: TraceInterceptor| it.with_propagator(propagator).with_meter(&meter);
+        let traced = Traced::start_with(configure).await;
         traced.message().send().await.unwrap();
         assert!(attribute_names(&traced.sqs.message()).is_empty());
         assert_eq!(traced.spans.find("send orders").span_kind, kind);
         traced.batch([entry("a")]).send().await.unwrap();
-        let sent = &traced.sqs.calls()[1].body["Entries"][0];
-        assert!(attribute_names(sent).is_empty());
+        let entry = &traced.sqs.calls()[1].body["Entries"][0];
+        assert!(attribute_names(entry).is_empty());
+        let queue = "messaging.destination.name=orders,";
+        let expected = (sent(&[(queue, 2)]), durations(&[(queue, 2)]));
+        assert_eq!(metrics.recorded(), expected);
     }
 }
 
