@@ -98,26 +98,11 @@ impl OnboardingQueue {
         match deadline.timeout_send(send).await {
             Ok(sent) => sent.into_iter().map(|sent| self.record(sent)).collect(),
             Err(problem) => {
-                self.log_timeout(count);
+                let number = u64::try_from(count).unwrap_or(u64::MAX);
+                self.log_not_accepted(REQUEST_TIMEOUT, None, number);
                 vec![Err(problem); count]
             }
         }
-    }
-
-    /// Logs that messages have no result shortly before the deadline of their request.
-    fn log_timeout(&self, count: usize) {
-        let event = EventKind::MessageNotAccepted {
-            error_type: REQUEST_TIMEOUT.to_owned(),
-        };
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.events.record(event, count, || {
-            request_id::with_current(|request_id| {
-                warn!(
-                    error_type = REQUEST_TIMEOUT,
-                    request_id, count, "message not accepted"
-                );
-            });
-        });
     }
 
     /// Sends the messages that are in the sender's buffer, and returns the number of those that SQS
@@ -167,39 +152,41 @@ impl OnboardingQueue {
 
     /// Logs a warning if a retry may succeed, and an error if a person must act.
     fn log_send_error(&self, error: &QueueSendError) {
-        let (error_type, cause) = (error.error_type(), error as &dyn Error);
-        let event_type = error_type.to_owned();
+        let (error_type, cause) = (error.error_type(), error as &(dyn Error + 'static));
         if error.is_retryable() {
-            let event = EventKind::MessageNotAccepted {
-                error_type: event_type,
-            };
-            self.events.record(event, 1, || {
-                request_id::with_current(|request_id| {
-                    warn!(
-                        error_type,
-                        error = cause,
-                        request_id,
-                        count = 1,
-                        "message not accepted"
-                    );
-                });
-            });
-        } else {
-            let event = EventKind::MessageRejected {
-                error_type: event_type,
-            };
-            self.events.record(event, 1, || {
-                request_id::with_current(|request_id| {
-                    error!(
-                        error_type,
-                        error = cause,
-                        request_id,
-                        count = 1,
-                        "message rejected"
-                    );
-                });
-            });
+            return self.log_not_accepted(error_type, Some(cause), 1);
         }
+        let event = EventKind::MessageRejected {
+            error_type: error_type.to_owned(),
+        };
+        self.events.record(event, 1, || {
+            request_id::with_current(|request_id| {
+                error!(
+                    error_type,
+                    error = cause,
+                    request_id,
+                    count = 1,
+                    "message rejected"
+                );
+            });
+        });
+    }
+
+    /// Logs a warning about messages that may be accepted if they are sent again.
+    fn log_not_accepted(
+        &self,
+        error_type: &str,
+        error: Option<&(dyn Error + 'static)>,
+        count: u64,
+    ) {
+        let event = EventKind::MessageNotAccepted {
+            error_type: error_type.to_owned(),
+        };
+        self.events.record(event, count, || {
+            request_id::with_current(|request_id| {
+                warn!(error_type, error, request_id, count, "message not accepted");
+            });
+        });
     }
 }
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 use baton_test_support::{FakeSqs, SqsResponse};
 use onboarding_api::Limits;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
+use crate::support::process::ApiProcess;
 use crate::support::{TestApi, TestConfig, VALID, client};
 
 const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "RequestThrottled");
@@ -95,6 +97,37 @@ async fn a_batch_over_the_time_limit_reports_the_items_that_were_accepted() {
         let detail = result["problem"]["detail"].as_str().unwrap();
         assert!(detail.contains("may have been sent"), "{detail}");
     }
+}
+
+#[tokio::test]
+async fn the_items_of_a_batch_over_the_time_limit_are_logged() {
+    let sqs = FakeSqs::start().await.unwrap();
+    sqs.respond_always(Some(SqsResponse::Hang));
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("DELIVERY_TIMEOUT", "1"),
+        ("REQUEST_TIMEOUT", "2"),
+    ];
+    let process = ApiProcess::start(&sqs, &variables).await;
+    let body = batch(&[VALID; 3]);
+    let length = body.len();
+    let head = format!(
+        "POST /onboarding/batch HTTP/1.1\r\nhost: api.example.com\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    let mut connection = client::connect_and_send(process.address, &head).await;
+    // The rest of the request's time is shorter than the time that SQS has for a message.
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    connection.write_all(body.as_bytes()).await.unwrap();
+    let head = client::read_head(connection).await;
+    assert!(head.starts_with("HTTP/1.1 207 "), "{head}");
+    process.terminate().await;
+    let log = process.into_log().await;
+    let timed_out = log
+        .iter()
+        .filter(|line| line["error_type"] == "request_timeout");
+    let counts = timed_out.map(|line| line["count"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 3, "{log:?}");
 }
 
 #[tokio::test]
