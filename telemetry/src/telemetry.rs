@@ -236,20 +236,9 @@ impl Telemetry {
         let loss_reporter = LossReporter::new(service_name(&resource), output.clone());
         #[cfg(feature = "tracing")]
         let filter_check = FilterCheck::new(SubscriberWarnings::new(config.log_format, output));
-        let mut provider = SdkTracerProvider::builder()
-            .with_span_limits(span_limits(config))
-            .with_resource(resource)
-            .with_sampler(config.sampler.sampler.clone());
-        if let Some(parts) = &mut parts {
-            provider = parts.configure(provider);
-        }
-        // Even if this process exports nothing, it must not change the sampling decision in the
-        // contexts that it propagates.
-        if exporters.exporter.is_some() {
-            provider = provider.with_span_processor(buffer.clone());
-        }
+        let processor = exporters.exporter.is_some().then(|| buffer.clone());
         let inner = TelemetryInner {
-            provider: (!config.is_disabled).then(|| provider.build()),
+            provider: build_provider(config, resource, parts.as_deref_mut(), processor),
             meters: exporters.meters,
             propagator: config.propagator,
             sampler: config.sampler.sampler.clone(),
@@ -565,6 +554,31 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .with_version(version)
         .with_schema_url(SCHEMA_URL)
         .build()
+}
+
+/// Builds the tracer provider, unless the SDK is disabled. Without an exporter there is no
+/// processor, but spans are made: a process that exports nothing must not change the sampling
+/// decision in the contexts that it propagates.
+fn build_provider(
+    config: &TelemetryConfig,
+    resource: Resource,
+    parts: Option<&mut (dyn ProgramParts + 'static)>,
+    processor: Option<SpanBuffer>,
+) -> Option<SdkTracerProvider> {
+    if config.is_disabled {
+        return None;
+    }
+    let mut provider = SdkTracerProvider::builder()
+        .with_span_limits(span_limits(config))
+        .with_resource(resource)
+        .with_sampler(config.sampler.sampler.clone());
+    if let Some(parts) = parts {
+        provider = parts.configure(provider);
+    }
+    if let Some(processor) = processor {
+        provider = provider.with_span_processor(processor);
+    }
+    Some(provider.build())
 }
 
 fn span_limits(config: &TelemetryConfig) -> SpanLimits {
