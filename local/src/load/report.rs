@@ -295,16 +295,7 @@ impl LoadReport {
             );
             styled_row(formatter, WARNING, "unverified", &text)?;
         }
-        let source = match source {
-            CheckSource::OwnStack => "according to the local stack",
-            CheckSource::Queues => "according to the approximate lengths of the queues",
-            #[cfg(feature = "dynamodb")]
-            CheckSource::Table if queued.is_some() || dead_lettered.is_some() => {
-                "according to the table and the approximate lengths of the queues"
-            }
-            #[cfg(feature = "dynamodb")]
-            CheckSource::Table => "according to the table",
-        };
+        let source = describe_source(result);
         if result.is_complete() && *unverified_poison > 0 {
             let others = accepted - unverified_poison;
             let text = format!("the other {others} were processed, {source}");
@@ -318,6 +309,19 @@ impl LoadReport {
             );
             styled_row(formatter, FAILURE, "check", &text)
         }
+    }
+}
+
+fn describe_source(counts: &CheckedCounts) -> &'static str {
+    match counts.source {
+        CheckSource::OwnStack => "according to the local stack",
+        CheckSource::Queues => "according to the approximate lengths of the queues",
+        #[cfg(feature = "dynamodb")]
+        CheckSource::Table if counts.queued.or(counts.dead_lettered).is_some() => {
+            "according to the table and the approximate lengths of the queues"
+        }
+        #[cfg(feature = "dynamodb")]
+        CheckSource::Table => "according to the table",
     }
 }
 
