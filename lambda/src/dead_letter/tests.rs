@@ -19,7 +19,6 @@ mod consumer;
 pub(crate) mod endpoint;
 mod propagators;
 mod redelivered_batch;
-mod warnings;
 
 const MESSAGE_ID: &str = "5f1b2d3c-0000-4000-8000-000000000001";
 const ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";

@@ -34,6 +34,8 @@ mod server;
 #[cfg(feature = "span-recorder")]
 pub mod span_recorder;
 mod sqs;
+#[cfg(feature = "warnings")]
+pub mod warnings;
 
 pub use bytes::Bytes;
 pub use collector::{

@@ -1,8 +1,9 @@
 //! The consumer with a dead-letter queue.
 
+use baton_test_support::warnings::Warnings;
+
 use super::endpoint::{Behaviour, Endpoint};
 use super::queue;
-use super::warnings::Warnings;
 use crate::testing::{Batch, Outcome, Record};
 use crate::{Consumer, Failure, Message};
 

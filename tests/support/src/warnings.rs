@@ -1,22 +1,36 @@
 //! The warnings that a test's thread logs.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 /// A subscriber that keeps warnings. Clones share them.
+///
+/// ```
+/// use baton_test_support::warnings::Warnings;
+///
+/// let warnings = Warnings::default();
+/// let _default = tracing::subscriber::set_default(warnings.clone());
+/// tracing::warn!(attempt = 3, "no response");
+/// assert_eq!(warnings.containing("no response").len(), 1);
+/// ```
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
     /// Returns the warnings that contain this text, each with its fields.
-    pub(crate) fn containing(&self, text: &str) -> Vec<String> {
-        let all = self.0.lock().unwrap();
+    #[must_use]
+    pub fn containing(&self, text: &str) -> Vec<String> {
+        let all = self.lock();
         let found = all.iter().filter(|warning| warning.contains(text));
         found.cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -24,7 +38,8 @@ struct Text(String);
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, "{field}={value:?} ").unwrap();
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{field}={value:?} ");
     }
 }
 
@@ -36,7 +51,7 @@ impl Subscriber for Warnings {
     fn event(&self, event: &Event<'_>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        self.0.lock().unwrap().push(text.0);
+        self.lock().push(text.0);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
