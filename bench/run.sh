@@ -43,11 +43,11 @@ peer() { cargo build --quiet --locked --manifest-path "$here/Cargo.toml" --targe
 peer --package harness --profile tool
 peer --package bare --release
 ours() { (cd "$root" && cargo build --quiet --locked "$@" >&2); }
-ours --package baton-lambda --release --example noop --example logging
+ours --package baton-bench-functions --release
 # This binary is not measured. Tests build it with the same profile.
 ours --package baton-local --bin baton
 
-binaries=("bare=$target/release/bare" "noop=$target/release/examples/noop" "logging=$target/release/examples/logging" "baton=$target/debug/baton")
+binaries=("bare=$target/release/bare" "noop=$target/release/noop" "logging=$target/release/logging" "baton=$target/debug/baton")
 if [ "$mode" != check ]; then
   mkdir -p "$target/bench"
   if [ "$mode" = full ]; then

@@ -7,7 +7,7 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let collector = TestCollector::start(CollectorResponse::Ok).await?;
-//! let function = Function::new("target/release/examples/noop").export_to(&collector);
+//! let function = Function::new("target/release/noop").export_to(&collector);
 //! let lambda = FakeLambda::start(&function).await?;
 //! let invocation = lambda.invoke(event(&[Record::new(0)]), Duration::from_secs(3)).await?;
 //! assert!(invocation.response.is_ok());

@@ -1,5 +1,5 @@
-//! The example `noop` with one log line per record, for measuring the cost of logging. `bench/`
-//! measures it with logs to stdout, and with `OTEL_LOGS_EXPORTER=otlp`.
+//! `noop` with one log line per record, for measuring the cost of logging: with logs to stdout, and
+//! with `OTEL_LOGS_EXPORTER=otlp`.
 
 use baton_lambda::{Failure, Message};
 use serde_json::Value;

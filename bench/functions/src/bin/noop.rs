@@ -1,5 +1,4 @@
-//! A handler that only parses each body as JSON, for measuring the cost of the library. `bench/`
-//! measures it.
+//! A handler that only parses each body as JSON, for measuring the cost of the library.
 
 use baton_lambda::{Failure, Message};
 use serde_json::Value;
