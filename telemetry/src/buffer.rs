@@ -5,6 +5,7 @@
 //! cut at the right size, and sending it again costs nothing. Neither a thread nor a channel is
 //! involved, only a mutex that is never held across an await.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::InstrumentationScope;
@@ -239,14 +240,9 @@ impl BufferState {
             return;
         }
         self.counts.finished += 1;
-        let index = self.open_chunk(scope, group);
-        let chunk = &mut self.open[index];
-        chunk.push(record);
+        self.open_chunk(record, scope, group).push(record);
         self.bytes += record.len();
         self.counts.pending += 1;
-        if chunk.is_full() {
-            self.closed.push(self.open.remove(index).close());
-        }
     }
 
     /// Returns `true` if the buffer is full, and counts a record as dropped. The last record of a
@@ -258,14 +254,30 @@ impl BufferState {
         is_full
     }
 
-    /// Returns the index of the open chunk for a scope and a group.
-    fn open_chunk(&mut self, scope: &InstrumentationScope, group: RecordGroup) -> usize {
+    /// Returns the chunk for a record of a scope and a group. One that has no room for the record
+    /// is closed, and another takes its place.
+    fn open_chunk(
+        &mut self,
+        record: &[u8],
+        scope: &InstrumentationScope,
+        group: RecordGroup,
+    ) -> &mut OpenChunk {
         let mut open = self.open.iter();
-        open.position(|chunk| chunk.accepts(scope, &group))
-            .unwrap_or_else(|| {
-                self.open.push(OpenChunk::new(scope.clone(), group));
+        let index = match open.position(|chunk| chunk.accepts(scope, &group)) {
+            Some(index) => {
+                if !self.open[index].has_room(record) {
+                    let next = OpenChunk::next(scope.clone(), group);
+                    let full = mem::replace(&mut self.open[index], next);
+                    self.closed.push(full.close());
+                }
+                index
+            }
+            None => {
+                self.open.push(OpenChunk::first(scope.clone(), group));
                 self.open.len() - 1
-            })
+            }
+        };
+        &mut self.open[index]
     }
 
     fn is_half_full(&self, bounds: Bounds) -> bool {

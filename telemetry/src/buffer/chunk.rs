@@ -9,11 +9,11 @@ use super::RecordGroup;
 use crate::buffer::Group;
 use crate::otlp::encode;
 
-/// Size at which a chunk is closed. Requests consist of whole chunks, so it is also the granularity
-/// of their size.
+/// Maximum size of a chunk with more than one record. Requests consist of whole chunks, so it is
+/// also the granularity of their size.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// Initial capacity of a chunk: the spans of a usual batch of ten messages take 6 KiB, and the
-/// chunk should not be reallocated for them.
+/// Initial capacity of the first chunk: the spans of a usual batch of ten messages take 6 KiB, and
+/// the chunk should not be reallocated for them.
 const FIRST_CAPACITY: usize = 8 * 1024;
 
 /// The content of one `ScopeSpans` or `ScopeLogs`: a scope, then records.
@@ -79,8 +79,19 @@ pub(super) struct OpenChunk {
 }
 
 impl OpenChunk {
-    pub(super) fn new(scope: InstrumentationScope, group: RecordGroup) -> Self {
-        let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
+    /// Creates the first chunk of a scope and a group.
+    pub(super) fn first(scope: InstrumentationScope, group: RecordGroup) -> Self {
+        Self::new(scope, group, FIRST_CAPACITY)
+    }
+
+    /// Creates the chunk after a full one. It will probably be full as well, so it has the capacity
+    /// from the start: growing to it would copy each record once more.
+    pub(super) fn next(scope: InstrumentationScope, group: RecordGroup) -> Self {
+        Self::new(scope, group, CHUNK_BYTES)
+    }
+
+    fn new(scope: InstrumentationScope, group: RecordGroup, capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity);
         encode::scope(&mut bytes, &scope);
         Self {
             scope,
@@ -106,10 +117,11 @@ impl OpenChunk {
         self.records += 1;
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        // The last record may exceed this size. A chunk that ends with a record of
-        // `MAX_ENCODED_SPAN_BYTES` is still shorter than the exporter's `MAX_REQUEST_BYTES`.
-        self.bytes.len() >= CHUNK_BYTES
+    /// Returns `true` if the record fits into this chunk. An empty one has room for every record: a
+    /// chunk with a record of `MAX_ENCODED_SPAN_BYTES` is still shorter than the exporter's
+    /// `MAX_REQUEST_BYTES`.
+    pub(super) fn has_room(&self, record: &[u8]) -> bool {
+        self.records == 0 || self.bytes.len() + record.len() <= CHUNK_BYTES
     }
 
     pub(super) fn close(self) -> Chunk {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::buffer::FlushGroup;
+use crate::buffer::chunk::CHUNK_BYTES;
 
 const BOUNDS: Bounds = Bounds {
     records: 20,
@@ -215,4 +216,26 @@ fn returned_chunks_are_merged_by_scope() {
             .collect::<Vec<_>>(),
         [50, 50]
     );
+}
+
+#[test]
+fn a_full_chunk_is_followed_by_one_that_does_not_grow() {
+    let buffer = SpanBuffer::new(Bounds {
+        records: 1_000,
+        bytes: 1 << 20,
+    });
+    let (_provider, tracers) = tracers(&buffer);
+    for _ in 0..8 {
+        end_span(&tracers[0], None, CHUNK_BYTES / 3);
+    }
+    let chunks = std::mem::take(&mut buffer.take(Selection::All).chunks);
+    let records: Vec<u64> = chunks.iter().map(|chunk| chunk.records).collect();
+    // Closed before a third span of this size exceeds the limit.
+    assert_eq!(records, [2, 2, 2, 2]);
+    for chunk in &chunks {
+        assert!(chunk.bytes.len() <= CHUNK_BYTES);
+    }
+    for chunk in chunks.into_iter().skip(1) {
+        assert_eq!(Vec::from(chunk.bytes).capacity(), CHUNK_BYTES);
+    }
 }
