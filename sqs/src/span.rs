@@ -20,6 +20,9 @@ pub(crate) const SYSTEM: &str = "aws_sqs";
 /// the same word.
 pub(crate) const OPERATION: &str = "send";
 
+/// Number of attributes of the span of a successful send, with the two ids of the response.
+const ATTRIBUTES: usize = 9;
+
 /// Names of the context fields that were dropped because they exceeded a limit of SQS or of the
 /// queue. Not a semantic convention.
 const DROPPED_CONTEXT: &str = "baton.context.dropped";
@@ -59,13 +62,13 @@ pub(crate) fn start<T: Tracer>(
         ),
         ContextSource::Missing => (SpanKind::Client, Vec::new()),
     };
-    let attributes = [
+    let mut attributes = Vec::with_capacity(ATTRIBUTES);
+    attributes.extend([
         KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM),
         KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION),
         KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, OPERATION),
-    ]
-    .into_iter()
-    .chain(queue_attributes(queue));
+    ]);
+    attributes.extend(queue_attributes(queue));
     let builder = SpanBuilder::from_name(format!("{OPERATION} {}", queue.name()))
         .with_kind(kind)
         .with_links(links)

@@ -1,10 +1,12 @@
 //! A tracer of any type.
 
-use std::fmt;
+use std::any::Any;
 use std::sync::Arc;
+use std::{fmt, mem};
 
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::Tracer;
+use opentelemetry::trace::noop::NoopTracer;
 
 /// A tracer whose type is erased, so that types that hold one are not generic. Clones share it.
 #[derive(Clone)]
@@ -16,12 +18,27 @@ impl SharedTracer {
         T: Tracer + Send + Sync + 'static,
         T::Span: Send + Sync + 'static,
     {
-        Self(Arc::new(BoxedTracer::new(Box::new(tracer))))
+        Self(Arc::new(into_boxed(tracer)))
     }
 
     pub(crate) fn get(&self) -> &BoxedTracer {
         &self.0
     }
+}
+
+/// A tracer that is boxed already is not boxed again. Otherwise each of its spans would be in two
+/// boxes, one inside the other.
+fn into_boxed<T>(tracer: T) -> BoxedTracer
+where
+    T: Tracer + Send + Sync + 'static,
+    T::Span: Send + Sync + 'static,
+{
+    let mut tracer = Box::new(tracer);
+    let any: &mut dyn Any = &mut *tracer;
+    if let Some(boxed) = any.downcast_mut::<BoxedTracer>() {
+        return mem::replace(boxed, BoxedTracer::new(Box::new(NoopTracer::new())));
+    }
+    BoxedTracer::new(tracer)
 }
 
 /// Tracers have no useful `Debug` output in common.

@@ -22,6 +22,10 @@ const OTHER_METHOD_NAME: &str = "HTTP";
 const TYPE_CANCELLED: &str = "cancelled";
 const TYPE_PANIC: &str = "panic";
 
+/// Number of attributes of the span of a request without an error, with the status code that is
+/// added at the end.
+const ATTRIBUTES: usize = 7;
+
 /// Replaces a path segment that looks like an e-mail address.
 const REDACTED: &str = "REDACTED";
 
@@ -65,10 +69,16 @@ impl ServerSpan {
             return None;
         }
         // Several times faster than the `Display` of the ids.
-        let trace_id = const_hex::encode(context.trace_id().to_bytes());
-        let span_id = const_hex::encode(context.span_id().to_bytes());
-        let flags = context.trace_flags().to_u8();
-        let value = format!("traceparent;desc=\"00-{trace_id}-{span_id}-{flags:02x}\"");
+        let value = [
+            "traceparent;desc=\"00-",
+            const_hex::Buffer::<16>::new().format(&context.trace_id().to_bytes()),
+            "-",
+            const_hex::Buffer::<8>::new().format(&context.span_id().to_bytes()),
+            "-",
+            const_hex::Buffer::<1>::new().format(&[context.trace_flags().to_u8()]),
+            "\"",
+        ]
+        .concat();
         HeaderValue::try_from(value).ok()
     }
 
@@ -141,7 +151,8 @@ fn extract_context(headers: &HeaderMap) -> Context {
 fn span_builder(request: &Request, route: Option<&str>, target: Target) -> SpanBuilder {
     let method = known_method(request.method()).unwrap_or(OTHER_METHOD_NAME);
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
-    let mut attributes = vec![
+    let mut attributes = Vec::with_capacity(ATTRIBUTES);
+    attributes.extend([
         KeyValue::new(
             attribute::HTTP_REQUEST_METHOD,
             method_attribute(request.method()),
@@ -151,7 +162,7 @@ fn span_builder(request: &Request, route: Option<&str>, target: Target) -> SpanB
             redacted_path(request.uri().path()).into_owned(),
         ),
         KeyValue::new(attribute::URL_SCHEME, target.scheme.as_str()),
-    ];
+    ]);
     if let Some(route) = route {
         attributes.push(KeyValue::new(attribute::HTTP_ROUTE, route.to_owned()));
     }

@@ -149,7 +149,6 @@ impl AttributeValue {
 }
 
 fn broken_name_rule(name: &str) -> Option<&'static str> {
-    let lower = name.to_ascii_lowercase();
     let is_accepted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if name.is_empty() || name.len() > MAX_ATTRIBUTE_NAME {
         Some("it must have 1 to 256 characters")
@@ -157,7 +156,7 @@ fn broken_name_rule(name: &str) -> Option<&'static str> {
         Some("it may have letters, digits, `_`, `-` and `.` only")
     } else if RESERVED_PREFIXES
         .iter()
-        .any(|prefix| lower.starts_with(prefix))
+        .any(|prefix| starts_with_ignore_case(name, prefix))
     {
         Some("names that start with `AWS.` or `Amazon.` are reserved")
     } else if name.starts_with('.') || name.ends_with('.') || name.contains("..") {
@@ -165,6 +164,11 @@ fn broken_name_rule(name: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn starts_with_ignore_case(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Returns `true` if SQS accepts the text as a number. Rust's floating-point grammar has the same
