@@ -11,9 +11,8 @@ fn start_call(interceptor: &TraceInterceptor) {
 // The only test of this process that sends without a propagator: the warning is logged once.
 #[test]
 fn a_missing_global_propagator_is_logged_once() {
-    let warnings = Warnings::default();
+    let warnings = Warnings::record();
     let count = || warnings.containing("no propagator is set").len();
-    let _subscriber = tracing::subscriber::set_default(warnings.clone());
     start_call(&TraceInterceptor::new().with_propagator(NoopTextMapPropagator::new()));
     assert_eq!(count(), 0);
     for _ in 0..2 {

@@ -5,30 +5,53 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
-/// A subscriber that keeps warnings. Clones share them.
+/// Keeps the warnings that this thread logs, until it is dropped.
 ///
 /// ```
 /// use baton_test_support::warnings::Warnings;
 ///
-/// let warnings = Warnings::default();
-/// let _default = tracing::subscriber::set_default(warnings.clone());
+/// let warnings = Warnings::record();
 /// tracing::warn!(attempt = 3, "no response");
 /// assert_eq!(warnings.containing("no response").len(), 1);
 /// ```
-#[derive(Debug, Clone, Default)]
-pub struct Warnings(Arc<Mutex<Vec<String>>>);
+#[derive(Debug)]
+pub struct Warnings {
+    recorder: WarningRecorder,
+    /// With a single subscriber, tracing caches the interest of a callsite for all threads. If a
+    /// test without a subscriber reached a callsite first, it would be disabled here too.
+    _second: Dispatch,
+    _default: DefaultGuard,
+}
 
 impl Warnings {
+    /// Starts to keep warnings.
+    #[must_use]
+    pub fn record() -> Self {
+        let recorder = WarningRecorder::default();
+        Self {
+            _second: Dispatch::new(NoSubscriber::new()),
+            _default: tracing::subscriber::set_default(recorder.clone()),
+            recorder,
+        }
+    }
+
     /// Returns the warnings that contain this text, each with its fields.
     #[must_use]
     pub fn containing(&self, text: &str) -> Vec<String> {
-        let all = self.lock();
+        let all = self.recorder.lock();
         let found = all.iter().filter(|warning| warning.contains(text));
         found.cloned().collect()
     }
+}
 
+/// A subscriber that keeps warnings. Clones share them.
+#[derive(Debug, Clone, Default)]
+struct WarningRecorder(Arc<Mutex<Vec<String>>>);
+
+impl WarningRecorder {
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,7 +66,7 @@ impl Visit for Text {
     }
 }
 
-impl Subscriber for Warnings {
+impl Subscriber for WarningRecorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event() && *metadata.level() == Level::WARN
     }

@@ -129,8 +129,7 @@ async fn a_panic_is_not_a_permanent_failure_and_is_not_sent() {
 #[tokio::test]
 async fn a_message_from_the_dead_letter_queue_itself_is_not_sent() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
-    let warnings = Warnings::default();
-    let _subscriber = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::record();
     let own = Consumer::builder().dead_letter_queue(queue(&endpoint, "orders").await);
     for _ in 0..2 {
         let batch = batch(&["refuse", "ok", "refuse"]);
