@@ -1,11 +1,10 @@
 use std::time::Duration;
 
+use baton_test_support::warnings::Warnings;
 use baton_test_support::{FakeSqs, SqsResponse};
 use onboarding_api::Limits;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
 
-use crate::support::process::ApiProcess;
 use crate::support::{TestApi, TestConfig, VALID, client};
 
 const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "RequestThrottled");
@@ -13,6 +12,15 @@ const THROTTLED: SqsResponse = SqsResponse::Error(400, "RequestThrottled", "Requ
 /// Returns a batch of these items.
 fn batch(items: &[&str]) -> String {
     format!("[{}]", items.join(","))
+}
+
+/// Starts an API whose requests time out before a message that gets no response.
+async fn start_with_short_requests() -> TestApi {
+    TestApi::with_limits(Limits {
+        request_timeout: Duration::from_millis(900),
+        ..TestConfig::default().limits
+    })
+    .await
 }
 
 fn statuses(body: &Value) -> Vec<u64> {
@@ -74,12 +82,7 @@ async fn items_that_the_queue_does_not_accept_may_be_retried() {
 
 #[tokio::test]
 async fn a_batch_over_the_time_limit_reports_the_items_that_were_accepted() {
-    let api = TestApi::with_limits(Limits {
-        // Shorter than the sends, of which all but the first get no response.
-        request_timeout: Duration::from_millis(900),
-        ..TestConfig::default().limits
-    })
-    .await;
+    let api = start_with_short_requests().await;
     api.sqs.respond_with([SqsResponse::Accept]);
     api.sqs.respond_always(Some(SqsResponse::Hang));
     let items = vec![VALID; 20];
@@ -101,33 +104,21 @@ async fn a_batch_over_the_time_limit_reports_the_items_that_were_accepted() {
 
 #[tokio::test]
 async fn the_items_of_a_batch_over_the_time_limit_are_logged() {
-    let sqs = FakeSqs::start().await.unwrap();
-    sqs.respond_always(Some(SqsResponse::Hang));
-    let variables = [
-        ("OTEL_TRACES_EXPORTER", "none"),
-        ("DELIVERY_TIMEOUT", "1"),
-        ("REQUEST_TIMEOUT", "2"),
-    ];
-    let process = ApiProcess::start(&sqs, &variables).await;
-    let body = batch(&[VALID; 3]);
-    let length = body.len();
-    let head = format!(
-        "POST /onboarding/batch HTTP/1.1\r\nhost: api.example.com\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-    );
-    let mut connection = client::connect_and_send(process.address, &head).await;
-    // The rest of the request's time is shorter than the time that SQS has for a message.
-    tokio::time::sleep(Duration::from_millis(1_300)).await;
-    connection.write_all(body.as_bytes()).await.unwrap();
-    let head = client::read_head(connection).await;
-    assert!(head.starts_with("HTTP/1.1 207 "), "{head}");
-    process.terminate().await;
-    let log = process.into_log().await;
-    let timed_out = log
-        .iter()
-        .filter(|line| line["error_type"] == "request_timeout");
-    let counts = timed_out.map(|line| line["count"].as_u64().unwrap());
-    assert_eq!(counts.sum::<u64>(), 3, "{log:?}");
+    let warnings = Warnings::record();
+    let api = start_with_short_requests().await;
+    api.sqs.respond_always(Some(SqsResponse::Hang));
+    let response = api
+        .post_json("/onboarding/batch", &batch(&[VALID; 3]))
+        .await;
+    assert_eq!(statuses(&response.json()), [504; 3]);
+    // Writes the counts of the warnings that were not logged one by one.
+    api.shut_down().await;
+    let logged = warnings.containing("request_timeout");
+    let counts = logged.iter().map(|line| {
+        let (_, count) = line.split_once("count=").unwrap();
+        count.trim_end().parse::<u64>().unwrap()
+    });
+    assert_eq!(counts.sum::<u64>(), 3, "{logged:?}");
 }
 
 #[tokio::test]
