@@ -203,33 +203,13 @@ impl Telemetry {
         output: Output,
     ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
-        let destination = |signal, exporter| {
-            Destination::new(signal, exporter, fetched_headers, BREAKER_PAUSE, &output)
-        };
-        let exporter = destination(Signal::Traces, &config.traces);
-        let exporter = exporter.map(|destination| {
-            Exporter::new(
-                Signal::Traces,
-                destination,
-                &resource,
-                spill(config, &output),
-            )
-        });
-        let metrics = destination(Signal::Metrics, &config.metrics);
-        let metrics = metrics.map(|destination| {
-            let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
-            Metrics::new(destination, &resource, temporality, max_bytes)
-        });
-        let logs = destination(Signal::Logs, &config.logs);
-        let logs = log_buffer.as_ref().zip(logs);
-        let logs = logs
-            .map(|(buffer, destination)| LogExport::new(buffer.clone(), destination, &resource));
-        let mut exporters = Exporters {
-            meters: AnyMeterProvider::from_metrics(metrics.as_ref()),
-            exporter,
-            logs,
-            sdk_pipeline: None,
-        };
+        let (mut exporters, metrics) = create_exporters(
+            config,
+            &resource,
+            log_buffer.as_ref(),
+            fetched_headers,
+            &output,
+        );
         if let Some(parts) = &mut parts {
             parts.install_exporters(&mut exporters, config, &resource, log_buffer, &output);
         }
@@ -554,6 +534,39 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .with_version(version)
         .with_schema_url(SCHEMA_URL)
         .build()
+}
+
+/// Creates the exporters of the configuration. The program may then replace them with its own.
+fn create_exporters(
+    config: &TelemetryConfig,
+    resource: &Resource,
+    log_buffer: Option<&Buffer>,
+    fetched_headers: Option<&Arc<FetchedHeaders>>,
+    output: &Output,
+) -> (Exporters, Option<Metrics>) {
+    let destination = |signal, exporter| {
+        Destination::new(signal, exporter, fetched_headers, BREAKER_PAUSE, output)
+    };
+    let exporter = destination(Signal::Traces, &config.traces);
+    let exporter = exporter.map(|destination| {
+        Exporter::new(Signal::Traces, destination, resource, spill(config, output))
+    });
+    let metrics = destination(Signal::Metrics, &config.metrics);
+    let metrics = metrics.map(|destination| {
+        let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
+        Metrics::new(destination, resource, temporality, max_bytes)
+    });
+    let logs = destination(Signal::Logs, &config.logs);
+    let logs = log_buffer.zip(logs);
+    let logs =
+        logs.map(|(buffer, destination)| LogExport::new(buffer.clone(), destination, resource));
+    let exporters = Exporters {
+        meters: AnyMeterProvider::from_metrics(metrics.as_ref()),
+        exporter,
+        logs,
+        sdk_pipeline: None,
+    };
+    (exporters, metrics)
 }
 
 /// Builds the tracer provider, unless the SDK is disabled. Without an exporter there is no

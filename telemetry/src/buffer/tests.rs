@@ -15,6 +15,11 @@ const BOUNDS: Bounds = Bounds {
     records: 20,
     bytes: 4 * 1024,
 };
+/// More than the spans of a test reach.
+const WIDE_BOUNDS: Bounds = Bounds {
+    records: 1_000,
+    bytes: 1 << 20,
+};
 /// The bound in bytes is checked before a span is added, so one span may exceed it.
 const LARGEST_SPAN: usize = 2 * 1024;
 
@@ -196,10 +201,7 @@ proptest! {
 
 #[test]
 fn returned_chunks_are_merged_by_scope() {
-    let buffer = SpanBuffer::new(Bounds {
-        records: 1_000,
-        bytes: 1 << 20,
-    });
+    let buffer = SpanBuffer::new(WIDE_BOUNDS);
     let (_provider, tracers) = tracers(&buffer);
     for _ in 0..50 {
         for tracer in &tracers {
@@ -220,10 +222,7 @@ fn returned_chunks_are_merged_by_scope() {
 
 #[test]
 fn a_full_chunk_is_followed_by_one_that_does_not_grow() {
-    let buffer = SpanBuffer::new(Bounds {
-        records: 1_000,
-        bytes: 1 << 20,
-    });
+    let buffer = SpanBuffer::new(WIDE_BOUNDS);
     let (_provider, tracers) = tracers(&buffer);
     for _ in 0..8 {
         end_span(&tracers[0], None, CHUNK_BYTES / 3);
