@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use tracing::Subscriber;
 use tracing::span::{Attributes, Id};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
@@ -33,6 +34,9 @@ impl<S: Subscriber> Layer<S> for LoggingCrates {
 
 #[tokio::test]
 async fn a_request_logs_nothing_except_in_the_http_2_library() {
+    // With only one subscriber, an event first reached by another test's thread would be disabled
+    // for all threads.
+    let _second = Dispatch::new(NoSubscriber::new());
     for protocol in protocols() {
         let authority = tls_server::CertificateAuthority::new();
         let (address, _server) = authority.collector(protocol, false).await;
