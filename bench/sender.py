@@ -268,8 +268,9 @@ def main():
     if options.soak:
         soak(options, options.soak)
         return
-    attempts = CHECK_ATTEMPTS if options.check else 1
-    for _ in range(attempts):
+    for attempt in range(CHECK_ATTEMPTS if options.check else 1):
+        if attempt > 0:
+            print("\nA figure exceeded its limit. Everything is measured again:\n")
         figures = library_figures(options, options.rounds)
         if options.service:
             figures = itertools.chain(figures, service_figures(options, options.rounds))
