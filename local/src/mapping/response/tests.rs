@@ -66,61 +66,53 @@ fn an_invalid_response_fails_the_whole_batch() {
         index,
         identifier: identifier.to_owned(),
     };
-    let table = [
-        ("{", InvalidResponse::NotJson),
-        ("done", InvalidResponse::NotJson),
+    let table: [(InvalidResponse, &[&str]); 8] = [
         (
-            r#"{"batchItemFailures":[]} trailing"#,
             InvalidResponse::NotJson,
+            &["{", "done", r#"{"batchItemFailures":[]} trailing"#],
         ),
-        (r#""done""#, InvalidResponse::NotAnObject),
-        (r#""""#, InvalidResponse::NotAnObject),
-        ("true", InvalidResponse::NotAnObject),
-        ("[]", InvalidResponse::NotAnObject),
-        (r#"{"batchItemFailures":"b"}"#, InvalidResponse::NotAList),
         (
-            r#"{"batchItemFailures":{"itemIdentifier":"b"}}"#,
+            InvalidResponse::NotAnObject,
+            &[r#""done""#, r#""""#, "true", "[]"],
+        ),
+        (
             InvalidResponse::NotAList,
+            &[
+                r#"{"batchItemFailures":"b"}"#,
+                r#"{"batchItemFailures":{"itemIdentifier":"b"}}"#,
+                r#"{"batchItemFailures":false}"#,
+            ],
         ),
-        (r#"{"batchItemFailures":false}"#, InvalidResponse::NotAList),
         (
-            r#"{"batchItemFailures":["b"]}"#,
             InvalidResponse::NoIdentifier { index: 0 },
+            &[
+                r#"{"batchItemFailures":["b"]}"#,
+                r#"{"batchItemFailures":[null]}"#,
+                r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+                r#"{"batchItemFailures":[{"itemIdentifier":7}]}"#,
+                r#"{"batchItemFailures":[{"ItemIdentifier":"b"}]}"#,
+            ],
         ),
         (
-            r#"{"batchItemFailures":[null]}"#,
-            InvalidResponse::NoIdentifier { index: 0 },
-        ),
-        (
-            r#"{"batchItemFailures":[{"itemIdentifier":"b"},{}]}"#,
             InvalidResponse::NoIdentifier { index: 1 },
+            &[r#"{"batchItemFailures":[{"itemIdentifier":"b"},{}]}"#],
         ),
         (
-            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
-            InvalidResponse::NoIdentifier { index: 0 },
-        ),
-        (
-            r#"{"batchItemFailures":[{"itemIdentifier":7}]}"#,
-            InvalidResponse::NoIdentifier { index: 0 },
-        ),
-        (
-            r#"{"batchItemFailures":[{"ItemIdentifier":"b"}]}"#,
-            InvalidResponse::NoIdentifier { index: 0 },
-        ),
-        (
-            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
             InvalidResponse::EmptyIdentifier { index: 0 },
+            &[r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#],
         ),
         (
-            r#"{"batchItemFailures":[{"itemIdentifier":"z"}]}"#,
             unknown(0, "z"),
+            &[r#"{"batchItemFailures":[{"itemIdentifier":"z"}]}"#],
         ),
         (
-            r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"B"}]}"#,
             unknown(1, "B"),
+            &[r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"B"}]}"#],
         ),
     ];
-    for (response, error) in table {
-        check(&[(response, BatchOutcome::Failure(error))]);
+    for (error, responses) in table {
+        for response in responses {
+            check(&[(response, BatchOutcome::Failure(error.clone()))]);
+        }
     }
 }
