@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{error, warn};
 
 /// Time between two writes of the counts. An outage of an hour is a few hundred lines.
@@ -65,7 +65,8 @@ impl RepeatedEvents {
 
     /// Writes the counts at the end of each interval, forever.
     pub(crate) async fn write_counts_regularly(&self) -> Infallible {
-        let mut interval = interval(WRITE_INTERVAL);
+        // The first tick of `interval` is immediate, so the first interval would have no length.
+        let mut interval = interval_at(Instant::now() + WRITE_INTERVAL, WRITE_INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
@@ -109,6 +110,18 @@ mod tests {
         let added = ["a", "a", "b", "a"].map(|error_type| events.add(rejected(error_type), 1));
         assert_eq!(added, [true, false, true, false]);
         assert_eq!(events.take_unwritten(), [(rejected("a"), 2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_interval_has_the_length_of_the_others() {
+        let events = RepeatedEvents::default();
+        events.add(rejected("a"), 1);
+        events.add(rejected("a"), 1);
+        let writes = events.write_counts_regularly();
+        tokio::time::timeout(WRITE_INTERVAL / 2, writes)
+            .await
+            .unwrap_err();
+        assert_eq!(events.take_unwritten(), [(rejected("a"), 1)]);
     }
 
     #[test]
