@@ -193,7 +193,8 @@ impl BatchProcessor {
                 shape: config.trace_shape,
                 max_receive_count: config.max_receive_count,
             },
-            metrics: Metrics::new(&meter),
+            metrics: Metrics::new(&meter)
+                .with_cloudwatch(config.cloudwatch_queue_latency.then(|| telemetry.clone())),
             extractor: ContextExtractor::new(telemetry.propagator(), {
                 let telemetry = telemetry.clone();
                 move |trace_id| telemetry.samples_root(trace_id)

@@ -37,6 +37,7 @@ pub(crate) struct ConsumerConfig {
     pub(crate) all_failed: AllFailed,
     /// `maxReceiveCount` of the queue's redrive policy.
     pub(crate) max_receive_count: Option<NonZeroU32>,
+    pub(crate) cloudwatch_queue_latency: bool,
     pub(crate) graceful_shutdown: bool,
 }
 
@@ -53,6 +54,7 @@ impl Default for ConsumerConfig {
             partial_response: PartialResponse::default(),
             all_failed: AllFailed::default(),
             max_receive_count: None,
+            cloudwatch_queue_latency: false,
             graceful_shutdown: false,
         }
     }
@@ -187,6 +189,7 @@ pub(crate) struct Options {
     pub(crate) partial_response: Option<PartialResponse>,
     pub(crate) all_failed: Option<AllFailed>,
     pub(crate) max_receive_count: Option<NonZeroU32>,
+    pub(crate) cloudwatch_queue_latency: Option<bool>,
     pub(crate) graceful_shutdown: Option<bool>,
 }
 
@@ -206,6 +209,9 @@ impl Options {
             partial_response: self.partial_response.unwrap_or(config.partial_response),
             all_failed: self.all_failed.unwrap_or(config.all_failed),
             max_receive_count: self.max_receive_count.or(config.max_receive_count),
+            cloudwatch_queue_latency: self
+                .cloudwatch_queue_latency
+                .unwrap_or(config.cloudwatch_queue_latency),
             graceful_shutdown: self.graceful_shutdown.unwrap_or(config.graceful_shutdown),
         }
     }

@@ -373,6 +373,21 @@ impl<S, L> ConsumerBuilder<S, L> {
         self
     }
 
+    /// Reports queue latencies to CloudWatch: the time from the sending of each message to the
+    /// start of its handler. The consumer writes one line to stdout for each batch, or for every
+    /// 100 messages of a larger batch, in the embedded metric format. CloudWatch creates the metric
+    /// `QueueLatency` from the lines, in milliseconds, with the same namespace and dimensions as
+    /// the metrics of [losses](baton_telemetry#if-the-collector-fails). An alarm on its percentiles
+    /// does not depend on a collector. Default: `BATON_CLOUDWATCH_QUEUE_LATENCY`, or off.
+    ///
+    /// AWS charges for the custom metric and for the lines. Lambda discards the lines if the
+    /// function's application log level is above INFO.
+    #[must_use]
+    pub fn cloudwatch_queue_latency(mut self, is_reported: bool) -> Self {
+        self.settings.options.cloudwatch_queue_latency = Some(is_reported);
+        self
+    }
+
     /// Sets the dead-letter queue. [Permanent](crate::Failure::permanent) failures are sent to it
     /// immediately and then count as done. Default: `BATON_DEAD_LETTER_QUEUE_URL`, or none:
     /// permanent failures are reported like other failures, and SQS redelivers them until the

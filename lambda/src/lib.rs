@@ -96,6 +96,7 @@
 //! | `BATON_ALL_FAILED` | response to a batch of which every message failed: `report` the messages, or `fail-invocation` | `report` |
 //! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | unknown |
 //! | `BATON_DEAD_LETTER_QUEUE_URL` | destination of permanent failures; must not be the source queue (feature `dead-letter-queue`) | none |
+//! | `BATON_CLOUDWATCH_QUEUE_LATENCY` | `on` reports queue latencies to CloudWatch, as the metric `QueueLatency` in the namespace `Baton`: one line per batch, or per 100 messages of a larger batch, in the embedded metric format | `off` |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` makes Lambda announce the shutdown of the process (feature `graceful-shutdown`) | `off` |
 //! | `BATON_SPAN_BUFFER_BYTES` | maximum total size of buffered spans, in bytes | 32 MiB |
 //! | `BATON_LOG_BUFFER_BYTES` | the same for log records, with `OTEL_LOGS_EXPORTER=otlp` | 8 MiB |

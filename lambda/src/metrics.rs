@@ -9,9 +9,10 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
+use baton_telemetry::Telemetry;
 use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
@@ -27,6 +28,9 @@ mod instruments;
 /// one queue. Messages of further queues are counted without a queue name.
 const MAX_QUEUES: usize = 20;
 
+/// CloudWatch metric of the time from the sending of a message to the start of its handler.
+const QUEUE_LATENCY: &str = "QueueLatency";
+
 /// Metrics of a process, shared by all invocations.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -35,6 +39,8 @@ pub(crate) struct Metrics {
     queues: Mutex<Vec<Arc<QueueInstruments>>>,
     /// Instruments for records that do not name their queue.
     unknown_queue: Arc<QueueInstruments>,
+    /// Reports queue latencies to CloudWatch. `None` unless that is configured.
+    cloudwatch: Option<Telemetry>,
 }
 
 /// The metrics of one batch.
@@ -44,6 +50,8 @@ pub(crate) struct BatchMetrics<'a> {
     /// Instruments of all records, or `None` if they are from several queues.
     single_queue: Option<Arc<QueueInstruments>>,
     timed_out: AtomicBool,
+    /// Queue latencies for CloudWatch. Empty unless they are reported.
+    queue_latencies: Mutex<Vec<Duration>>,
 }
 
 /// Start time of a handler, with the instruments of its queue.
@@ -61,7 +69,14 @@ impl Metrics {
             queues: Mutex::default(),
             unknown_queue: Arc::new(instruments.bind_queue(None)),
             instruments,
+            cloudwatch: None,
         }
+    }
+
+    /// Reports queue latencies to CloudWatch as well as to OpenTelemetry, if `telemetry` is given.
+    pub(crate) fn with_cloudwatch(mut self, telemetry: Option<Telemetry>) -> Self {
+        self.cloudwatch = telemetry;
+        self
     }
 
     /// Records the start of an invocation.
@@ -92,6 +107,7 @@ impl Metrics {
                 .single_queue()
                 .map(|queue| self.queue_instruments(Some(queue))),
             timed_out: AtomicBool::new(false),
+            queue_latencies: Mutex::default(),
         };
         match &batch_metrics.single_queue {
             Some(queue) => queue.consumed.add(batch.len() as u64),
@@ -109,7 +125,7 @@ impl Metrics {
         let Some(queue) = queue else {
             return Arc::clone(&self.unknown_queue);
         };
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = lock(&self.queues);
         let known = queues.iter().find(|known| known.has_name(queue.name()));
         match known {
             Some(known) => Arc::clone(known),
@@ -140,7 +156,10 @@ impl BatchMetrics<'_> {
         let queue = self.record_instruments(queues, record);
         if let Some(sent) = record.sent_timestamp() {
             let latency = spans::queue_latency(sent, SystemTime::now());
-            queue.queue_latency.record(latency);
+            queue.queue_latency.record(latency.as_secs_f64());
+            if self.metrics.cloudwatch.is_some() {
+                lock(&self.queue_latencies).push(latency);
+            }
         }
         RecordTimer {
             queue,
@@ -172,7 +191,14 @@ impl BatchMetrics<'_> {
         if self.timed_out.load(Relaxed) {
             self.metrics.function.timeouts.add(1);
         }
+        if let Some(telemetry) = &self.metrics.cloudwatch {
+            telemetry.write_cloudwatch_durations(QUEUE_LATENCY, &lock(&self.queue_latencies));
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

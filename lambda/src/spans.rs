@@ -180,7 +180,8 @@ impl InvocationSpans {
             }
         }
         if let Some(sent) = record.sent_timestamp() {
-            attributes.push(KeyValue::new(QUEUE_LATENCY, queue_latency(sent, start)));
+            let latency = queue_latency(sent, start).as_secs_f64();
+            attributes.push(KeyValue::new(QUEUE_LATENCY, latency));
         }
         if record.is_fifo() {
             let group = record.group_id().map(Cow::into_owned);
@@ -230,12 +231,11 @@ fn function_attributes(lambda: &LambdaContext) -> Option<[KeyValue; 3]> {
     ])
 }
 
-/// Returns the seconds since `sent`, which is in milliseconds since 1970. Returns zero if the
-/// clocks disagree and `sent` is in the future.
-pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> f64 {
+/// Returns the time since `sent`, which is in milliseconds since 1970. Returns zero if the clocks
+/// disagree and `sent` is in the future.
+pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> Duration {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_millis(sent))
-        .as_secs_f64()
 }
 
 /// Sets the error status and `error.type` of the span of `context`. The status of a successful span

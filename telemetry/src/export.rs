@@ -23,6 +23,7 @@ use crate::transport::client::BufList;
 mod breaker;
 pub(crate) mod collector;
 mod collector_messages;
+mod embedded_metrics;
 mod failure_log;
 pub(crate) mod headers;
 mod losses;
@@ -32,6 +33,7 @@ pub(crate) mod sdk_exporter;
 pub mod spill;
 
 pub(crate) use collector_messages::CollectorMessages;
+pub(crate) use embedded_metrics::{Dimensions, EmbeddedMetrics};
 pub(crate) use failure_log::FailureLog;
 pub use headers::{HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, parse_headers};
 pub(crate) use losses::{LossReporter, Losses};

@@ -168,11 +168,12 @@
 //! never spilled. They stay buffered within their bounds, and those left at shutdown are dropped
 //! and counted.
 //!
-//! Each loss is reported immediately by one line in CloudWatch's embedded metric format, with the
-//! namespace `Baton`, the dimension `ServiceName` (`service.name`), and the metrics `SpansSpilled`,
-//! `SpansDropped`, `SpansPending` (spans that a failed export left in the buffer),
-//! `LogRecordsDropped` and `MetricPointsDropped`. Except for the pending spans, they count the
-//! losses since the previous line.
+//! Each loss is reported immediately by one line in CloudWatch's embedded metric format. The
+//! namespace is `Baton`. The dimensions are `ServiceName` (`service.name`) and, if it is set,
+//! `Environment` (`deployment.environment.name`). The metrics are `SpansSpilled`, `SpansDropped`,
+//! `SpansPending` (spans that a failed export left in the buffer), `LogRecordsDropped` and
+//! `MetricPointsDropped`. Except for the pending spans, they count the losses since the previous
+//! line.
 //!
 //! # Your own OpenTelemetry
 //!

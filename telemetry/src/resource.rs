@@ -6,6 +6,7 @@ use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetect
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute as key};
 
 use crate::config::{KubernetesEnvironment, LambdaEnvironment, Platform, TelemetryConfig};
+use crate::export::Dimensions;
 
 mod ecs;
 mod instance;
@@ -77,6 +78,28 @@ pub(crate) async fn detect(
     Resource::builder_empty()
         .with_schema_url(attributes, SCHEMA_URL)
         .build()
+}
+
+/// Returns the service and its environment from the environment variables, for a program whose
+/// resource is not known.
+pub(crate) fn configured_dimensions(config: &TelemetryConfig) -> Dimensions {
+    let attribute = |wanted| {
+        let mut attributes = config.resource_attributes.iter();
+        let (_, value) = attributes.find(|(name, _)| name == wanted)?;
+        Some(value.clone())
+    };
+    let service = config.service_name.clone();
+    let platform = match &config.platform {
+        Platform::Lambda(lambda) => lambda.function_name.as_str(),
+        _ => UNKNOWN_SERVICE,
+    };
+    Dimensions {
+        service: service
+            .or_else(|| attribute(key::SERVICE_NAME))
+            .unwrap_or_else(|| platform.to_owned()),
+        environment: attribute(key::DEPLOYMENT_ENVIRONMENT_NAME)
+            .or_else(|| attribute(DEPRECATED_DEPLOYMENT_ENVIRONMENT)),
+    }
 }
 
 /// Returns the attributes of a resource that the program provides. The SDK's default name of a

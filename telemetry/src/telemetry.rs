@@ -14,7 +14,7 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
-use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
+use opentelemetry_semantic_conventions::attribute::{DEPLOYMENT_ENVIRONMENT_NAME, SERVICE_NAME};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
@@ -29,7 +29,9 @@ use crate::config::{ExporterConfig, TelemetryConfig};
 use crate::export::collector::{BREAKER_PAUSE, Destination};
 use crate::export::headers::{self, FetchedHeaders};
 use crate::export::sdk_exporter::SdkPipeline;
-use crate::export::{ExportCounts, Exporter, InvalidExporter, LossReporter};
+use crate::export::{
+    Dimensions, EmbeddedMetrics, ExportCounts, Exporter, InvalidExporter, LossReporter,
+};
 #[cfg(feature = "tracing")]
 use crate::logs::{FilterCheck, SubscriberWarnings};
 use crate::metrics::Metrics;
@@ -213,7 +215,7 @@ impl Telemetry {
         if let Some(parts) = &mut parts {
             parts.install_exporters(&mut exporters, config, &resource, log_buffer, &output);
         }
-        let loss_reporter = LossReporter::new(service_name(&resource), output.clone());
+        let embedded_metrics = EmbeddedMetrics::new(dimensions(&resource), output.clone());
         #[cfg(feature = "tracing")]
         let filter_check = FilterCheck::new(SubscriberWarnings::new(config.log_format, output));
         let processor = exporters.exporter.is_some().then(|| buffer.clone());
@@ -228,7 +230,8 @@ impl Telemetry {
                 metrics,
                 logs: exporters.logs,
                 sdk_pipeline: exporters.sdk_pipeline,
-                loss_reporter,
+                embedded_metrics,
+                loss_reporter: LossReporter::default(),
                 ungrouped_flush: Mutex::default(),
                 #[cfg(feature = "tracing")]
                 filter_check,
@@ -268,13 +271,15 @@ impl Telemetry {
         meters: AnyMeterProvider,
         sdk_pipeline: Option<Box<dyn SdkPipeline>>,
     ) -> Self {
+        let dimensions = resource::configured_dimensions(&config);
         let pipeline = ExportPipeline {
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
             metrics: None,
             logs: None,
             sdk_pipeline,
-            loss_reporter: LossReporter::new(String::new(), Output::default()),
+            embedded_metrics: EmbeddedMetrics::new(dimensions, Output::default()),
+            loss_reporter: LossReporter::default(),
             ungrouped_flush: Mutex::default(),
             #[cfg(feature = "tracing")]
             filter_check: FilterCheck::new(SubscriberWarnings::new(
@@ -410,6 +415,30 @@ impl Telemetry {
         let sampler = &self.inner.sampler;
         let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
         self.inner.provider.is_some() && result.decision == SamplingDecision::RecordAndSample
+    }
+
+    /// Writes durations to stdout as values of the CloudWatch metric `metric`, in milliseconds: one
+    /// line for every 100 values, in [CloudWatch's embedded metric format][format]. The namespace
+    /// is `Baton`. The dimensions are `ServiceName` (`service.name`) and, if it is set,
+    /// `Environment` (`deployment.environment.name`). CloudWatch computes percentiles of the
+    /// metric, so that an alarm on them does not depend on a collector.
+    ///
+    /// AWS charges for the custom metric and for the lines. Lambda discards the lines if the
+    /// function's application log level is above INFO.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn report(telemetry: &baton_telemetry::Telemetry) {
+    /// let durations = [Duration::from_millis(120), Duration::from_millis(125)];
+    /// telemetry.write_cloudwatch_durations("QueueLatency", &durations);
+    /// # }
+    /// ```
+    ///
+    /// [format]: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    pub fn write_cloudwatch_durations(&self, metric: &str, durations: &[Duration]) {
+        let output = &self.inner.pipeline.embedded_metrics;
+        output.write_durations(metric, durations);
     }
 
     /// Exports every span that has ended, and returns at `deadline` at the latest, however the
@@ -603,9 +632,15 @@ fn span_limits(config: &TelemetryConfig) -> SpanLimits {
     }
 }
 
-fn service_name(resource: &Resource) -> String {
-    let name = resource.get(&Key::from_static_str(SERVICE_NAME));
-    name.map(|name| name.to_string()).unwrap_or_default()
+fn dimensions(resource: &Resource) -> Dimensions {
+    let attribute = |name| {
+        let value = resource.get(&Key::from_static_str(name))?;
+        Some(value.to_string())
+    };
+    Dimensions {
+        service: attribute(SERVICE_NAME).unwrap_or_default(),
+        environment: attribute(DEPLOYMENT_ENVIRONMENT_NAME),
+    }
 }
 
 fn lock<T>(task: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {

@@ -157,6 +157,7 @@ async fn options_in_the_program_override_the_environment() {
         ("flush_point", "before-response"),
         ("partial_response", "off"),
         ("all_failed", "report"),
+        ("cloudwatch_queue_latency", "off"),
         ("graceful_shutdown", "off"),
     ] {
         assert_eq!(started[field], value, "{field}");

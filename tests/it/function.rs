@@ -1,9 +1,9 @@
 //! One function under the fake Lambda: its responses and its exports.
 
 use baton_test_support::{CollectorResponse, Record, SpanKind, TestCollector, event};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::functions::{SCRIPTED, TIMEOUT, start};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start, start_with};
 
 #[tokio::test]
 async fn the_response_names_the_failed_messages_and_spans_are_exported_before_it() {
@@ -60,4 +60,51 @@ async fn an_invalid_event_fails_only_its_invocation() {
     let valid = event(&[Record::new(0)]);
     let invocation = lambda.invoke(valid, TIMEOUT).await.unwrap();
     assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
+}
+
+/// Returns the lines in CloudWatch's embedded metric format.
+fn embedded_metrics(stdout: &[String]) -> Vec<Value> {
+    let lines = stdout.iter();
+    let parsed = lines.filter_map(|line| serde_json::from_str(line).ok());
+    parsed
+        .filter(|line: &Value| line["_aws"].is_object())
+        .collect()
+}
+
+#[tokio::test]
+async fn queue_latencies_are_reported_to_cloudwatch_if_that_is_configured() {
+    let records = [Record::new(0), Record::new(1).body(json!({"fail": "busy"}))];
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    let lambda = start(SCRIPTED, &collector).await;
+    lambda.invoke(event(&records), TIMEOUT).await.unwrap();
+    let ended = lambda.terminate(TIMEOUT).await;
+    assert_eq!(embedded_metrics(&ended.stdout), [json!(null); 0]);
+
+    let lambda = start_with(SCRIPTED, &collector, |function| {
+        function
+            .variable("BATON_CLOUDWATCH_QUEUE_LATENCY", "on")
+            .variable("OTEL_SERVICE_NAME", "orders")
+            .variable(
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "deployment.environment.name=staging",
+            )
+    })
+    .await;
+    lambda.invoke(event(&records), TIMEOUT).await.unwrap();
+    let ended = lambda.terminate(TIMEOUT).await;
+    let lines = embedded_metrics(&ended.stdout);
+    let [line] = &lines[..] else {
+        panic!("one line per batch: {lines:?}")
+    };
+    let directive = json!([{
+        "Namespace": "Baton",
+        "Dimensions": [["ServiceName", "Environment"]],
+        "Metrics": [{"Name": "QueueLatency", "Unit": "Milliseconds"}],
+    }]);
+    assert_eq!(line["_aws"]["CloudWatchMetrics"], directive);
+    assert_eq!(line["ServiceName"], "orders");
+    assert_eq!(line["Environment"], "staging");
+    let latencies = line["QueueLatency"].as_array().unwrap();
+    assert_eq!(latencies.len(), records.len());
+    assert!(latencies.iter().all(Value::is_u64), "{line}");
 }

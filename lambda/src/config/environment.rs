@@ -164,6 +164,9 @@ fn read_config(reader: &mut VariableReader<'_>) -> ConsumerConfig {
         max_receive_count: reader.read("BATON_MAX_RECEIVE_COUNT", "a positive integer", |text| {
             text.parse().ok()
         }),
+        cloudwatch_queue_latency: reader
+            .read_choice("BATON_CLOUDWATCH_QUEUE_LATENCY", "on or off")
+            .unwrap_or_default(),
         graceful_shutdown: reader
             .read(
                 "BATON_GRACEFUL_SHUTDOWN",

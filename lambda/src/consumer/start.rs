@@ -153,6 +153,7 @@ fn log_start(config: &ConsumerConfig, dead_letters: Option<&DeadLetterQueue>) {
         all_failed = config.all_failed.keyword(),
         max_receive_count = config.max_receive_count,
         dead_letter_queue = dead_letters.map(DeadLetterQueue::name),
+        cloudwatch_queue_latency = config.cloudwatch_queue_latency.keyword(),
         graceful_shutdown = config.graceful_shutdown.keyword(),
         "consumer started"
     );

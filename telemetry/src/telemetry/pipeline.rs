@@ -12,7 +12,7 @@ use super::logs::LogExport;
 use super::{FlushReport, lock};
 use crate::buffer::{Counts, Selection, SpanBuffer};
 use crate::export::sdk_exporter::SdkPipeline;
-use crate::export::{ExportCounts, Exporter, ExporterError, LossReporter, Losses};
+use crate::export::{EmbeddedMetrics, ExportCounts, Exporter, ExporterError, LossReporter, Losses};
 use crate::logs::DROPPED_RECORDS_TARGET;
 #[cfg(feature = "tracing")]
 use crate::logs::FilterCheck;
@@ -31,6 +31,7 @@ pub(super) struct ExportPipeline {
     /// Signals that the SDK aggregates or buffers. `None` unless the program provides a metric
     /// exporter or providers.
     pub(super) sdk_pipeline: Option<Box<dyn SdkPipeline>>,
+    pub(super) embedded_metrics: EmbeddedMetrics,
     pub(super) loss_reporter: LossReporter,
     /// Latest task that flushes ungrouped records. It may have finished.
     pub(super) ungrouped_flush: Mutex<Option<JoinHandle<()>>>,
@@ -250,6 +251,7 @@ impl ExportPipeline {
     /// an alarm, and as warnings for people.
     pub(super) fn report_losses(&self, counts: Counts, keeps_spans: bool) {
         let Self {
+            embedded_metrics,
             loss_reporter,
             metrics,
             logs,
@@ -269,6 +271,7 @@ impl ExportPipeline {
                 ),
             },
             pending,
+            embedded_metrics,
         );
         if new.spans_dropped > 0 {
             warn!(

@@ -31,6 +31,7 @@ fn variables_override_the_defaults() {
         ("BATON_PARTIAL_RESPONSE", "off"),
         ("BATON_ALL_FAILED", "fail-invocation"),
         ("BATON_MAX_RECEIVE_COUNT", "5"),
+        ("BATON_CLOUDWATCH_QUEUE_LATENCY", "on"),
         ("BATON_GRACEFUL_SHUTDOWN", "off"),
     ]);
     let expected = ConsumerConfig {
@@ -44,6 +45,7 @@ fn variables_override_the_defaults() {
         partial_response: PartialResponse::Off,
         all_failed: AllFailed::FailInvocation,
         max_receive_count: Some(5.try_into().unwrap()),
+        cloudwatch_queue_latency: true,
         graceful_shutdown: false,
     };
     assert_eq!(set.unwrap().config, expected);
