@@ -31,6 +31,9 @@ mod secrets;
 // Start and shutdown, of the server in this process and of the binary.
 mod lifecycle;
 
+// The health check for containers.
+mod health;
+
 // The grace period of a shutdown, on connections that clients keep open.
 mod grace_period;
 

@@ -7,8 +7,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use baton_producer::QueueUrl;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use onboarding_api::Limits;
+
+use crate::health::Endpoint;
 
 /// All addresses: a container has its own network namespace, and the load balancer connects from
 /// outside. On a laptop, use `127.0.0.1:8080`.
@@ -131,6 +133,20 @@ pub(crate) struct Arguments {
     /// Time for accepted requests to finish after the grace period
     #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = SHUTDOWN_TIMEOUT.default)]
     shutdown_timeout: OsString,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Commands that the process runs instead of the service.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check the health of the service, for containers without a shell; exits with 0 if it responds
+    /// with 200, and with 1 if not
+    Health {
+        /// URL to request [default: /healthz of the service on LISTEN_ADDR]
+        #[arg(value_name = "URL")]
+        endpoint: Option<Endpoint>,
+    },
 }
 
 /// The configuration of the process.
@@ -159,6 +175,17 @@ impl InvalidSetting {
 }
 
 impl Arguments {
+    /// Returns the endpoint to check, if the command is a health check.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the endpoint is that of the service and its address is invalid.
+    pub(crate) fn health_check(&self) -> Option<Result<Endpoint, InvalidSetting>> {
+        let Command::Health { endpoint } = self.command.as_ref()?;
+        let service = || parse_listen_addr(self.listen_addr.clone()).map(Endpoint::of_service);
+        Some(endpoint.clone().map_or_else(service, Ok))
+    }
+
     /// Parses the values. `region` is the one that the AWS SDK found.
     ///
     /// # Errors

@@ -17,9 +17,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use self::config::Arguments;
+
 mod aws;
 mod config;
 mod descriptors;
+mod health;
 
 /// The allocator mimalloc, with which a request takes about 10 % less CPU time than with glibc's.
 /// Most of a request's memory is freed on a different thread from the one that allocated it, and
@@ -44,11 +47,23 @@ const TELEMETRY_SHUTDOWN: Duration = Duration::from_secs(3);
 const EXIT_INVALID_CONFIGURATION: u8 = 78;
 
 #[tokio::main]
+#[expect(clippy::print_stderr, reason = "a health check has no log")]
 async fn main() -> ExitCode {
-    let arguments = match config::Arguments::try_parse() {
+    let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return print_usage(&error),
     };
+    match arguments.health_check() {
+        Some(Ok(endpoint)) => endpoint.check().await,
+        Some(Err(invalid)) => {
+            eprintln!("{invalid}");
+            ExitCode::from(EXIT_INVALID_CONFIGURATION)
+        }
+        None => serve_with_telemetry(arguments).await,
+    }
+}
+
+async fn serve_with_telemetry(arguments: Arguments) -> ExitCode {
     let telemetry = Telemetry::builder(SERVICE);
     #[cfg(feature = "secrets")]
     let telemetry = telemetry.header_source(baton_secrets::open);
