@@ -9,6 +9,12 @@ FUNCTION = ("Resources", "OnboardingFunction", "Properties")
 TABLE = ("Resources", "OnboardingTable", "Properties")
 EVENT = (*FUNCTION, "Events", "OnboardingMessages", "Properties")
 STATEMENT = ("Resources", "OnboardingFunctionRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 0)
+IMAGES = ("Resources", "ProducerExecutionRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 1)
+DASHBOARD = ("Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Join", 1)
+VARIABLES = (*FUNCTION, "Environment", "Variables")
+DEAD_LETTER_ALARM = ("Resources", "DeadLetterQueueAlarm", "Properties")
+SERVICE = ("Resources", "ProducerService", "Properties")
+TARGET_GROUP = ("Resources", "ProducerTargetGroup", "Properties")
 PRODUCER = ("containerDefinitions", 0)
 COLLECTOR = ("containerDefinitions", 1)
 
@@ -51,10 +57,12 @@ IN_TEMPLATE = [
     Mistake("cfn_lint_of_the_template_as_written", ("Resources", "OnboardingQueue", "Properties", "VisibilityTimeout"), 43201),
     Mistake("expansion", (*FUNCTION, "Events", "OnboardingMessages", "Type"), "SQSS"),
     Mistake("one_mapping_joins_queue_and_function", (*FUNCTION, "Events"), {}),
-    Mistake("visibility_outlasts_the_function", ("Mappings", "Seconds", "Consumer", "VisibilityTimeout"), 180),
-    Mistake("visibility_outlasts_the_function", ("Mappings", "Seconds", "Consumer", "FunctionTimeout"), 60),
-    Mistake("visibility_outlasts_the_function", (*EVENT, "MaximumBatchingWindowInSeconds"), 6),
+    Mistake("every_timeout_is_checked", ("Parameters", "FunctionTimeout", "AllowedValues"), [30, 45]),
+    Mistake("visibility_outlasts_the_function", ("Mappings", "FunctionTimeouts", "30", "VisibilityTimeout"), 239),
+    Mistake("visibility_outlasts_the_function", ("Mappings", "FunctionTimeouts", "900", "VisibilityTimeout"), 5459),
+    Mistake("visibility_outlasts_the_function", (*FUNCTION, "Timeout"), 60),
     Mistake("failed_messages_are_reported_one_by_one", (*EVENT, "FunctionResponseTypes"), ABSENT),
+    Mistake("failures_are_counted", (*EVENT, "MetricsConfig"), ABSENT),
     Mistake("concurrency_is_limited", (*EVENT, "ScalingConfig"), ABSENT),
     Mistake("function_is_arm64_on_al2023", (*FUNCTION, "Architectures"), ["x86_64"]),
     Mistake("function_is_arm64_on_al2023", (*FUNCTION, "Runtime"), "provided.al2"),
@@ -63,6 +71,7 @@ IN_TEMPLATE = [
     Mistake("each_function_has_a_role_of_the_template", (*FUNCTION, "Role"), "arn:aws:iam::123456789012:role/any"),
     Mistake("roles_have_no_wildcards", (*STATEMENT, "Resource"), "*"),
     Mistake("roles_have_no_wildcards", (*STATEMENT, "Action"), ["sqs:*"]),
+    Mistake("roles_have_no_wildcards", (*IMAGES, "Resource"), "*"),
     Mistake("roles_have_no_wildcards", (*STATEMENT, "NotAction"), "iam:PassRole"),
     Mistake(
         "roles_have_no_wildcards",
@@ -80,33 +89,51 @@ IN_TEMPLATE = [
     Mistake("poison_ends_in_a_queue_that_keeps_it", ("Resources", "OnboardingDeadLetterQueue", "Properties", "MessageRetentionPeriod"), 60),
     Mistake("tables_are_recoverable_and_encrypted", (*TABLE, "PointInTimeRecoverySpecification"), ABSENT),
     Mistake("tables_are_recoverable_and_encrypted", (*TABLE, "SSESpecification", "SSEEnabled"), False),
-    Mistake("function_can_write_to_its_table", (*FUNCTION, "Environment", "Variables", "TABLE_NAME"), ABSENT),
-    Mistake("function_can_write_to_its_table", (*STATEMENT[:-1], 1, "Action"), "dynamodb:GetItem"),
-    Mistake("function_can_write_to_its_table", (*STATEMENT[:-1], 1, "Resource"), attribute("OnboardingQueue")),
+    Mistake("function_may_use_what_its_variables_name", (*VARIABLES, "TABLE_NAME"), ABSENT),
+    Mistake("function_may_use_what_its_variables_name", (*STATEMENT[:-1], 1, "Action"), "dynamodb:GetItem"),
+    Mistake("function_may_use_what_its_variables_name", (*STATEMENT[:-1], 1, "Resource"), attribute("OnboardingQueue")),
+    Mistake("function_may_use_what_its_variables_name", (*STATEMENT[:-1], 3), ABSENT),
+    Mistake("function_may_use_what_its_variables_name", (*STATEMENT[:-1], 4), ABSENT),
     Mistake(
-        "function_can_write_to_its_table",
+        "function_is_built_for_its_variables",
         ("Resources", "OnboardingFunction", "Metadata", "BuildProperties", "Binary"),
         "onboarding-api",
     ),
-    Mistake(
-        "header_values_come_from_a_secret",
-        (*FUNCTION, "Environment", "Variables", "OTEL_EXPORTER_OTLP_HEADERS"),
-        "authorization=Bearer KEY",
-    ),
-    Mistake(
-        "function_without_an_endpoint_exports_nothing",
-        (*FUNCTION, "Environment", "Variables", "OTEL_METRICS_EXPORTER"),
-        ABSENT,
-    ),
+    Mistake("keys_are_not_in_variables", (*VARIABLES, "OTEL_EXPORTER_OTLP_HEADERS"), "authorization=Bearer KEY"),
+    Mistake("keys_are_not_in_variables", (*VARIABLES, "KEY"), "{{resolve:secretsmanager:baton/key}}"),
+    Mistake("function_without_an_endpoint_exports_nothing", (*VARIABLES, "OTEL_METRICS_EXPORTER"), ABSENT),
+    Mistake("function_without_an_endpoint_exports_nothing", (*VARIABLES, "OTEL_LOGS_EXPORTER"), {"Ref": "LogsExporter"}),
+    Mistake("alarms_say_what_to_do", (*DEAD_LETTER_ALARM, "AlarmDescription"), "The queue is not empty."),
+    Mistake("alarms_say_what_to_do", (*DEAD_LETTER_ALARM, "TreatMissingData"), ABSENT),
+    Mistake("alarms_say_what_to_do", (*DEAD_LETTER_ALARM, "OKActions"), ABSENT),
+    Mistake("alarms_watch_the_alias", ("Resources", "FunctionErrorsAlarm", "Properties", "Dimensions", 1), ABSENT),
+    # This metric does not count messages that the redrive policy moves.
+    Mistake("replaced_versions_stay", ("Resources", "OnboardingFunction", "UpdateReplacePolicy"), ABSENT),
+    Mistake("everything_is_watched", (*DEAD_LETTER_ALARM, "MetricName"), "NumberOfMessagesSent"),
+    Mistake("everything_is_watched", ("Resources", "QueueLatencyAlarm"), ABSENT),
+    Mistake("dashboard_shows_what_the_alarms_watch", (*DASHBOARD, 2), {"Ref": "AWS::NoValue"}),
+    Mistake("dashboard_shows_what_the_alarms_watch", (*DASHBOARD, 1), "{"),
+    Mistake("services_roll_back", (*SERVICE, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback"), False),
+    Mistake("services_roll_back", (*SERVICE, "DeploymentConfiguration", "MinimumHealthyPercent"), 50),
+    Mistake("target_groups_ask_for_readiness", (*TARGET_GROUP, "HealthCheckPath"), "/healthz"),
+    Mistake("target_groups_ask_for_readiness", (*TARGET_GROUP, "TargetGroupAttributes"), ABSENT),
+    Mistake("public_listeners_encrypt", ("Resources", "ProducerRedirectListener", "Properties", "DefaultActions", 0, "Type"), "forward"),
+    Mistake("collector_configuration_is_that_of_the_file", ("Resources", "CollectorConfiguration", "Properties", "Value"), "receivers: {}"),
 ]
 
 IN_TASK = [
     Mistake("runs_on_arm64_fargate", ("runtimePlatform", "cpuArchitecture"), "X86_64"),
     Mistake("containers_fit_the_task", ("memory",), "512"),
-    Mistake("every_container_has_a_health_check", (*COLLECTOR, "healthCheck"), ABSENT),
-    Mistake("every_container_has_a_health_check", (*PRODUCER, "healthCheck", "interval"), 1),
-    Mistake("health_checks_ask_for_the_right_thing", (*PRODUCER, "healthCheck", "command"), ["CMD", "true"]),
-    Mistake("producer_waits_for_the_collector", (*PRODUCER, "dependsOn", 0, "condition"), "START"),
+    Mistake("the_producer_checks_its_health", (*PRODUCER, "healthCheck", "command"), ["CMD-SHELL", "curl localhost:8080/healthz"]),
+    Mistake("the_producer_checks_its_health", (*PRODUCER, "healthCheck", "interval"), 1),
+    Mistake("the_collector_is_not_needed", (*COLLECTOR, "essential"), True),
+    Mistake("the_collector_is_not_needed", (*COLLECTOR, "restartPolicy"), ABSENT),
+    Mistake("the_collector_is_not_needed", (*PRODUCER, "dependsOn"), ABSENT),
+    Mistake("the_collector_is_configured_by_a_parameter", (*COLLECTOR, "command"), []),
+    Mistake("the_collector_is_configured_by_a_parameter", (*COLLECTOR, "secrets"), []),
+    Mistake("the_collector_is_configured_by_a_parameter", (*COLLECTOR, "environment", 1, "value"), "0"),
+    Mistake("same_as_in_the_template", (*PRODUCER, "stopTimeout"), 61),
+    Mistake("same_as_in_the_template", (*COLLECTOR, "image"), "otel/opentelemetry-collector-contrib:latest"),
     Mistake("producer_has_its_variables", (*PRODUCER, "environment"), []),
     Mistake("secrets_are_references", (*COLLECTOR, "secrets", 0, "valueFrom"), "Bearer KEY"),
     Mistake("secrets_are_references", (*COLLECTOR, "environment", 0), {"name": "OTLP_AUTHORIZATION", "value": "Bearer KEY"}),

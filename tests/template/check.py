@@ -1,5 +1,6 @@
 """Checks the deployment files, and proves with broken copies that each check can fail. Started by `run.sh`."""
 
+import functools
 import json
 import pathlib
 import sys
@@ -10,40 +11,91 @@ from samtranslator.model.exceptions import InvalidDocumentException
 import broken
 import cloudformation
 import collector_rules
+import ecs
 import task_rules
 import template_rules
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
+TASK = ROOT / "infra/ecs/task-definition.json"
+
+# Parameters of the deployments for which the rules are checked. Each function timeout has a
+# different visibility timeout.
+DEPLOYMENTS = [
+    {},
+    cloudformation.EVERYTHING,
+    {**cloudformation.EVERYTHING, "OtlpEndpoint": "", "OtlpHeadersSecretArn": "", "CertificateArn": "", "PermanentFailures": "retry"},
+    *({"FunctionTimeout": seconds, "BatchingWindow": 60, "MessageRetention": 1209599} for seconds in (10, 15, 30, 60, 120, 300, 600, 900)),
+]
 
 
-def complaints_about_template(template):
-    """Returns the complaints about the template by check."""
-    found = {"cfn_lint_of_the_template_as_written": cloudformation.lint(template), "expansion": []}
+def expansion(template):
+    """The template can be expanded."""
     try:
-        expanded = cloudformation.expand(template)
+        cloudformation.expand(template)
     except InvalidDocumentException as mistake:
-        return found | {"expansion": [cause.message for cause in mistake.causes]}
-    found["cfn_lint_of_the_expanded_template"] = cloudformation.lint(expanded)
-    return found | by_rule(template_rules, expanded)
+        return [cause.message for cause in mistake.causes]
+    return []
 
 
-def by_rule(rules, document):
-    """Returns the complaints about the document by rule."""
-    return {rule.__name__: rule(document) for rule in rules.RULES}
+def every_timeout_is_checked(template):
+    """`DEPLOYMENTS` contains every timeout that the template allows."""
+    checked = {deployment.get("FunctionTimeout") for deployment in DEPLOYMENTS}
+    return [f"no deployment has a timeout of {seconds} s" for seconds in template["Parameters"]["FunctionTimeout"]["AllowedValues"] if seconds not in checked]
+
+
+def in_every_deployment(rule, template):
+    """Returns the complaints of a rule about the template, each once."""
+    expanded = cloudformation.expand(template)
+    complaints = (rule(cloudformation.resolve(expanded, parameters)) for parameters in DEPLOYMENTS)
+    return list(dict.fromkeys(complaint for found in complaints for complaint in found))
+
+
+def template_checks():
+    """Returns the checks of the template by name."""
+    return {
+        "cfn_lint_of_the_template_as_written": cloudformation.lint,
+        "expansion": expansion,
+        "cfn_lint_of_the_expanded_template": lambda template: cloudformation.lint_expanded(cloudformation.expand(template)),
+        "every_timeout_is_checked": every_timeout_is_checked,
+    } | {rule.__name__: functools.partial(in_every_deployment, rule) for rule in template_rules.RULES}
+
+
+def same_as_in_the_template(task):
+    """The file defines the same task as the template, with example values."""
+    wanted = ecs.task_of_template(cloudformation.expand(cloudformation.read(TEMPLATE)))
+    return list(differences("", wanted, task))
+
+
+def differences(place, wanted, found):
+    """Yields the differences between two documents, each with its place."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key in sorted(set(wanted) | set(found)):
+            yield from differences(f"{place}.{key}", wanted.get(key), found.get(key))
+    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        for index, (left, right) in enumerate(zip(wanted, found)):
+            yield from differences(f"{place}[{index}]", left, right)
+    elif wanted != found:
+        yield f"{place.lstrip('.')} is {json.dumps(found)}, in the template {json.dumps(wanted)}"
+
+
+def checks_by_name(rules):
+    """Returns the rules of a module by name."""
+    return {rule.__name__: rule for rule in rules.RULES}
 
 
 SUBJECTS = [
-    ("template.yaml", cloudformation.read, complaints_about_template, broken.IN_TEMPLATE),
+    ("template.yaml", cloudformation.read(TEMPLATE), template_checks(), broken.IN_TEMPLATE),
     (
         "infra/ecs/task-definition.json",
-        lambda path: json.loads(path.read_text()),
-        lambda task: by_rule(task_rules, task),
+        json.loads(TASK.read_text()),
+        checks_by_name(task_rules) | {"same_as_in_the_template": same_as_in_the_template},
         broken.IN_TASK,
     ),
     (
         "infra/collector/config.yaml",
-        lambda path: yaml.safe_load(path.read_text()),
-        lambda config: by_rule(collector_rules, config),
+        yaml.safe_load((ROOT / "infra/collector/config.yaml").read_text()),
+        checks_by_name(collector_rules),
         broken.IN_COLLECTOR,
     ),
 ]
@@ -57,23 +109,22 @@ def report(title, complaints):
     return not complaints
 
 
-def undetected(mistake, document, check):
+def undetected(mistake, document, checks):
     """Returns a complaint if the expected check does not detect the mistake."""
-    found = check(mistake.made_in(document))
-    others = sorted(name for name in found if found[name])
-    return [] if found.get(mistake.detected_by) else [f"{mistake.detected_by} did not detect it; these did: {others}"]
+    check = checks.get(mistake.detected_by)
+    if check is None:
+        return [f"there is no check {mistake.detected_by}"]
+    return [] if check(mistake.made_in(document)) else [f"{mistake.detected_by} did not detect it"]
 
 
 def results():
     """Yields the outcome of every check."""
-    for name, read, check, mistakes in SUBJECTS:
-        document = read(ROOT / name)
-        found = check(document)
-        for rule, complaints in found.items():
-            yield report(f"{name}: {rule}", complaints)
+    for name, document, checks, mistakes in SUBJECTS:
+        for rule, check in checks.items():
+            yield report(f"{name}: {rule}", check(document))
         for mistake in mistakes:
-            yield report(f"{name}: detects {mistake}", undetected(mistake, document, check))
-        unproven = sorted(set(found) - {mistake.detected_by for mistake in mistakes})
+            yield report(f"{name}: detects {mistake}", undetected(mistake, document, checks))
+        unproven = sorted(set(checks) - {mistake.detected_by for mistake in mistakes})
         yield report(f"{name}: every check can fail", [f"no mistake for {rule}" for rule in unproven])
 
 

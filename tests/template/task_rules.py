@@ -1,8 +1,12 @@
 """Rules for `infra/ecs/task-definition.json`. Each returns its complaints."""
 
+import hashlib
+import pathlib
 import re
 
-# Form of `valueFrom`: the full ARN of a secret or a parameter.
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# Form of `valueFrom`: the full ARN of a secret, a key of its JSON, or a parameter.
 SECRET_ARN = re.compile(r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:|ssm:[a-z0-9-]+:\d{12}:parameter/)\S+")
 
 # Names of variables with secrets, which must not be in `environment`.
@@ -46,35 +50,42 @@ def containers_fit_the_task(task):
     ]
 
 
-def every_container_has_a_health_check(task):
-    """A health check with limits that ECS accepts."""
+def the_producer_checks_its_health(task):
+    """The health check is the producer's binary, because its image has neither a shell nor curl. ECS accepts its times."""
+    check = containers(task)["onboarding-api"].get("healthCheck", {})
     complaints = []
-    for name, container in containers(task).items():
-        check = container.get("healthCheck", {})
-        if check.get("command", [""])[0] not in ("CMD", "CMD-SHELL"):
-            complaints.append(f"{name}: has no health check")
-        for key, (least, most) in SECONDS_OF_HEALTH_CHECK.items():
-            if not least <= check.get(key, -1) <= most:
-                complaints.append(f"{name}: healthCheck.{key} is {check.get(key)}, expected {least} to {most}")
+    if check.get("command") != ["CMD", "onboarding-api", "health"]:
+        complaints.append(f"onboarding-api: its health check is {check.get('command')}")
+    for key, (least, most) in SECONDS_OF_HEALTH_CHECK.items():
+        if not least <= check.get(key, -1) <= most:
+            complaints.append(f"onboarding-api: healthCheck.{key} is {check.get(key)}, expected {least} to {most}")
     return complaints
 
 
-def health_checks_ask_for_the_right_thing(task):
-    """The producer's `/healthz` on its port, and the collector's extension."""
-    wanted = {"onboarding-api": ("/127.0.0.1/8080 ", "GET /healthz "), "collector": ("/127.0.0.1/13133 ", "GET / ")}
-    return [
-        f"{name}: its health check does not ask for {piece.strip()}"
-        for name, pieces in wanted.items()
-        for piece in pieces
-        if piece not in " ".join(containers(task)[name].get("healthCheck", {}).get("command", []))
-    ]
+def the_collector_is_not_needed(task):
+    """If the collector exits, ECS restarts it, and the producer continues. The collector stops after the producer."""
+    collector = containers(task)["collector"]
+    complaints = []
+    if collector.get("essential") is not False or not collector.get("restartPolicy", {}).get("enabled"):
+        complaints.append("collector: it is essential, or ECS does not restart it")
+    if {"containerName": "collector", "condition": "START"} not in containers(task)["onboarding-api"].get("dependsOn", []):
+        complaints.append("onboarding-api: it does not depend on the start of the collector")
+    return complaints
 
 
-def producer_waits_for_the_collector(task):
-    """The producer starts after the collector is healthy, and stops before it."""
-    wanted = {"containerName": "collector", "condition": "HEALTHY"}
-    waits = wanted in containers(task)["onboarding-api"].get("dependsOn", [])
-    return [] if waits else ["onboarding-api does not wait for a healthy collector"]
+def the_collector_is_configured_by_a_parameter(task):
+    """The collector reads its configuration from a parameter, so that its image can be that of the OpenTelemetry project."""
+    collector = containers(task)["collector"]
+    secrets = {secret["name"]: secret["valueFrom"] for secret in collector.get("secrets", [])}
+    complaints = []
+    if collector.get("command") != ["--config=env:OTELCOL_CONFIG"]:
+        complaints.append(f"collector: its command is {collector.get('command')}")
+    digest = hashlib.sha256((ROOT / "infra/collector/config.yaml").read_bytes()).hexdigest()
+    if {"name": "COLLECTOR_CONFIGURATION_SHA256", "value": digest} not in collector.get("environment", []):
+        complaints.append(f"collector: COLLECTOR_CONFIGURATION_SHA256 is not {digest}, that of infra/collector/config.yaml")
+    if ":parameter/" not in secrets.get("OTELCOL_CONFIG", ""):
+        complaints.append("collector: OTELCOL_CONFIG is not a parameter of Systems Manager")
+    return complaints
 
 
 def producer_has_its_variables(task):
@@ -134,9 +145,9 @@ def accounts_are_examples(task):
 RULES = [
     runs_on_arm64_fargate,
     containers_fit_the_task,
-    every_container_has_a_health_check,
-    health_checks_ask_for_the_right_thing,
-    producer_waits_for_the_collector,
+    the_producer_checks_its_health,
+    the_collector_is_not_needed,
+    the_collector_is_configured_by_a_parameter,
     producer_has_its_variables,
     secrets_are_references,
     containers_are_confined,
