@@ -22,3 +22,6 @@ mod load {}
 
 #[doc = include_str!("../docs/deploy-with-cargo-lambda.md")]
 mod deploy_with_cargo_lambda {}
+
+#[doc = include_str!("../docs/costs.md")]
+mod costs {}

@@ -3,7 +3,9 @@
     check.py BOOK
 """
 
+import difflib
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -84,6 +86,62 @@ def wrong_line_counts(page):
     return [path for path, lines in stated if len((ROOT / path).read_text().splitlines()) != int(lines)]
 
 
+def costs(*options):
+    """Runs costs.py with these options."""
+    command = [sys.executable, ROOT / "infra/costs.py", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def tables(text):
+    """Returns the tables of a Markdown text, except those in code blocks."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^\|.*\n(?:\|.*\n)+", text, flags=re.MULTILINE)
+
+
+def differences(found, wanted):
+    """Returns the lines that are in only one of two lists of tables."""
+    lines = difflib.ndiff("".join(found).splitlines(), "".join(wanted).splitlines())
+    return [line for line in lines if line.startswith(("- ", "+ "))]
+
+
+def missing_totals(page):
+    """Returns the bold totals of the tables, rounded to cents, that the page's introduction does not state."""
+    introduction = page.split("\n## ")[0]
+    totals = [f"{float(total):.2f} USD" for total in re.findall(r"\*\*([\d.]+)\*\*", "".join(tables(page)))]
+    assert totals, "costs.md has no totals"
+    return [total for total in totals if total not in introduction]
+
+
+def defaults_of_costs():
+    """Returns the parameters of the template whose defaults differ from those of costs.py."""
+    help_text = " ".join(costs("--help").stdout.split())
+    template = (ROOT / "template.yaml").read_text()
+    options = {
+        "BatchSize": "--batch-size",
+        "FunctionMemory": "--memory",
+        "LogRetention": "--retention-days",
+        "MinimumTasks": "--tasks",
+    }
+    different = []
+    for parameter, option in options.items():
+        default = re.search(rf"^  {parameter}:\n(?:    .*\n)*?    Default: (.*)", template, flags=re.MULTILINE)[1]
+        if not re.search(rf" {option} [A-Z]+ [^\[]*\[default: {default}\]", help_text):
+            different.append(parameter)
+    return different
+
+
+def alarms_of_costs():
+    """Returns the numbers of alarms in the table of a month, for the function and for the producer."""
+    return re.findall(r"^\| Alarms \| (\d+) \|", costs("--table", "month").stdout, flags=re.MULTILINE)
+
+
+def alarms_of_template():
+    """Returns the number of alarms that always exist, and the number of those that only a producer has."""
+    template = (ROOT / "template.yaml").read_text()
+    conditions = re.findall(r"^    Type: AWS::CloudWatch::Alarm\n(?:    Condition: (\w+)\n)?", template, flags=re.MULTILINE)
+    return [str(conditions.count("")), str(conditions.count("HasProducer"))]
+
+
 class Checks:
     """Counts the checks and prints each in one line."""
 
@@ -124,6 +182,14 @@ def main():
         checks.equal(f"links of {page.name} exist in the repository", broken_paths(page), [])
     compared = empty_cells(DOCS / "errors-and-retries.md", "Compared with Powertools for AWS Lambda (Python)")
     checks.equal("the comparison with Powertools has no empty cell", compared, [])
+    page = (DOCS / "costs.md").read_text()
+    checks.equal("the tables of costs.md are those of costs.py", differences(tables(page), tables(costs().stdout)), [])
+    checks.equal("costs.md states the totals of its tables", missing_totals(page), [])
+    checks.equal("the costs are those of the template's defaults", defaults_of_costs(), [])
+    checks.equal("the costs include all alarms of the template", alarms_of_costs(), alarms_of_template())
+    refused = costs("--memory", "64")
+    message = "argument --memory: expected an integer from 128 to 10,240, found '64'"
+    checks.equal("costs.py refuses invalid values", (refused.returncode, message in refused.stderr), (2, True))
     checks.equal("stated numbers of lines", wrong_line_counts(DOCS / "from-lambda-runtime.md"), [])
     print(f"{checks.passed} passed, {checks.failed} failed")
     sys.exit(checks.failed != 0)
