@@ -20,6 +20,9 @@ mod other_producers {}
 #[doc = include_str!("../docs/load.md")]
 mod load {}
 
+#[doc = include_str!("../docs/deploy.md")]
+mod deploy {}
+
 #[doc = include_str!("../docs/deploy-with-cargo-lambda.md")]
 mod deploy_with_cargo_lambda {}
 

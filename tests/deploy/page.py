@@ -1,0 +1,69 @@
+"""The commands of a page of the guide, which run section by section in one shell, as a reader runs them."""
+
+import re
+
+# Replacements for commands. Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS, and SAM asks
+# before it changes something. There is no Docker daemon, and no load balancer to which curl could
+# connect.
+COMMANDS = """
+aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
+sam() {
+  case $1 in
+    build) ;; # Done by run.sh.
+    deploy) command sam "$@" --no-confirm-changeset --no-progressbar ;;
+    delete) command sam "$@" --no-prompts ;;
+  esac
+}
+docker() { cat >/dev/null; }
+curl() { :; }
+# The functions are not exported: the scripts that the page runs use the real commands.
+export -fn aws sam docker curl
+"""
+
+
+def checkout(root, folder):
+    """Fills a folder with links to the repository's files, so that the commands do not write into the repository."""
+    for entry in root.iterdir():
+        if not entry.name.startswith("."):
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+class Page:
+    """A page whose commands run in `folder`. `replaced` maps examples on the page, such as an ARN, to values.
+
+    `state` is a file that keeps the variables and functions of the shell between two sections.
+    """
+
+    def __init__(self, emulator, page, folder, state, replaced):
+        self.emulator = emulator
+        self.folder = folder
+        self.state = state
+        self.sections = sections(page.read_text())
+        self.replaced = replaced
+
+    def run(self, *titles, **variables):
+        """Runs the commands of these sections, and returns their output."""
+        return "".join(self.run_section(title, variables) for title in titles)
+
+    def output(self, name):
+        """Returns an output of the page's stack, with the function that the page defines."""
+        return self.emulator.run("bash", "-c", f". {self.state}; output {name}", cwd=self.folder).strip()
+
+    def run_section(self, title, variables):
+        commands = self.sections[title]
+        for example, value in self.replaced.items():
+            commands = commands.replace(example, value)
+        state = self.state
+        script = f"set -euo pipefail; set -a; [ ! -e {state} ] || . {state}\n{COMMANDS}\n{commands}\n{{ export -p; declare -f; }} >{state}\n"
+        return self.emulator.run("bash", "-c", script, cwd=self.folder, **variables)
+
+
+def sections(text):
+    """Returns the commands of each section by title. The pages have example output in separate blocks."""
+    found = {}
+    for part in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]:
+        title, _, body = part.partition("\n")
+        blocks = re.findall(r"^```console\n(.*?)^```$", body, flags=re.DOTALL | re.MULTILINE)
+        found[title] = re.sub(r"^\$ ", "", "".join(blocks), flags=re.MULTILINE)
+    return found
