@@ -182,7 +182,7 @@ impl Arguments {
     /// Returns an error if the endpoint is that of the service and its address is invalid.
     pub(crate) fn health_check(&self) -> Option<Result<Endpoint, InvalidSetting>> {
         let Command::Health { endpoint } = self.command.as_ref()?;
-        let service = || parse_listen_addr(self.listen_addr.clone()).map(Endpoint::of_service);
+        let service = || parse_listen_addr(self.listen_addr.clone()).map(Endpoint::healthz);
         Some(endpoint.clone().map_or_else(service, Ok))
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct InvalidEndpoint;
 
 impl Endpoint {
     /// Returns the endpoint `/healthz` of the service that listens on this address.
-    pub(crate) fn of_service(listen_addr: SocketAddr) -> Self {
+    pub(crate) fn healthz(listen_addr: SocketAddr) -> Self {
         let ip = match listen_addr.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -123,7 +123,7 @@ mod tests {
             ("[::]:8080", "http://[::1]:8080/healthz"),
             ("10.0.0.7:80", "http://10.0.0.7:80/healthz"),
         ] {
-            let endpoint = Endpoint::of_service(listen_addr.parse().unwrap());
+            let endpoint = Endpoint::healthz(listen_addr.parse().unwrap());
             assert_eq!(endpoint.to_string(), expected);
         }
     }
