@@ -137,13 +137,9 @@ fn push_name(line: &mut Vec<u8>, name: &str) {
 #[cfg(test)]
 impl EmbeddedMetrics {
     pub(crate) fn captured() -> Self {
-        Self::in_environment(None)
-    }
-
-    fn in_environment(environment: Option<&str>) -> Self {
         let dimensions = Dimensions {
             service: "orders".to_owned(),
-            environment: environment.map(str::to_owned),
+            environment: None,
         };
         Self::new(dimensions, Output::captured())
     }
@@ -166,7 +162,11 @@ mod tests {
             (None, vec!["orders"]),
             (Some("staging"), vec!["orders", "staging"]),
         ] {
-            let metrics = EmbeddedMetrics::in_environment(environment);
+            let configured = Dimensions {
+                service: "orders".to_owned(),
+                environment: environment.map(str::to_owned),
+            };
+            let metrics = EmbeddedMetrics::new(configured, Output::captured());
             metrics.write_losses(&[("SpansSpilled", 1), ("SpansDropped", 0)]);
             let line = metrics.lines().remove(0);
             let directive = &line["_aws"]["CloudWatchMetrics"][0];
