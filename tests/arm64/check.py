@@ -11,6 +11,7 @@ import time
 
 import start
 from binary import Binary
+from checks import Checks
 from messages import COUNT, broken_traces, new_messages, send
 from stack import Stack
 from table import NAME, REGION, Table
@@ -28,20 +29,6 @@ DEAD_LETTER_QUEUE = "http://127.0.0.1/000000000000/onboarding-dlq"
 # Seconds within which the spans of all messages arrive after the queue is empty.
 SPANS_SECONDS = 30
 POLL_SECONDS = 0.1
-
-
-class Checks:
-    """Counts passed and failed checks."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def check(self, title, holds, found=""):
-        """Prints a check and, if it failed, what was found."""
-        print(f"ok     {title}" if holds else f"FAILED {title}: {found}", flush=True)
-        self.passed += bool(holds)
-        self.failed += not holds
 
 
 def check_file(checks, binary, root):

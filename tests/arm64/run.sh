@@ -76,6 +76,7 @@ build_function
 write_wrapper
 cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package baton-local --bin baton
 
-# `table` is a module of tests/moto, `stack` one of tests/cargo-lambda, and `servers` one of tests.
+# `table` is a module of tests/moto, `stack` is one of tests/cargo-lambda, and `checks` and `servers`
+# are in tests.
 PYTHONPATH="$here/../moto:$here/../cargo-lambda:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$moto/venv/bin/python" "$here/check.py" \
   "$root" "${CARGO_TARGET_DIR:-$root/target}/debug/baton" "$function" "$wrapper"

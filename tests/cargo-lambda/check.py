@@ -7,24 +7,11 @@ check.py ROOT BATON WORK
 import pathlib
 import sys
 
+from checks import Checks
 from function import Package
 from stack import Stack
 
 ORDERS = ["1", "2", "panic", "4", "5"]
-
-
-class Checks:
-    """Counts passed and failed checks."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def check(self, title, holds, found=""):
-        """Prints a check and, if it failed, what was found."""
-        print(f"ok     {title}" if holds else f"FAILED {title}: {found}", flush=True)
-        self.passed += bool(holds)
-        self.failed += not holds
 
 
 def run(binary, baton, root):

@@ -25,5 +25,5 @@ cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package baton-
 baton=${CARGO_TARGET_DIR:-$root/target}/debug/baton
 
 # The virtual environment comes first on the PATH, because cargo-lambda searches the PATH for Zig.
-# `readme` is a module of this folder's parent.
+# `checks` and `readme` are modules of this folder's parent.
 PATH="$work/venv/bin:$PATH" PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root" "$baton" "$work"

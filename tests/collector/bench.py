@@ -1,8 +1,10 @@
 """Helpers for all checks: registration, assertions, waiting, and the paths of the programs."""
 
+import contextlib
 import pathlib
 import subprocess
 import time
+import urllib.request
 from typing import NamedTuple
 
 CHECKS = []
@@ -45,6 +47,14 @@ def until(condition, what):
             return found
         assert time.monotonic() < end, f"timed out after {TIMEOUT_SECONDS:.0f} s: {what() if callable(what) else what}"
         time.sleep(POLL_SECONDS)
+
+
+def responds(url):
+    """Returns whether an HTTP server responds to a GET with 200."""
+    with contextlib.suppress(OSError):
+        with urllib.request.urlopen(url, timeout=1) as response:
+            return response.status == 200
+    return False
 
 
 def wait_for_exit(process, limit=TIMEOUT_SECONDS):

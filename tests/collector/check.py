@@ -3,11 +3,11 @@
 import pathlib
 import sys
 import tempfile
-import time
 
 import transport_checks  # noqa: F401, I001: in the order of the checks
 import outage_checks  # noqa: F401
 from bench import CHECKS, Programs
+from checks import outcome
 
 
 class Bench:
@@ -20,19 +20,6 @@ class Bench:
     def folder(self):
         """Creates a folder for a Collector and the services that send to it."""
         return pathlib.Path(tempfile.mkdtemp(dir=self.parent))
-
-
-def outcome(check, bench):
-    """Runs a check, and prints and returns its outcome."""
-    title = (check.__doc__ or check.__name__).splitlines()[0]
-    began = time.monotonic()
-    try:
-        check(bench)
-    except Exception as error:  # Any exception fails the check; the other checks still run.
-        print(f"FAILED {title}: {type(error).__name__}: {str(error)[:2000]}", flush=True)
-        return False
-    print(f"ok     {title} ({time.monotonic() - began:.1f} s)", flush=True)
-    return True
 
 
 def main():

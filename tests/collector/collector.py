@@ -7,10 +7,9 @@ import random
 import signal
 import socket
 import subprocess
-import urllib.request
 
 import received
-from bench import wait_for_exit, log_tail, until
+from bench import log_tail, responds, until, wait_for_exit
 
 # The ports in the configuration. Each Collector uses them on its own loopback address.
 PORTS = {"grpc": 4317, "http": 4318, "health": 13133}
@@ -89,10 +88,7 @@ class Collector:
 
     def healthy(self):
         assert self.process.poll() is None, f"the Collector exited: {log_tail(self.log)}"
-        with contextlib.suppress(OSError):
-            with urllib.request.urlopen(f"http://{self.host}:{PORTS['health']}/", timeout=1) as response:
-                return response.status == 200
-        return False
+        return responds(f"http://{self.host}:{PORTS['health']}/")
 
     def stop(self):
         """Stops the Collector with SIGTERM, so that it exports the data that it has accepted."""

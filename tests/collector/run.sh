@@ -37,4 +37,5 @@ fi
 build_collector "$work"
 build_services
 
-PYTHONDONTWRITEBYTECODE=1 exec "$python" "$here/check.py" "$work/otelcol" "$work/baton" "$work/plain" "$work/grpc" "$root/infra/collector/config.yaml"
+# `checks` is a module of this folder's parent.
+PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$python" "$here/check.py" "$work/otelcol" "$work/baton" "$work/plain" "$work/grpc" "$root/infra/collector/config.yaml"

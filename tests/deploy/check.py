@@ -11,20 +11,8 @@ import script_checks  # noqa: F401
 import page_checks  # noqa: F401
 import cargo_lambda_checks  # noqa: F401
 from bench import CHECKS
+from checks import outcome
 from setup import Bench, Programs
-
-
-def outcome(check, bench):
-    """Runs a check, and prints and returns its outcome."""
-    title = (check.__doc__ or check.__name__).splitlines()[0]
-    began = time.monotonic()
-    try:
-        check(bench)
-    except Exception as error:  # Any exception fails the check; the other checks still run.
-        print(f"FAILED {title}: {type(error).__name__}: {str(error)[:3000]}", flush=True)
-        return False
-    print(f"ok     {title} ({time.monotonic() - began:.1f} s)", flush=True)
-    return True
 
 
 def programs(arguments):

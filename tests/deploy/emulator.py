@@ -1,6 +1,5 @@
 """ministack, an emulator of AWS that runs functions, and the AWS clients and command-line tools that use it."""
 
-import contextlib
 import json
 import os
 import signal
@@ -9,7 +8,7 @@ import subprocess
 import urllib.request
 
 import boto3
-from bench import log_tail, until, wait_for_exit
+from bench import log_tail, responds, until, wait_for_exit
 
 REGION = "eu-west-1"
 
@@ -49,19 +48,16 @@ class Emulator:
             self.process = subprocess.Popen(
                 [self.programs.emulator], env=self.environment | own, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        until(self.responds, lambda: f"the emulator does not respond: {log_tail(self.log)}")
+        until(self.is_ready, lambda: f"the emulator does not respond: {log_tail(self.log)}")
         return self
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         wait_for_exit(self.process)
 
-    def responds(self):
+    def is_ready(self):
         assert self.process.poll() is None, f"the emulator exited: {log_tail(self.log)}"
-        with contextlib.suppress(OSError):
-            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1) as response:
-                return response.status == 200
-        return False
+        return responds(f"{self.url}/_ministack/health")
 
     def log_tail(self):
         return log_tail(self.log)

@@ -15,6 +15,7 @@ import tempfile
 import time
 import urllib.request
 
+from checks import outcome
 from image import POLL_SECONDS, START_SECONDS, STOP_SECONDS, Image
 
 USER = 10001
@@ -153,17 +154,6 @@ def images_have_no_sources(images):
         names = {path.name for path in image.root.rglob("*")}
         found = names & {"Cargo.toml", "Cargo.lock", "main.go", "sh", "cargo", "target"}
         assert not found, f"{image.name}: {sorted(found)}"
-
-
-def outcome(check, *arguments):
-    """Runs a check, and prints and returns its outcome."""
-    try:
-        check(*arguments)
-    except Exception as error:  # Any exception fails the check; the other checks still run.
-        print(f"FAILED {check.__doc__}: {type(error).__name__}: {str(error)[:2500]}", flush=True)
-        return False
-    print(f"ok     {check.__doc__}", flush=True)
-    return True
 
 
 def main(built, baton):

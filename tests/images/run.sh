@@ -90,4 +90,5 @@ for image in onboarding-api onboarding-lambda collector; do save "$image"; done
 # Removes the layers of earlier builds.
 buildah rmi --prune >/dev/null || true
 
-PYTHONDONTWRITEBYTECODE=1 exec "${PYTHON:-python3}" "$here/check.py" "$work/built" "${CARGO_TARGET_DIR:-$root/target}/debug/baton"
+# `checks` is a module of this folder's parent.
+PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec "${PYTHON:-python3}" "$here/check.py" "$work/built" "${CARGO_TARGET_DIR:-$root/target}/debug/baton"

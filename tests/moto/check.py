@@ -13,18 +13,7 @@ import outage_checks  # noqa: F401
 import start_checks  # noqa: F401
 import privacy_checks  # noqa: F401
 from bench import CHECKS, Bench
-
-
-def outcome(check, bench):
-    """Runs a check, and prints and returns its outcome."""
-    title = check.__doc__
-    try:
-        check(bench)
-    except Exception as error:  # Any exception fails the check; the other checks still run.
-        print(f"FAILED {title}: {type(error).__name__}: {str(error)[:1000]}", flush=True)
-        return False
-    print(f"ok     {title}", flush=True)
-    return True
+from checks import outcome
 
 
 def main():

@@ -25,5 +25,5 @@ cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package onboar
 function=$work/onboarding-lambda
 cp --force "${CARGO_TARGET_DIR:-$root/target}/debug/onboarding-lambda" "$function"
 
-# `servers` is a module of this folder's parent.
+# `checks` and `servers` are modules of this folder's parent.
 PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$function"

@@ -14,24 +14,10 @@ import sys
 import tomllib
 
 from archive import Archive
+from checks import Checks
 from projects import REPOSITORY, Projects, run
 
 TEMPLATE_FILES = [".gitignore", "Cargo.toml", "README.md", "src/main.rs"]
-
-
-class Checks:
-    """Counts passed and failed checks."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def check(self, title, holds, found=""):
-        """Prints a check and, if it failed, what was found."""
-        print(f"ok     {title}" if holds else f"FAILED {title}: {found}", flush=True)
-        self.passed += bool(holds)
-        self.failed += not holds
-        return holds
 
 
 def output_of(root, *command):
