@@ -9,6 +9,7 @@ import urllib.request
 
 import boto3
 from bench import log_tail, responds, until, wait_for_exit
+from spelling import in_camel_case
 
 REGION = "eu-west-1"
 
@@ -81,7 +82,7 @@ class Emulator:
         }
         request = urllib.request.Request(self.url, json.dumps({"taskDefinition": name}).encode(), headers)
         with urllib.request.urlopen(request, timeout=10) as response:
-            return camel_case(json.load(response)["taskDefinition"])
+            return in_camel_case(json.load(response)["taskDefinition"])
 
     def run(self, *command, cwd=None, code=0, **variables):
         """Runs a program with the emulator as AWS, and returns its output."""
@@ -97,13 +98,6 @@ class Emulator:
         )
         assert done.returncode == code, f"{command[0]} exited with {done.returncode}, expected {code}: {done.stdout[-3000:]}"
         return done.stdout
-
-
-def camel_case(value):
-    """Returns a value with the keys in the spelling of ECS's API instead of that of CloudFormation."""
-    if isinstance(value, dict):
-        return {key[:1].lower() + key[1:]: camel_case(part) for key, part in value.items()}
-    return [camel_case(part) for part in value] if isinstance(value, list) else value
 
 
 def free_port():

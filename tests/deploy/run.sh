@@ -48,7 +48,7 @@ build_collector "$root/target/collector"
 build_function
 cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package onboarding-api
 
-# `collector` and the modules that it imports are in tests/collector, and `checks` and `servers`
-# are in tests.
+# `collector` and the modules that it imports are in tests/collector, and `checks`, `servers`
+# and `spelling` are in tests.
 PYTHONPATH="$here/../collector:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$tools/python" "$here/check.py" "$root" "$work/build" "$lambda:$tools" \
   "$work/venv/bin/ministack" "$root/target/collector/otelcol" "${CARGO_TARGET_DIR:-$root/target}/debug/onboarding-api"

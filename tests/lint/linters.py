@@ -8,14 +8,13 @@ import subprocess
 import tempfile
 from typing import NamedTuple
 
+from spelling import in_pascal_case
+
 LIMIT_SECONDS = 300
 # The linters of AWS's files read the region, and `sam` sends usage statistics by default.
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "eu-central-1", "SAM_CLI_TELEMETRY": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
 SHELL = re.compile(r"#!.*\b(ba|da)?sh\b|# shellcheck shell=")
 TASK = "infra/ecs/task-definition.json"
-# Members whose keys are not AWS's, such as the options of a log driver. The keys keep their
-# spelling.
-NAMED_BY_OTHERS = ("Options",)
 
 
 class Mistake(NamedTuple):
@@ -78,16 +77,6 @@ def task(folder, _):
         template = pathlib.Path(directory, "template.json")
         template.write_text(json.dumps({"Resources": {"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": properties}}}))
         return run(folder, "cfn-lint", template)
-
-
-def in_pascal_case(value):
-    """Returns a value with the keys in the spelling of CloudFormation instead of that of ECS's API."""
-    if isinstance(value, list):
-        return [in_pascal_case(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    members = ((key[0].upper() + key[1:], member) for key, member in value.items())
-    return {key: member if key in NAMED_BY_OTHERS else in_pascal_case(member) for key, member in members}
 
 
 def sam(folder, _):

@@ -22,4 +22,5 @@ if ! { cached_venv "$work" "$here/requirements.txt" && cached_venv "$work/checko
   exit "$skipped"
 fi
 
-PATH="$work/venv/bin:$PATH:$work/checkov/venv/bin:$root/target/sam/venv/bin" PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root"
+# `spelling` is a module of this folder's parent.
+PATH="$work/venv/bin:$PATH:$work/checkov/venv/bin:$root/target/sam/venv/bin" PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root"

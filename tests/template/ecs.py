@@ -1,6 +1,7 @@
 """The producer's task definition in the template, in the form of `aws ecs register-task-definition`."""
 
 import cloudformation
+from spelling import in_camel_case
 
 # Values that AWS chooses for the stack, and that users choose in `infra/ecs/task-definition.json`.
 RESOURCES = {
@@ -18,22 +19,8 @@ PARAMETERS = {
     "ProducerImage": f"{cloudformation.ACCOUNT}.dkr.ecr.{cloudformation.REGION}.amazonaws.com/baton/onboarding-api:0.1.0",
 }
 
-# Members whose keys are not AWS's, such as the options of a log driver. The keys keep their
-# spelling.
-NAMED_BY_OTHERS = ("options",)
-
 
 def task_of_template(expanded):
     """Returns the task definition of an expanded template, with example values."""
     resolved = cloudformation.resolve(expanded, PARAMETERS, RESOURCES)
     return in_camel_case(resolved["Resources"]["ProducerTask"]["Properties"]) | ROLES
-
-
-def in_camel_case(value):
-    """Returns a value with the keys in the spelling of ECS's API instead of that of CloudFormation."""
-    if isinstance(value, list):
-        return [in_camel_case(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    members = ((key[0].lower() + key[1:], member) for key, member in value.items())
-    return {key: member if key in NAMED_BY_OTHERS else in_camel_case(member) for key, member in members}

@@ -19,4 +19,5 @@ if ! python3 -m venv "$scratch/venv" >"$scratch/venv.log" 2>&1; then
 fi
 
 "$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-PYTHONDONTWRITEBYTECODE=1 "$scratch/venv/bin/python" "$here/check.py"
+# `spelling` is a module of this folder's parent.
+PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 "$scratch/venv/bin/python" "$here/check.py"
