@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by run.sh. Buildah and the base images of the Dockerfiles, from Debian's packages and from
+# Sourced by compile.sh. Buildah and the base images of the Dockerfiles, from Debian's packages and from
 # the toolchains of this machine, so that no image registry is needed. All files are kept in
 # `$work`.
 : "${root:?}" "${work:?}"
