@@ -6,7 +6,7 @@
 # For a release, pin both base images: --build-arg COLLECTOR_IMAGE=otel/opentelemetry-collector-contrib@sha256:...
 
 ARG GO_IMAGE=docker.io/library/golang:1.26-bookworm
-ARG COLLECTOR_IMAGE=docker.io/otel/opentelemetry-collector-contrib:0.155.0
+ARG COLLECTOR_IMAGE=docker.io/otel/opentelemetry-collector-contrib:0.159.0
 
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
@@ -18,12 +18,14 @@ RUN --mount=type=cache,target=/root/.cache/go-build \
 
 FROM ${COLLECTOR_IMAGE}
 COPY --from=build /out/healthcheck /healthcheck
-# Readable for the user below, regardless of the file's permissions in the checkout.
-COPY --chmod=0644 infra/collector/config.yaml /etc/otelcol/config.yaml
+# Readable for the user below, regardless of the files' permissions in the checkout.
+COPY --chmod=0644 infra/collector/*.yaml /etc/otelcol/
+COPY --chmod=0644 infra/collector/backends/*.yaml /etc/otelcol/backends/
 USER 10001:10001
-EXPOSE 4317 4318 13133
+EXPOSE 4317 4318 8888 13133
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["/healthcheck"]
-CMD ["--config=/etc/otelcol/config.yaml"]
+# For another role or backend, choose other files.
+CMD ["--config=/etc/otelcol/base.yaml", "--config=/etc/otelcol/span-metrics-grafana.yaml", "--config=/etc/otelcol/backends/otlp.yaml"]
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="collector" \

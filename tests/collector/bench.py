@@ -18,7 +18,7 @@ LOG_TAIL = 3000
 
 
 class Programs(NamedTuple):
-    """Paths of the programs that run.sh has built, and of the configuration."""
+    """Paths of the programs that run.sh has built, and of the folder with the Collector's configuration."""
 
     collector: pathlib.Path
     baton: pathlib.Path

@@ -6,6 +6,7 @@ import tempfile
 
 import transport_checks  # noqa: F401, I001: in the order of the checks
 import outage_checks  # noqa: F401
+import configuration_checks  # noqa: F401
 from bench import CHECKS, Programs
 from checks import outcome
 

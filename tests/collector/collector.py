@@ -1,4 +1,5 @@
-"""The real Collector with the deployed configuration. An overlay changes only its exporters and intervals."""
+"""The real Collector with the files in `infra/collector`. An overlay changes intervals, addresses and authentication,
+and adds exporters to files."""
 
 import contextlib
 import json
@@ -10,66 +11,69 @@ import subprocess
 
 import received
 from bench import log_tail, responds, until, wait_for_exit
+from collector_configuration import merged
 
 # The ports in the configuration. Each Collector uses them on its own loopback address.
-PORTS = {"grpc": 4317, "http": 4318, "health": 13133}
-# The exporter that file exporters replace.
-BACKEND = "otlp_http"
+PORTS = {"grpc": 4317, "http": 4318, "health": 13133, "metrics": 8888}
 
-# The overlay of every configuration. A shorter interval of span metrics only saves time. The
-# Collector's own metrics are disabled, because their port could be in use by another Collector.
-COMMON = {
-    "connectors": {"span_metrics": {"metrics_flush_interval": "1s"}},
-    "service": {"telemetry": {"metrics": {"level": "none"}}},
+SIGNALS = ("traces", "metrics", "logs")
+
+# Files of a sidecar without its backend.
+SIDECAR = ("base", "span-metrics-grafana")
+
+# The connectors in these files.
+SPAN_METRICS = {
+    "span-metrics-grafana": ["span_metrics"],
+    "span-metrics-coralogix": ["span_metrics", "span_metrics/compact", "span_metrics/db", "span_metrics/db_compact"],
 }
 
 
 class Collector:
     """A Collector that runs during a `with` block, unless it is stopped earlier.
 
-    `overlay` takes the Collector's address and returns more configuration. With a `backend`, another Collector,
-    it exports to that instead of to files.
+    `files` are names in infra/collector. If none of them is a backend, the Collector writes each signal to a file.
+    `overlay` is a function from the Collector's address to additional configuration. If `backend`, another Collector, is
+    given, this one exports to it.
     """
 
-    def __init__(self, programs, folder, overlay=None, backend=None):
+    def __init__(self, programs, folder, overlay=None, backend=None, files=SIDECAR, variables=None):
         self.programs = programs
         self.folder = folder
         self.host = free_host()
         self.log = folder / "collector.log"
         self.process = None
-        # The variable is required; no process listens on port 9.
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "OTLP_LISTEN_HOST": self.host,
-            "OTLP_ENDPOINT": backend.endpoint("http") if backend else "http://127.0.0.1:9",
-        }
-        self.pipelines = self.configured()["service"]["pipelines"]
+        self.environment = {"PATH": os.environ["PATH"], "OTLP_LISTEN_HOST": self.host} | (variables or {})
+        if backend:
+            files = (*files, "backends/otlp")
+            self.environment["OTLP_ENDPOINT"] = backend.endpoint("http")
+        self.options = [f"--config={programs.configuration / name}.yaml" for name in files]
+        changed = frequent_span_metrics(files)
+        if not any(name.startswith("backends/") for name in files):
+            changed = merged(changed, self.file_backend())
         self.overlay = folder / "overlay.yaml"
         # JSON is YAML.
-        overlaid = COMMON if backend else merged(COMMON, self.file_exporters())
-        self.overlay.write_text(json.dumps(merged(overlaid, overlay(self.host) if overlay else {})))
+        self.overlay.write_text(json.dumps(merged(changed, overlay(self.host) if overlay else {})))
 
     def configured(self):
         """Returns the deployed configuration as the Collector reads it."""
-        command = [self.programs.collector, "print-config", "--format=json", "--mode=unredacted", f"--config={self.programs.configuration}"]
-        return json.loads(subprocess.run(command, env=self.environment, capture_output=True, check=True).stdout)
+        command = [self.programs.collector, "print-config", "--format=json", "--mode=unredacted", *self.options]
+        printed = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        assert printed.returncode == 0, printed.stderr
+        return json.loads(printed.stdout)
 
-    def file_exporters(self):
-        """Returns an overlay with which each pipeline writes its data to a separate file instead of the backend."""
+    def file_backend(self):
+        """Returns a backend that writes each signal to a file."""
         return {
             "exporters": {
-                f"file/{name}": {"path": str(self.file(name)), "append": True, "flush_interval": "20ms"} for name in self.pipelines
+                f"file/{signal}": {"path": str(self.file(signal)), "append": True, "flush_interval": "20ms"} for signal in SIGNALS
             },
             "service": {
-                "pipelines": {
-                    name: {"exporters": [f"file/{name}" if exporter == BACKEND else exporter for exporter in parts["exporters"]]}
-                    for name, parts in self.pipelines.items()
-                }
+                "pipelines": {f"{signal}/files": {"receivers": ["forward/backends"], "exporters": [f"file/{signal}"]} for signal in SIGNALS}
             },
         }
 
-    def file(self, pipeline):
-        return self.folder / f"{pipeline.replace('/', '-')}.json"
+    def file(self, signal):
+        return self.folder / f"{signal}.json"
 
     def __enter__(self):
         self.start()
@@ -81,7 +85,7 @@ class Collector:
 
     def start(self):
         """Starts the Collector and waits until its health check succeeds."""
-        command = [self.programs.collector, f"--config={self.programs.configuration}", f"--config={self.overlay}"]
+        command = [self.programs.collector, *self.options, f"--config={self.overlay}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until(self.healthy, lambda: f"the Collector is not healthy; the end of its log: {log_tail(self.log)}")
@@ -95,6 +99,8 @@ class Collector:
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
         assert wait_for_exit(process) == 0, f"the Collector failed during shutdown: {log_tail(self.log)}"
+        warnings = [line for line in self.log.read_text().split("\n") if "deprecated" in line]
+        assert not warnings, f"the configuration is out of date: {warnings}"
 
     def kill(self):
         """Kills the Collector."""
@@ -116,6 +122,12 @@ class Collector:
         return received.points(self.file("metrics"))
 
 
+def frequent_span_metrics(files):
+    """Returns an overlay that exports span metrics every second, to save time."""
+    names = [name for file in files for name in SPAN_METRICS.get(file, [])]
+    return {"connectors": {name: {"metrics_flush_interval": "1s"} for name in names}}
+
+
 def free_host():
     """Returns a loopback address on which the Collector's ports are free."""
     while True:
@@ -127,12 +139,3 @@ def free_host():
             except OSError:
                 continue
             return host
-
-
-def merged(below, above):
-    """Merges two configurations as the Collector does: maps are merged, other values replaced."""
-    joined = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(below.get(key), dict)
-        joined[key] = merged(below[key], value) if both else value
-    return joined

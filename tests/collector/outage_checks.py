@@ -103,13 +103,9 @@ def sending_to(collector):
 
 
 def unbuffered(_):
-    """Returns an overlay without batches and queues: the Collector responds after its backend, so that a kill loses
-    no accepted data."""
-    pipeline = {"processors": ["memory_limiter"]}
-    return {
-        "exporters": {"otlp_http": {"sending_queue": {"enabled": False}, "retry_on_failure": {"enabled": False}}},
-        "service": {"pipelines": {"traces": pipeline, "metrics": pipeline, "logs": pipeline}},
-    }
+    """Returns an overlay without a queue: the Collector responds after its backend, so that a kill loses no accepted
+    data."""
+    return {"exporters": {"otlp_http": {"sending_queue": {"enabled": False}, "retry_on_failure": {"enabled": False}}}}
 
 
 def handle(services, count):

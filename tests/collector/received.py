@@ -69,7 +69,7 @@ def spans(path):
     return [
         Span(wire, attributes_of(part.get("resource", {})))
         for request in requests(path)
-        for part in request["resourceSpans"]
+        for part in request.get("resourceSpans", [])
         for scope in part["scopeSpans"]
         for wire in scope["spans"]
     ]
@@ -80,7 +80,7 @@ def records(path):
     return [
         Record(wire, attributes_of(part.get("resource", {})))
         for request in requests(path)
-        for part in request["resourceLogs"]
+        for part in request.get("resourceLogs", [])
         for scope in part["scopeLogs"]
         for wire in scope["logRecords"]
     ]
@@ -91,12 +91,12 @@ def points(path):
     return [
         Point(metric, kind, wire, attributes_of(part.get("resource", {})))
         for request in requests(path)
-        for part in request["resourceMetrics"]
+        for part in request.get("resourceMetrics", [])
         for scope in part["scopeMetrics"]
         for metric in scope["metrics"]
         for kind in ("sum", "gauge", "histogram")
         if kind in metric
-        for wire in metric[kind]["dataPoints"]
+        for wire in metric[kind].get("dataPoints", [])
     ]
 
 

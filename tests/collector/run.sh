@@ -38,4 +38,4 @@ build_collector "$work"
 build_services
 
 # `checks` is a module of this folder's parent.
-PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$python" "$here/check.py" "$work/otelcol" "$work/baton" "$work/plain" "$work/grpc" "$root/infra/collector/config.yaml"
+PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$python" "$here/check.py" "$work/otelcol" "$work/baton" "$work/plain" "$work/grpc" "$root/infra/collector"

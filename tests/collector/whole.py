@@ -103,7 +103,7 @@ def missing_amounts(wanted, points):
     found = collections.Counter()
     for point in points:
         if point.attributes.get("http.route", ROUTE) == ROUTE:
-            found[point.resource["service.name"], point.name] += point.amount
+            found[point.resource.get("service.name"), point.name] += point.amount
     return Missing(f"{found[key]} instead of {amount} in {' '.join(key)}" for key, amount in wanted.items() if found[key] != amount)
 
 

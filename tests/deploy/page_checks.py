@@ -16,7 +16,7 @@ def reader(bench):
     (folder / ".aws-sam" / "build").symlink_to(bench.programs.build)
     subnets = bench.parameters["TaskSubnetIds"]
     replaced = {
-        "https://ingress.eu1.coralogix.com:443": bench.backend.endpoint,
+        "https://otlp.example.com:4318": bench.backend.endpoint,
         "https://tempo.example.com": bench.backend.endpoint,
         "Bearer KEY": bench.backend.key,
         "vpc-0a1b2c3d": bench.parameters["VpcId"],

@@ -25,7 +25,7 @@ class Task:
     def __enter__(self):
         try:
             # In the order of `dependsOn`: the producer starts after the collector.
-            self.start("collector", self.emulator.programs.collector, "--config=env:OTELCOL_OVERLAY")
+            self.start("collector", self.emulator.programs.collector)
             self.start("onboarding-api", self.emulator.programs.producer)
             self.url = "http://" + until(self.address, lambda: f"the producer does not listen: {log_tail(self.log('onboarding-api'))}")
         except BaseException:
@@ -43,17 +43,15 @@ class Task:
             process.send_signal(signal.SIGTERM)
             wait_for_exit(process)
 
-    def start(self, name, program, *arguments):
+    def start(self, name, program):
         container = self.containers[name]
         own = {
             "PATH": os.environ["PATH"],
             # In AWS, ECS provides the credentials of the task's role, and the task has the addresses.
             **{key: value for key, value in self.emulator.environment.items() if key.startswith("AWS_")},
             "OTLP_LISTEN_HOST": self.host,
-            # The port of the Collector's own metrics could be in use by another Collector.
-            "OTELCOL_OVERLAY": json.dumps({"service": {"telemetry": {"metrics": {"level": "none"}}}}),
         }
-        command = [program, *container.get("command", []), *arguments]
+        command = [program, *container.get("command", [])]
         with self.log(name).open("wb") as log:
             environment = own | self.variables(container)
             process = subprocess.Popen(command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -29,7 +29,7 @@ class Programs(NamedTuple):
 
     @property
     def configuration(self):
-        return self.root / "infra" / "collector" / "config.yaml"
+        return self.root / "infra" / "collector"
 
 
 class Trace(NamedTuple):

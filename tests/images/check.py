@@ -24,8 +24,6 @@ BINARIES = {"onboarding-api": "usr/local/bin/onboarding-api", "onboarding-lambda
 # Paths of the sources of the workspace and of dependencies in the build stage.
 BUILD_PATHS = re.compile(rb"/src/(?:services/)?[a-z-]+/src/[a-z_/]*\.rs|/usr/local/(?:cargo|rustup|go)/[^\0 ]{0,40}|/src/main\.go")
 
-OVERLAY = "service: {telemetry: {metrics: {level: none}}}"
-
 
 def free_address():
     """Returns a loopback address with a free port."""
@@ -74,12 +72,11 @@ def api_serves(images, folder):
 def collector_starts(images, folder):
     """collector: starts with the configuration in the image, and is healthy only while it runs"""
     image, log = images["collector"], folder / "collector.log"
-    # A separate loopback address, because the ports are fixed. Without the Collector's own metrics,
-    # whose port would be in use if another Collector runs.
-    variables = {"OTLP_ENDPOINT": "http://127.0.0.1:9", "OTLP_LISTEN_HOST": "127.83.21.4", "OVERLAY": OVERLAY}
+    # A separate loopback address, because the ports are fixed.
+    variables = {"OTLP_ENDPOINT": "http://127.0.0.1:9", "OTLP_LISTEN_HOST": "127.83.21.4"}
     code, output = image.health(**variables)
     assert code == 1 and "127.83.21.4:13133" in output, f"before the start: {code} {output}"
-    with image.running(log, "--config=env:OVERLAY", **variables) as process:
+    with image.running(log, **variables) as process:
         image.becomes_healthy(process, log, **variables)
         check_is_unprivileged(process)
     assert process.returncode == 0, f"exit code {process.returncode}: {log.read_text()[-2000:]}"

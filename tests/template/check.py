@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import re
 import sys
 
 import yaml
@@ -18,6 +19,7 @@ import template_rules
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
 TASK = ROOT / "infra/ecs/task-definition.json"
+COLLECTOR = ROOT / "infra/collector"
 
 # Parameters of the deployments for which the rules are checked. Each function timeout has a
 # different visibility timeout.
@@ -25,6 +27,8 @@ DEPLOYMENTS = [
     {},
     cloudformation.EVERYTHING,
     {**cloudformation.EVERYTHING, "OtlpEndpoint": "", "OtlpHeadersSecretArn": "", "CertificateArn": "", "PermanentFailures": "retry"},
+    {**cloudformation.EVERYTHING, "OtlpEndpoint": "", "CoralogixDomain": "eu2.coralogix.com"},
+    {**cloudformation.EVERYTHING, "OtlpEndpoint": "", "CoralogixDomain": "eu2.coralogix.com", "FunctionOtlpEndpoint": "https://otlp.example.com"},
     *({"FunctionTimeout": seconds, "BatchingWindow": 60, "MessageRetention": 1209599} for seconds in (10, 15, 30, 60, 120, 300, 600, 900)),
 ]
 
@@ -44,6 +48,28 @@ def every_timeout_is_checked(template):
     return [f"no deployment has a timeout of {seconds} s" for seconds in template["Parameters"]["FunctionTimeout"]["AllowedValues"] if seconds not in checked]
 
 
+def domain_of_coralogix_is_checked(template):
+    """Domains are accepted, but not with the prefix `ingress.`, which the template adds."""
+    return complaint_about_pattern(template, "CoralogixDomain", VALID_DOMAINS, INVALID_DOMAINS)
+
+
+def endpoint_is_checked(template):
+    """URLs are accepted, but not that of Coralogix, whose span metrics and deltas differ."""
+    return complaint_about_pattern(template, "OtlpEndpoint", ENDPOINTS, OTHER_ENDPOINTS)
+
+
+def complaint_about_pattern(template, parameter, valid, invalid):
+    pattern = template["Parameters"][parameter]["AllowedPattern"]
+    accepted = [text for text in (*valid, *invalid) if re.fullmatch(pattern, text)]
+    return [] if accepted == valid else [f"the pattern accepts {accepted}, expected {valid}"]
+
+
+ENDPOINTS = ["", "https://otlp.example.com", "http://10.0.0.1:4318/otlp"]
+OTHER_ENDPOINTS = ["otlp.example.com", "https://ingress.eu1.coralogix.com:443"]
+VALID_DOMAINS = ["", "coralogix.com", "eu2.coralogix.com", "ap1.coralogix.com"]
+INVALID_DOMAINS = ["ingress.eu2.coralogix.com", "https://eu2.coralogix.com", "eu2.coralogix.com:443", "eu2"]
+
+
 def in_every_deployment(rule, template):
     """Returns the complaints of a rule about the template, each once."""
     expanded = cloudformation.expand(template)
@@ -58,6 +84,8 @@ def template_checks():
         "expansion": expansion,
         "cfn_lint_of_the_expanded_template": lambda template: cloudformation.lint_expanded(cloudformation.expand(template)),
         "every_timeout_is_checked": every_timeout_is_checked,
+        "domain_of_coralogix_is_checked": domain_of_coralogix_is_checked,
+        "endpoint_is_checked": endpoint_is_checked,
     } | {rule.__name__: functools.partial(in_every_deployment, rule) for rule in template_rules.RULES}
 
 
@@ -93,8 +121,8 @@ SUBJECTS = [
         broken.IN_TASK,
     ),
     (
-        "infra/collector/config.yaml",
-        yaml.safe_load((ROOT / "infra/collector/config.yaml").read_text()),
+        "infra/collector",
+        {str(path.relative_to(COLLECTOR).with_suffix("")): yaml.safe_load(path.read_text()) for path in sorted(COLLECTOR.rglob("*.yaml"))},
         checks_by_name(collector_rules),
         broken.IN_COLLECTOR,
     ),

@@ -7,14 +7,16 @@ from spelling import in_camel_case
 RESOURCES = {
     "OnboardingQueue": f"https://sqs.{cloudformation.REGION}.amazonaws.com/{cloudformation.ACCOUNT}/baton-onboarding",
     "ProducerLogGroup": "/ecs/baton-onboarding-api",
-    "CollectorConfiguration": "baton-collector",
+    "CollectorBase": "baton-collector-base",
+    "CollectorSpanMetrics": "baton-collector-span-metrics",
+    "CollectorBackend": "baton-collector-backend",
 }
 ROLES = {
     "executionRoleArn": f"arn:aws:iam::{cloudformation.ACCOUNT}:role/baton-onboarding-api-execution",
     "taskRoleArn": f"arn:aws:iam::{cloudformation.ACCOUNT}:role/baton-onboarding-api-task",
 }
 PARAMETERS = {
-    "OtlpEndpoint": "https://ingress.eu1.coralogix.com:443",
+    "CoralogixDomain": "eu2.coralogix.com",
     "OtlpHeadersSecretArn": f"arn:aws:secretsmanager:{cloudformation.REGION}:{cloudformation.ACCOUNT}:secret:baton/otlp-headers-AbCdEf",
     "ProducerImage": f"{cloudformation.ACCOUNT}.dkr.ecr.{cloudformation.REGION}.amazonaws.com/baton/onboarding-api:0.1.0",
 }

@@ -19,5 +19,6 @@ if ! python3 -m venv "$scratch/venv" >"$scratch/venv.log" 2>&1; then
 fi
 
 "$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-# `spelling` is a module of this folder's parent.
-PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 "$scratch/venv/bin/python" "$here/check.py"
+# `collector_configuration` and `spelling` are modules of this folder's parent, and `embed` is in
+# infra/collector.
+PYTHONPATH="$here/..:$here/../../infra/collector" PYTHONDONTWRITEBYTECODE=1 "$scratch/venv/bin/python" "$here/check.py"

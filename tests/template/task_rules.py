@@ -1,10 +1,8 @@
 """Rules for `infra/ecs/task-definition.json`. Each returns its complaints."""
 
-import hashlib
-import pathlib
 import re
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import embed
 
 # Form of `valueFrom`: the full ARN of a secret, a key of its JSON, or a parameter.
 SECRET_ARN = re.compile(r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:|ssm:[a-z0-9-]+:\d{12}:parameter/)\S+")
@@ -73,18 +71,17 @@ def the_collector_is_not_needed(task):
     return complaints
 
 
-def the_collector_is_configured_by_a_parameter(task):
-    """The collector reads its configuration from a parameter, so that its image can be that of the OpenTelemetry project."""
+def the_collector_is_configured_by_parameters(task):
+    """The collector reads its configuration from parameters, so that its image can be that of the OpenTelemetry project."""
     collector = containers(task)["collector"]
     secrets = {secret["name"]: secret["valueFrom"] for secret in collector.get("secrets", [])}
-    complaints = []
-    if collector.get("command") != ["--config=env:OTELCOL_CONFIG"]:
+    read = [option.removeprefix("--config=env:") for option in collector.get("command", [])]
+    complaints = [f"collector: {name} is not a parameter of Systems Manager" for name in read if ":parameter/" not in secrets.get(name, "")]
+    if read != ["COLLECTOR_BASE", "COLLECTOR_SPAN_METRICS", "COLLECTOR_BACKEND"]:
         complaints.append(f"collector: its command is {collector.get('command')}")
-    digest = hashlib.sha256((ROOT / "infra/collector/config.yaml").read_bytes()).hexdigest()
+    _, digest = embed.embed_files(embed.TEMPLATE.read_text())
     if {"name": "COLLECTOR_CONFIGURATION_SHA256", "value": digest} not in collector.get("environment", []):
-        complaints.append(f"collector: COLLECTOR_CONFIGURATION_SHA256 is not {digest}, that of infra/collector/config.yaml")
-    if ":parameter/" not in secrets.get("OTELCOL_CONFIG", ""):
-        complaints.append("collector: OTELCOL_CONFIG is not a parameter of Systems Manager")
+        complaints.append(f"collector: COLLECTOR_CONFIGURATION_SHA256 is not {digest}; run infra/collector/embed.py")
     return complaints
 
 
@@ -147,7 +144,7 @@ RULES = [
     containers_fit_the_task,
     the_producer_checks_its_health,
     the_collector_is_not_needed,
-    the_collector_is_configured_by_a_parameter,
+    the_collector_is_configured_by_parameters,
     producer_has_its_variables,
     secrets_are_references,
     containers_are_confined,

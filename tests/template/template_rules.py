@@ -8,6 +8,8 @@ import pathlib
 import re
 import tomllib
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Cargo features that the function needs if a variable is set. Without the feature, the function
@@ -331,6 +333,17 @@ def function_without_an_endpoint_exports_nothing(template):
     ]
 
 
+def coralogix_receives_no_deltas(template):
+    """Coralogix discards deltas. A collector converts them, so only a function that exports directly must send cumulative metrics."""
+    complaints = []
+    for name, function in functions(template).items():
+        endpoint = variables(function).get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        found = variables(function).get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
+        if ".coralogix.com" in endpoint and found != "cumulative":
+            complaints.append(f"{name}: exports {found} values to {endpoint}, expected cumulative ones")
+    return complaints
+
+
 def alarms(template):
     """Returns the alarms by logical name."""
     return resources_of_type(template, "AWS::CloudWatch::Alarm")
@@ -482,16 +495,24 @@ def public_listeners_encrypt(template):
     ]
 
 
-def collector_configuration_is_that_of_the_file(template):
-    """The parameter has the text of `infra/collector/config.yaml`, and is short enough for its tier."""
-    wanted = (ROOT / "infra/collector/config.yaml").read_text()
+def collector_configuration_is_that_of_the_files(template):
+    """The parameters have the content of the files in `infra/collector` for the backend, and are short enough for their tier."""
     complaints = []
     for name, parameter in resources_of_type(template, "AWS::SSM::Parameter").items():
-        if parameter["Value"].rstrip("\n") != wanted.rstrip("\n"):
-            complaints.append(f"{name}: differs from infra/collector/config.yaml")
+        file = collector_files(template)[name]
+        if yaml.safe_load(parameter["Value"]) != yaml.safe_load((ROOT / f"infra/collector/{file}.yaml").read_text()):
+            complaints.append(f"{name}: differs from infra/collector/{file}.yaml; run infra/collector/embed.py")
         if len(parameter["Value"].encode()) > STANDARD_PARAMETER_BYTES:
             complaints.append(f"{name}: is longer than {STANDARD_PARAMETER_BYTES} bytes")
     return complaints
+
+
+def collector_files(template):
+    """Returns the file that each parameter contains. The collector's variables show which backend it has."""
+    [task] = resources_of_type(template, "AWS::ECS::TaskDefinition").values()
+    names = {variable["Name"] for container in task["ContainerDefinitions"] for variable in container.get("Environment", [])}
+    metrics, backend = ("coralogix", "coralogix") if "CORALOGIX_DOMAIN" in names else ("grafana", "otlp")
+    return {"CollectorBase": "base", "CollectorSpanMetrics": f"span-metrics-{metrics}", "CollectorBackend": f"backends/{backend}"}
 
 
 # Maximum size of a parameter in the standard tier (Systems Manager user guide, "Managing parameter
@@ -516,6 +537,7 @@ RULES = [
     function_may_use_what_its_variables_name,
     keys_are_not_in_variables,
     function_without_an_endpoint_exports_nothing,
+    coralogix_receives_no_deltas,
     alarms_say_what_to_do,
     alarms_watch_the_alias,
     replaced_versions_stay,
@@ -524,5 +546,5 @@ RULES = [
     services_roll_back,
     target_groups_ask_for_readiness,
     public_listeners_encrypt,
-    collector_configuration_is_that_of_the_file,
+    collector_configuration_is_that_of_the_files,
 ]

@@ -19,7 +19,7 @@ func main() {
 	}
 }
 
-// Returns the first argument, or the address of the extension in config.yaml. A request to 0.0.0.0
+// Returns the first argument, or the address of the extension in base.yaml. A request to 0.0.0.0
 // is sent to the loopback address.
 func url() string {
 	if len(os.Args) > 1 {
