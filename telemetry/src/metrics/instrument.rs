@@ -86,21 +86,16 @@ impl MetricInstrument {
 
     fn record(&self, number: NumberValue, attributes: &[KeyValue]) {
         if self.is_valid && number.is_finite() {
-            self.with_series(attributes, |series| {
-                series.record(number, &self.descriptor.bounds);
-            });
+            let series = self.series_of(attributes);
+            series.record(number, &self.descriptor.bounds);
         }
     }
 
-    /// Calls `use_series` with the series for these attributes, which is created if necessary.
-    /// Beyond the limit, all new attribute sets share one series.
-    fn with_series<T>(
-        &self,
-        attributes: &[KeyValue],
-        use_series: impl FnOnce(&Arc<Series>) -> T,
-    ) -> T {
+    /// Returns the series for these attributes, which is created if necessary. Beyond the limit,
+    /// all new attribute sets share one series.
+    fn series_of(&self, attributes: &[KeyValue]) -> Arc<Series> {
         if let Some(series) = self.read_series().get(attributes) {
-            return use_series(series);
+            return Arc::clone(series);
         }
         let mut attributes = sorted_attributes(attributes);
         {
@@ -109,7 +104,7 @@ impl MetricInstrument {
                 attributes = overflow_attributes();
             }
             if let Some(series) = map.get(&attributes) {
-                return use_series(series);
+                return Arc::clone(series);
             }
         }
         let mut map = self.write_series();
@@ -125,7 +120,7 @@ impl MetricInstrument {
             } = &self.descriptor;
             Arc::new(Series::new(*aggregation, *zero, bounds))
         };
-        use_series(map.entry(attributes).or_insert_with(new))
+        Arc::clone(map.entry(attributes).or_insert_with(new))
     }
 
     /// Calls the callbacks of an observable instrument.
@@ -287,7 +282,7 @@ impl<T: InstrumentValue> SyncInstrument<T> for InstrumentHandle {
     fn bind(&self, attributes: &[KeyValue]) -> Box<dyn BoundSyncInstrument<T> + Send + Sync> {
         Box::new(BoundInstrument {
             instrument: Arc::clone(&self.0),
-            series: self.0.with_series(attributes, Arc::clone),
+            series: self.0.series_of(attributes),
         })
     }
 }

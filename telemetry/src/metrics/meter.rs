@@ -14,15 +14,15 @@ use std::time::SystemTime;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::{
-    AsyncInstrumentBuilder, Counter, Gauge, Histogram, HistogramBuilder, InstrumentBuilder,
-    InstrumentProvider, Meter, MeterProvider, ObservableCounter, ObservableGauge,
-    ObservableUpDownCounter, UpDownCounter,
+    AsyncInstrumentBuilder, Callback, Counter, Gauge, Histogram, HistogramBuilder,
+    InstrumentBuilder, InstrumentProvider, Meter, MeterProvider, ObservableCounter,
+    ObservableGauge, ObservableUpDownCounter, UpDownCounter,
 };
 use opentelemetry_sdk::metrics::InstrumentKind;
 use tracing::warn;
 
 use super::instrument::{
-    InstrumentDescriptor, InstrumentHandle, InstrumentValue as _, MetricInstrument,
+    InstrumentDescriptor, InstrumentHandle, InstrumentValue, MetricInstrument,
 };
 use super::series::AggregationKind;
 use crate::config::TemporalityPreference;
@@ -150,6 +150,49 @@ impl MeterState {
         new
     }
 
+    /// Returns the instrument with this descriptor. Not inlined, because the API has a method for
+    /// each kind and number type.
+    #[inline(never)]
+    fn instrument_of_kind(
+        &self,
+        kind: InstrumentKind,
+        zero: NumberValue,
+        identity: InstrumentIdentity,
+        bounds: Box<[f64]>,
+    ) -> Arc<MetricInstrument> {
+        let descriptor = self.descriptor(kind, zero, identity);
+        self.instrument(InstrumentDescriptor {
+            bounds,
+            ..descriptor
+        })
+    }
+
+    /// Returns the histogram with this descriptor.
+    #[inline(never)]
+    fn histogram(
+        &self,
+        zero: NumberValue,
+        identity: InstrumentIdentity,
+        bounds: Option<Vec<f64>>,
+    ) -> Arc<MetricInstrument> {
+        let bounds = bounds.map_or_else(|| DEFAULT_BOUNDS.into(), Vec::into_boxed_slice);
+        self.instrument_of_kind(InstrumentKind::Histogram, zero, identity, bounds)
+    }
+
+    /// Adds the callbacks to the observable instrument with this descriptor.
+    #[inline(never)]
+    fn observe<T: InstrumentValue>(
+        &self,
+        kind: InstrumentKind,
+        identity: InstrumentIdentity,
+        callbacks: Vec<Callback<T>>,
+    ) {
+        let instrument = self.instrument_of_kind(kind, T::ZERO, identity, Box::default());
+        for callback in callbacks {
+            instrument.add_callback(Arc::new(move |instrument| callback(instrument)));
+        }
+    }
+
     fn descriptor(
         &self,
         kind: InstrumentKind,
@@ -233,9 +276,9 @@ macro_rules! instruments {
     ($($name:ident: $kind:ident<$number:ty>,)*) => {
         $(fn $name(&self, builder: InstrumentBuilder<'_, $kind<$number>>) -> $kind<$number> {
             let identity = (builder.name, builder.description, builder.unit);
-            let zero = <$number>::ZERO;
-            let descriptor = self.0.descriptor(InstrumentKind::$kind, zero, identity);
-            $kind::new(Arc::new(InstrumentHandle(self.0.instrument(descriptor))))
+            let (kind, zero) = (InstrumentKind::$kind, <$number>::ZERO);
+            let instrument = self.0.instrument_of_kind(kind, zero, identity, Box::default());
+            $kind::new(Arc::new(InstrumentHandle(instrument)))
         })*
     };
 }
@@ -244,11 +287,8 @@ macro_rules! histograms {
     ($($name:ident: $number:ty,)*) => {
         $(fn $name(&self, builder: HistogramBuilder<'_, Histogram<$number>>) -> Histogram<$number> {
             let identity = (builder.name, builder.description, builder.unit);
-            let zero = <$number>::ZERO;
-            let mut descriptor = self.0.descriptor(InstrumentKind::Histogram, zero, identity);
-            let bounds = builder.boundaries.map(Vec::into_boxed_slice);
-            descriptor.bounds = bounds.unwrap_or_else(|| DEFAULT_BOUNDS.into());
-            Histogram::new(Arc::new(InstrumentHandle(self.0.instrument(descriptor))))
+            let instrument = self.0.histogram(<$number>::ZERO, identity, builder.boundaries);
+            Histogram::new(Arc::new(InstrumentHandle(instrument)))
         })*
     };
 }
@@ -260,12 +300,7 @@ macro_rules! observables {
             builder: AsyncInstrumentBuilder<'_, $kind<$number>, $number>,
         ) -> $kind<$number> {
             let identity = (builder.name, builder.description, builder.unit);
-            let zero = <$number>::ZERO;
-            let descriptor = self.0.descriptor(InstrumentKind::$kind, zero, identity);
-            let instrument = self.0.instrument(descriptor);
-            for callback in builder.callbacks {
-                instrument.add_callback(Arc::new(move |instrument| callback(instrument)));
-            }
+            self.0.observe(InstrumentKind::$kind, identity, builder.callbacks);
             $kind::new()
         })*
     };
