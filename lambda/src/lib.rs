@@ -209,6 +209,7 @@
 //! |---|---|---|---|---|
 //! | `messaging.process.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system`, `error.type` | duration of a handler, including the decoding of the body |
 //! | `baton.sqs.queue_latency` | histogram | `s` | `messaging.destination.name` | time from when SQS accepted a message to the start of its processing |
+//! | `baton.sqs.receive_count` | histogram | `{delivery}` | `messaging.destination.name` | deliveries of a message, including this one, at the start of its processing |
 //! | `messaging.client.consumed.messages` | counter | `{message}` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system` | deliveries, including messages that were not handled |
 //! | `messaging.client.sent.messages` | counter | `{message}` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system`, `error.type` | sends to the dead-letter queue |
 //! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`, `error.type` | duration of these sends |

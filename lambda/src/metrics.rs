@@ -3,7 +3,7 @@
 //! The crate documentation lists their names, units and attributes. A test compares the list with
 //! the recorded metrics.
 //!
-//! Each record adds one value to each of two histograms. All other metrics are recorded once per
+//! Each record adds one value to each of three histograms. All other metrics are recorded once per
 //! batch. Attributes are bound once for each queue, because a lookup for each record would cost
 //! more than the histograms themselves.
 
@@ -154,6 +154,9 @@ impl BatchMetrics<'_> {
     /// Records the start of a handler.
     pub(crate) fn start_record(&self, queues: &BatchQueues, record: &SqsRecord<'_>) -> RecordTimer {
         let queue = self.record_instruments(queues, record);
+        if let Some(count) = record.receive_count() {
+            queue.receive_count.record(f64::from(count));
+        }
         if let Some(sent) = record.sent_timestamp() {
             let latency = spans::queue_latency(sent, SystemTime::now());
             queue.queue_latency.record(latency.as_secs_f64());

@@ -26,6 +26,7 @@ REQUEST_METRICS = [
     (FUNCTION, "messaging.client.consumed.messages"),
     (FUNCTION, "messaging.process.duration"),
     (FUNCTION, "baton.sqs.queue_latency"),
+    (FUNCTION, "baton.sqs.receive_count"),
 ]
 # Metrics that count each invocation.
 INVOCATION_METRICS = [(FUNCTION, "faas.invocations"), (FUNCTION, "faas.invoke_duration")]

@@ -1,5 +1,5 @@
 //! Instruments with the names and units of the semantic conventions v1.44 (messaging, FaaS), and
-//! one instrument that the conventions do not have.
+//! instruments that the conventions do not have.
 
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
@@ -8,6 +8,8 @@ use opentelemetry_semantic_conventions::{attribute as key, metric};
 /// Seconds from the acceptance of a message by SQS to the start of its processing. Not part of the
 /// conventions.
 const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
+/// Deliveries of a message, including the current one. Not part of the conventions.
+const RECEIVE_COUNT: &str = "baton.sqs.receive_count";
 
 /// Attribute values of the conventions, the same as on spans.
 const AWS_SQS: &str = "aws_sqs";
@@ -23,12 +25,16 @@ const DURATION_BOUNDS: [f64; 14] = [
 const LATENCY_BOUNDS: [f64; 14] = [
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0,
 ];
+/// Boundaries for the deliveries of a message. A redrive policy usually allows three to five, so
+/// that these are told apart; it may allow up to 1,000.
+const DELIVERY_BOUNDS: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
 /// Instruments for messages, not bound to a queue.
 #[derive(Debug)]
 pub(super) struct MessageInstruments {
     process_duration: Histogram<f64>,
     queue_latency: Histogram<f64>,
+    receive_count: Histogram<f64>,
     consumed: Counter<u64>,
 }
 
@@ -38,23 +44,33 @@ pub(super) struct QueueInstruments {
     name: Option<StringValue>,
     pub(super) process_duration: BoundHistogram<f64>,
     pub(super) queue_latency: BoundHistogram<f64>,
+    pub(super) receive_count: BoundHistogram<f64>,
     pub(super) consumed: BoundCounter<u64>,
 }
 
 impl MessageInstruments {
     pub(super) fn new(meter: &Meter) -> Self {
         Self {
-            process_duration: duration_histogram(
+            process_duration: histogram(
                 meter,
                 metric::MESSAGING_PROCESS_DURATION,
+                "s",
                 "Duration of processing a message.",
                 &DURATION_BOUNDS,
             ),
-            queue_latency: duration_histogram(
+            queue_latency: histogram(
                 meter,
                 QUEUE_LATENCY,
+                "s",
                 "Time from the acceptance of a message by SQS to the start of its processing.",
                 &LATENCY_BOUNDS,
+            ),
+            receive_count: histogram(
+                meter,
+                RECEIVE_COUNT,
+                "{delivery}",
+                "Deliveries of a message, including this one.",
+                &DELIVERY_BOUNDS,
             ),
             consumed: counter(
                 meter,
@@ -67,11 +83,12 @@ impl MessageInstruments {
 
     pub(super) fn bind_queue(&self, name: Option<StringValue>) -> QueueInstruments {
         let attributes = messaging_attributes(name.clone(), PROCESS);
-        let latency = destination_attributes(name.clone());
+        let destination = destination_attributes(name.clone());
         QueueInstruments {
             name,
             process_duration: self.process_duration.bind(&attributes),
-            queue_latency: self.queue_latency.bind(&latency),
+            queue_latency: self.queue_latency.bind(&destination),
+            receive_count: self.receive_count.bind(&destination),
             consumed: self.consumed.bind(&attributes),
         }
     }
@@ -113,9 +130,10 @@ impl FunctionInstruments {
         let trigger = [KeyValue::new(key::FAAS_TRIGGER, PUBSUB)];
         let count =
             |name, unit, description| counter(meter, name, unit, description).bind(&trigger);
-        let invoke_duration = duration_histogram(
+        let invoke_duration = histogram(
             meter,
             metric::FAAS_INVOKE_DURATION,
+            "s",
             "Duration of an invocation, without its flush.",
             &DURATION_BOUNDS,
         );
@@ -157,15 +175,16 @@ fn destination_attributes(queue: Option<StringValue>) -> Vec<KeyValue> {
     named.into_iter().collect()
 }
 
-fn duration_histogram(
+fn histogram(
     meter: &Meter,
     name: &'static str,
+    unit: &'static str,
     description: &'static str,
     bounds: &[f64],
 ) -> Histogram<f64> {
     meter
         .f64_histogram(name)
-        .with_unit("s")
+        .with_unit(unit)
         .with_description(description)
         .with_boundaries(bounds.to_vec())
         .build()

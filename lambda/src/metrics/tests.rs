@@ -83,7 +83,7 @@ async fn a_successful_batch_is_measured_per_record_and_per_invocation() {
         );
     }
     let names = recorded.names();
-    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.len(), 7, "{names:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,6 +156,23 @@ async fn the_time_in_the_queue_is_measured_from_the_sent_timestamp() {
     assert!((20.0..30.0).contains(&latency.sum), "{}", latency.sum);
     // Up to half a minute.
     assert_eq!((latency.bounds[8], latency.counts[8]), (30.0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deliveries_of_each_message_are_measured() {
+    let deliveries = [1, 1, 4, 7];
+    let batch = deliveries
+        .into_iter()
+        .fold(Batch::standard("orders"), |batch, count| {
+            batch.record(Record::raw("0").receive_count(count))
+        });
+    let recorded = run(Consumer::builder(), handle, batch).await;
+    let queue = "messaging.destination.name=orders";
+    let counts = recorded.histogram("baton.sqs.receive_count", "{delivery}", queue);
+    assert_eq!((counts.count, counts.sum), (4, 13.0));
+    let bounds = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0];
+    assert_eq!(counts.bounds, bounds);
+    assert_eq!(counts.counts, [2, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
