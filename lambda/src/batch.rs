@@ -119,6 +119,7 @@ pub(crate) struct ProcessedBatch {
     pub(crate) batch: Arc<SqsBatch>,
     /// Positions of the records that failed, in ascending order.
     pub(crate) failed: Vec<usize>,
+    pub(crate) queues: BatchQueues,
     /// Context that holds the batch span. The span has not ended, because the result of the
     /// invocation is not known yet.
     pub(crate) context: Context,
@@ -254,6 +255,7 @@ impl BatchProcessor {
         ProcessedBatch {
             batch: active.batch,
             failed,
+            queues: active.context.queues,
             context: active.span,
         }
     }

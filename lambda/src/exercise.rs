@@ -21,6 +21,7 @@ use crate::envelope::Envelope;
 use crate::event::{FieldValue, InvalidEvent, SqsBatch, SqsRecord};
 use crate::invocation::build_response;
 use crate::message::{Message, Raw};
+use crate::queue::BatchQueues;
 use crate::trace_context::ContextExtractor;
 
 /// Returns `true` if `json` is an SQS event. Panics if an invariant is violated.
@@ -173,6 +174,7 @@ fn check_response(batch: &Arc<SqsBatch>) {
     let processed = ProcessedBatch {
         batch: Arc::clone(batch),
         failed: (0..batch.len()).collect(),
+        queues: BatchQueues::from_batch(batch),
         context: Context::new(),
     };
     let is_unidentified = batch.records().any(|record| record.message_id().is_none());

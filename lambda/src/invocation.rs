@@ -16,6 +16,7 @@ use crate::config::{AllFailed, ConsumerConfig, PartialResponse};
 use crate::deadline::{Cancellation, Deadlines};
 use crate::event::{InvalidEvent, SqsBatch};
 use crate::flush::{self, FlushLayer, FlushScope, Flusher};
+use crate::metrics::Metrics;
 use crate::spans::{self, InvocationInfo};
 
 /// Handles invocations. One per process.
@@ -78,6 +79,7 @@ impl InvocationHandler {
             let processed = process.await;
             handled.notify_one();
             let response = finish_batch(&processed, config);
+            count_redriven(metrics, &processed, config, response.is_err());
             metrics.finish_invocation(began, response.is_ok());
             response
         };
@@ -103,6 +105,29 @@ fn finish_batch(
     }
     processed.context.span().end();
     response
+}
+
+/// Counts the messages that the queue's redrive policy moves, if its `maxReceiveCount` is known. A
+/// failed invocation returns all messages to the queue.
+fn count_redriven(
+    metrics: &Metrics,
+    processed: &ProcessedBatch,
+    config: &ConsumerConfig,
+    has_failed: bool,
+) {
+    let ProcessedBatch {
+        batch,
+        failed,
+        queues,
+        ..
+    } = processed;
+    if let Some(max) = config.max_receive_count
+        && (has_failed || !failed.is_empty())
+    {
+        metrics.count_redriven(queues, batch, max, |index| {
+            has_failed || failed.binary_search(&index).is_ok()
+        });
+    }
 }
 
 /// Builds the response to a batch: the failed messages, or an error that fails the invocation.

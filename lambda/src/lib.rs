@@ -94,7 +94,7 @@
 //! | `BATON_CANCEL_BEFORE_DEADLINE` | milliseconds before the deadline at which running handlers are cancelled | the flush timeout plus `100` |
 //! | `BATON_PARTIAL_RESPONSE` | `on`; `off` fails the whole invocation if one message fails | `on` |
 //! | `BATON_ALL_FAILED` | response to a batch of which every message failed: `report` the messages, or `fail-invocation` | `report` |
-//! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | unknown |
+//! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` and `baton.sqs.dead_letters` | unknown |
 //! | `BATON_DEAD_LETTER_QUEUE_URL` | destination of permanent failures; must not be the source queue (feature `dead-letter-queue`) | none |
 //! | `BATON_CLOUDWATCH_QUEUE_LATENCY` | `on` reports queue latencies to CloudWatch, as the metric `QueueLatency` in the namespace `Baton`: one line per batch, or per 100 messages of a larger batch, in the embedded metric format | `off` |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` makes Lambda announce the shutdown of the process (feature `graceful-shutdown`) | `off` |
@@ -210,6 +210,7 @@
 //! | `messaging.process.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system`, `error.type` | duration of a handler, including the decoding of the body |
 //! | `baton.sqs.queue_latency` | histogram | `s` | `messaging.destination.name` | time from when SQS accepted a message to the start of its processing |
 //! | `baton.sqs.receive_count` | histogram | `{delivery}` | `messaging.destination.name` | deliveries of a message, including this one, at the start of its processing |
+//! | `baton.sqs.dead_letters` | counter | `{message}` | `baton.sqs.moved_by`, `messaging.destination.name` | messages that are moved from the queue to a dead-letter queue |
 //! | `messaging.client.consumed.messages` | counter | `{message}` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system` | deliveries, including messages that were not handled |
 //! | `messaging.client.sent.messages` | counter | `{message}` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system`, `error.type` | sends to the dead-letter queue |
 //! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`, `error.type` | duration of these sends |
@@ -218,6 +219,12 @@
 //! | `faas.errors` | counter | `{error}` | `faas.trigger` | invocations that failed |
 //! | `faas.timeouts` | counter | `{timeout}` | `faas.trigger` | invocations that left messages unhandled because the deadline was near |
 //! | `faas.invoke_duration` | histogram | `s` | `faas.trigger` | duration of an invocation without its flush |
+//!
+//! `baton.sqs.moved_by` is `function` if the function has sent the message to its dead-letter
+//! queue, and `redrive_policy` if the message fails and has been delivered
+//! `BATON_MAX_RECEIVE_COUNT` times: SQS moves it when its visibility timeout ends. If that variable
+//! is not set, such messages are not counted. Messages of an invocation that timed out or crashed
+//! are never counted, so an alarm on lost messages belongs on the dead-letter queue itself.
 //!
 //! `faas.init_duration` is not recorded, because Lambda's initialisation begins before the process
 //! starts. A process records at most 20 queues by name. Messages of further queues are counted

@@ -7,6 +7,7 @@
 //! batch. Attributes are bound once for each queue, because a lookup for each record would cost
 //! more than the histograms themselves.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ use baton_telemetry::Telemetry;
 use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
-use self::instruments::{FunctionInstruments, MessageInstruments, QueueInstruments};
+use self::instruments::{FunctionInstruments, MessageInstruments, Mover, QueueInstruments};
 use crate::deadline::StopReason;
 use crate::event::{SqsBatch, SqsRecord};
 use crate::queue::{BatchQueues, Queue};
@@ -121,6 +122,27 @@ impl Metrics {
         batch_metrics
     }
 
+    /// Counts the messages that the redrive policy moves because they are returned after
+    /// `max_receive_count` deliveries. `is_returned` states whether SQS redelivers the record at a
+    /// position.
+    pub(crate) fn count_redriven(
+        &self,
+        queues: &BatchQueues,
+        batch: &SqsBatch,
+        max_receive_count: NonZeroU32,
+        is_returned: impl Fn(usize) -> bool,
+    ) {
+        let moved = batch.records().enumerate().filter(|(index, record)| {
+            let count = record.receive_count();
+            count.is_some_and(|count| count >= max_receive_count.get()) && is_returned(*index)
+        });
+        for (_, record) in moved {
+            let queue = self.queue_instruments(queues.find_queue(&record));
+            self.instruments
+                .count_dead_letter(&queue, Mover::RedrivePolicy);
+        }
+    }
+
     fn queue_instruments(&self, queue: Option<&Queue>) -> Arc<QueueInstruments> {
         let Some(queue) = queue else {
             return Arc::clone(&self.unknown_queue);
@@ -180,6 +202,13 @@ impl BatchMetrics<'_> {
                 instruments.record_failure(&timer.queue, duration, error_type);
             }
         }
+    }
+
+    /// Counts a message that the function has moved to the dead-letter queue.
+    pub(crate) fn count_dead_letter(&self, queues: &BatchQueues, record: &SqsRecord<'_>) {
+        let queue = self.record_instruments(queues, record);
+        let instruments = &self.metrics.instruments;
+        instruments.count_dead_letter(&queue, Mover::Function);
     }
 
     /// Notes that a record was cancelled or skipped.

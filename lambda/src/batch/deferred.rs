@@ -125,6 +125,8 @@ pub(super) async fn send_dead_letter(
     match result {
         Either::Left((Ok(()), _)) => {
             spans::record_dead_letter_queue(context, queue.name());
+            let queues = &active.context.queues;
+            active.metrics.count_dead_letter(queues, record);
             true
         }
         Either::Left((Err(error), _)) => {

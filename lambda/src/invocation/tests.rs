@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::queue::BatchQueues;
 
 mod request_id;
 
@@ -19,6 +20,7 @@ fn response_with(
     config: &ConsumerConfig,
 ) -> Result<Value, String> {
     let processed = ProcessedBatch {
+        queues: BatchQueues::from_batch(&batch),
         batch: Arc::new(batch),
         failed: failed.to_vec(),
         context: opentelemetry::Context::new(),

@@ -10,6 +10,10 @@ use opentelemetry_semantic_conventions::{attribute as key, metric};
 const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
 /// Deliveries of a message, including the current one. Not part of the conventions.
 const RECEIVE_COUNT: &str = "baton.sqs.receive_count";
+/// Messages that were moved to a dead-letter queue. Not part of the conventions.
+const DEAD_LETTERS: &str = "baton.sqs.dead_letters";
+/// Attribute of that metric: the [`Mover`].
+const MOVED_BY: &str = "baton.sqs.moved_by";
 
 /// Attribute values of the conventions, the same as on spans.
 const AWS_SQS: &str = "aws_sqs";
@@ -29,6 +33,24 @@ const LATENCY_BOUNDS: [f64; 14] = [
 /// that these are told apart; it may allow up to 1,000.
 const DELIVERY_BOUNDS: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
+/// The mover of a message to a dead-letter queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mover {
+    /// The redrive policy of the source queue.
+    RedrivePolicy,
+    /// The function, with the feature `dead-letter-queue`.
+    Function,
+}
+
+impl Mover {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::RedrivePolicy => "redrive_policy",
+            Self::Function => "function",
+        }
+    }
+}
+
 /// Instruments for messages, not bound to a queue.
 #[derive(Debug)]
 pub(super) struct MessageInstruments {
@@ -36,6 +58,7 @@ pub(super) struct MessageInstruments {
     queue_latency: Histogram<f64>,
     receive_count: Histogram<f64>,
     consumed: Counter<u64>,
+    dead_letters: Counter<u64>,
 }
 
 /// Instruments for the messages of one queue, bound to its attributes.
@@ -78,6 +101,12 @@ impl MessageInstruments {
                 "{message}",
                 "Messages that were delivered to the function.",
             ),
+            dead_letters: counter(
+                meter,
+                DEAD_LETTERS,
+                "{message}",
+                "Messages that were moved to a dead-letter queue.",
+            ),
         }
     }
 
@@ -104,6 +133,13 @@ impl MessageInstruments {
         let mut attributes = messaging_attributes(queue.name.clone(), PROCESS);
         attributes.push(KeyValue::new(key::ERROR_TYPE, error_type));
         self.process_duration.record(duration, &attributes);
+    }
+
+    /// Counts a message that is moved to a dead-letter queue. Not bound, because that is rare.
+    pub(super) fn count_dead_letter(&self, queue: &QueueInstruments, mover: Mover) {
+        let mut attributes = vec![KeyValue::new(MOVED_BY, mover.as_str())];
+        attributes.extend(destination_attributes(queue.name.clone()));
+        self.dead_letters.add(1, &attributes);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::sleep;
 
 use self::recorded::{RecordedMetrics, Value, collect, meters};
-use crate::config::AllFailed;
+use crate::config::{AllFailed, PartialResponse};
 use crate::testing::{Batch, Record};
 use crate::{Consumer, ConsumerBuilder, Failure, Handler, Message};
 
@@ -160,12 +160,7 @@ async fn the_time_in_the_queue_is_measured_from_the_sent_timestamp() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deliveries_of_each_message_are_measured() {
-    let deliveries = [1, 1, 4, 7];
-    let batch = deliveries
-        .into_iter()
-        .fold(Batch::standard("orders"), |batch, count| {
-            batch.record(Record::raw("0").receive_count(count))
-        });
+    let batch = delivered(&[("0", 1), ("0", 1), ("0", 4), ("0", 7)]);
     let recorded = run(Consumer::builder(), handle, batch).await;
     let queue = "messaging.destination.name=orders";
     let counts = recorded.histogram("baton.sqs.receive_count", "{delivery}", queue);
@@ -173,6 +168,61 @@ async fn the_deliveries_of_each_message_are_measured() {
     let bounds = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0];
     assert_eq!(counts.bounds, bounds);
     assert_eq!(counts.counts, [2, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
+}
+
+/// Records with these bodies and numbers of deliveries.
+fn delivered(records: &[(&str, u32)]) -> Batch {
+    let batch = Batch::standard("orders");
+    records.iter().fold(batch, |batch, (body, count)| {
+        batch.record(Record::raw(*body).receive_count(*count))
+    })
+}
+
+const REDRIVEN: &str = "baton.sqs.moved_by=redrive_policy,messaging.destination.name=orders";
+
+fn third_failure_is_the_last() -> ConsumerBuilder<(), tower::layer::util::Identity> {
+    Consumer::builder().max_receive_count(3.try_into().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_fails_for_the_last_time_is_a_dead_letter() {
+    let batch = delivered(&[("retry", 2), ("retry", 3), ("0", 3), ("panic", 4)]);
+    let recorded = run(third_failure_is_the_last(), handle, batch).await;
+    assert_eq!(
+        recorded.value("baton.sqs.dead_letters", "{message}", REDRIVEN),
+        Value::Sum(2)
+    );
+    assert_eq!(recorded.series("baton.sqs.dead_letters"), [REDRIVEN]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_not_handled_is_a_dead_letter_as_well() {
+    let blocked = Record::raw("0").receive_count(3).group("a");
+    let batch = Batch::fifo("orders")
+        .record(Record::raw("retry").group("a"))
+        .record(blocked);
+    let recorded = run(third_failure_is_the_last(), handle, batch).await;
+    let queue = REDRIVEN.replace("orders", "orders.fifo");
+    assert_eq!(
+        recorded.value("baton.sqs.dead_letters", "{message}", &queue),
+        Value::Sum(1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_invocation_makes_dead_letters_of_handled_messages() {
+    let consumer = third_failure_is_the_last().partial_response(PartialResponse::Off);
+    let recorded = run(consumer, handle, delivered(&[("retry", 1), ("0", 3)])).await;
+    assert_eq!(
+        recorded.value("baton.sqs.dead_letters", "{message}", REDRIVEN),
+        Value::Sum(1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_not_guessed_without_the_maximum_of_the_redrive_policy() {
+    let recorded = run(Consumer::builder(), handle, delivered(&[("retry", 900)])).await;
+    assert!(!recorded.names().contains(&"baton.sqs.dead_letters"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,6 +288,11 @@ mod sends {
         let with_type = SEND.replace("send,", "send,messaging.operation.type=send,");
         let duration = recorded.histogram("messaging.client.operation.duration", "s", &with_type);
         assert_eq!((duration.count, duration.bounds), (2, DURATION.to_vec()));
+        let moved = "baton.sqs.moved_by=function,messaging.destination.name=orders";
+        assert_eq!(
+            recorded.value("baton.sqs.dead_letters", "{message}", moved),
+            Value::Sum(2)
+        );
     }
 
     #[tokio::test]
@@ -246,6 +301,7 @@ mod sends {
         let sent = recorded.series("messaging.client.sent.messages");
         assert_eq!(sent.len(), 1);
         assert!(sent[0].contains("error.type="), "{sent:?}");
+        assert!(!recorded.names().contains(&"baton.sqs.dead_letters"));
     }
 
     #[tokio::test]
