@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::{ConsumerConfig, FlushPoint};
 use crate::deadline::{Cancellation, Deadlines, StopReason, bounded_deadline};
+use crate::metrics::{FlushInstruments, FlushOutcome};
 use crate::shutdown::{FLUSH_GRACE, HANDLER_GRACE, Shutdown};
 
 /// Flushes invocations. One per process, shared by all invocations.
@@ -31,6 +32,7 @@ pub(crate) struct Flusher {
     /// `true` if the process handles several invocations at the same time, as on Lambda Managed
     /// Instances.
     pub(crate) is_concurrent: bool,
+    pub(crate) instruments: FlushInstruments,
 }
 
 /// The invocation that a flush is for.
@@ -53,6 +55,21 @@ pub(crate) fn root_context(group: Option<&FlushGroup>, request_id: &str) -> Cont
 }
 
 impl Flusher {
+    /// Creates a flusher for a process that handles one invocation at a time.
+    pub(crate) fn new(
+        telemetry: Telemetry,
+        config: ConsumerConfig,
+        instruments: FlushInstruments,
+    ) -> Self {
+        Self {
+            instruments,
+            telemetry,
+            config,
+            shutdown: Shutdown::default(),
+            is_concurrent: false,
+        }
+    }
+
     /// Creates a group for one invocation's spans if the process handles several invocations at the
     /// same time. Otherwise all spans belong to the same invocation.
     fn group(&self) -> Option<FlushGroup> {
@@ -120,15 +137,18 @@ impl Flusher {
     async fn flush(&self, scope: FlushScope<'_>) {
         let began = Instant::now();
         let deadline = scope.deadlines.flush_deadline(self.config.flush_timeout);
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             report = self.telemetry.flush_context_group(scope.root, deadline) => {
                 log_flush(scope.request_id, &report, began);
+                if report.timed_out { FlushOutcome::Timeout } else { FlushOutcome::Complete }
             }
             () = self.wait_after_shutdown(FLUSH_GRACE) => {
                 info!(faas.invocation_id = scope.request_id, "flush cut short by the shutdown");
+                FlushOutcome::Shutdown
             }
-        }
+        };
+        self.instruments.record(began.elapsed(), outcome);
     }
 
     /// Spawns a task that exports the invocation's finished spans, until `latest` at most.

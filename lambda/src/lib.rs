@@ -219,6 +219,14 @@
 //! | `faas.errors` | counter | `{error}` | `faas.trigger` | invocations that failed |
 //! | `faas.timeouts` | counter | `{timeout}` | `faas.trigger` | invocations that left messages unhandled because the deadline was near |
 //! | `faas.invoke_duration` | histogram | `s` | `faas.trigger` | duration of an invocation without its flush |
+//! | `baton.telemetry.flush.duration` | histogram | `s` | `baton.telemetry.outcome` | time that a flush adds to an invocation |
+//!
+//! `baton.telemetry.outcome` of a flush is `complete` if each request has had its result, even a
+//! rejection, `timeout` if the flush has used up its time, and `shutdown` if it was cut short so
+//! that the response could be sent. A flush before the response delays the response; a flush after
+//! it delays the next invocation. The duration of a flush is exported by the next one, so that of a
+//! process's last flush is missing unless the shutdown is announced (`BATON_GRACEFUL_SHUTDOWN`).
+//! Exports while messages are handled are not included, because nothing waits for them.
 //!
 //! `baton.sqs.moved_by` is `function` if the function has sent the message to its dead-letter
 //! queue, and `redrive_policy` if the message fails and has been delivered
@@ -228,7 +236,7 @@
 //!
 //! `faas.init_duration` is not recorded, because Lambda's initialisation begins before the process
 //! starts. A process records at most 20 queues by name. Messages of further queues are counted
-//! without a queue name. The metrics about telemetry itself are documented in `baton_telemetry`.
+//! without a queue name. Other metrics about telemetry itself are documented in `baton_telemetry`.
 //!
 //! # Logs
 //!

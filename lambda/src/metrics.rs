@@ -25,6 +25,8 @@ use crate::spans;
 
 mod instruments;
 
+pub(crate) use self::instruments::{FlushInstruments, FlushOutcome};
+
 /// Maximum number of queues with their own instruments, which limits memory. A function usually has
 /// one queue. Messages of further queues are counted without a queue name.
 const MAX_QUEUES: usize = 20;
@@ -37,6 +39,8 @@ const QUEUE_LATENCY: &str = "QueueLatency";
 pub(crate) struct Metrics {
     instruments: MessageInstruments,
     function: FunctionInstruments,
+    /// Instruments of the [`Flusher`](crate::flush::Flusher).
+    pub(crate) flush: FlushInstruments,
     queues: Mutex<Vec<Arc<QueueInstruments>>>,
     /// Instruments for records that do not name their queue.
     unknown_queue: Arc<QueueInstruments>,
@@ -67,6 +71,7 @@ impl Metrics {
         let instruments = MessageInstruments::new(meter);
         Self {
             function: FunctionInstruments::new(meter),
+            flush: FlushInstruments::new(meter),
             queues: Mutex::default(),
             unknown_queue: Arc::new(instruments.bind_queue(None)),
             instruments,

@@ -120,7 +120,6 @@ use crate::dead_letter::InvalidDeadLetterQueue;
 use crate::flush::Flusher;
 use crate::handler::{BatchHandler, Handler, HandlerLayers, MessageBody, NoLayers};
 use crate::invocation::InvocationHandler;
-use crate::shutdown::Shutdown;
 
 mod capture;
 #[cfg(feature = "dead-letter-queue")]
@@ -395,12 +394,7 @@ impl Batch {
         };
         let processor = BatchProcessor::new(handler, config.clone(), &telemetry, failure_policy)
             .with_log_fields(settings.log_fields);
-        let flusher = Flusher {
-            telemetry,
-            config,
-            shutdown: Shutdown::default(),
-            is_concurrent: false,
-        };
+        let flusher = Flusher::new(telemetry, config, processor.metrics.flush.clone());
         let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::new(flusher)));
         let response = invocation_handler.handle(event).await;
         response.map_err(|error| error.to_string())

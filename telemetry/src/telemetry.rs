@@ -75,6 +75,9 @@ pub struct FlushReport {
     pub late: u64,
     /// Spans, requests and bytes that this flush sent itself.
     pub sent: ExportCounts,
+    /// `true` if this flush used up its time, because the collector did not respond. The time
+    /// excludes what is reserved for writing spans to stdout.
+    pub timed_out: bool,
 }
 
 /// The telemetry of a process. Clones share it.
@@ -660,6 +663,7 @@ impl From<Counts> for FlushReport {
             pending: counts.pending,
             late: counts.late,
             sent: ExportCounts::default(),
+            timed_out: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use baton_test_support::{
-    CollectorResponse, FakeLambda, ProcessExit, Record, Signal, TestCollector, event,
+    CollectorResponse, FakeLambda, Metric, ProcessExit, Record, Signal, TestCollector, event,
 };
 use rustix::process::{self, Pid, kill_process};
 use serde_json::json;
@@ -81,15 +81,19 @@ async fn without_concurrent_invocations_no_extension_is_registered() {
     assert!(lambda.extensions().is_empty());
 }
 
-/// Sends SIGTERM while the flush waits for a hanging collector. Returns the log of the process.
-async fn terminate_while_flushing(flush_point: &str) -> Vec<String> {
+/// Sends SIGTERM while the flush waits for a hanging collector. Returns the log of the process, and
+/// its metrics, which another collector receives.
+async fn terminate_while_flushing(flush_point: &str) -> (Vec<String>, Vec<Metric>) {
     let collector = TestCollector::start(CollectorResponse::Hang).await.unwrap();
+    let metrics = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    let metrics_endpoint = format!("{}/v1/metrics", metrics.endpoint());
     let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
             .variable("BATON_GRACEFUL_SHUTDOWN", "on")
             .variable("BATON_FLUSH_POINT", flush_point)
             .variable("BATON_FLUSH_TIMEOUT", "30000")
+            .variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &metrics_endpoint)
     })
     .await;
     let payload = event(&[Record::new(0).traced(0)]);
@@ -103,19 +107,29 @@ async fn terminate_while_flushing(flush_point: &str) -> Vec<String> {
     };
     let (response, terminated) = tokio::join!(invoking, terminating);
     assert_eq!(response.unwrap(), Ok(json!({"batchItemFailures": []})));
-    wait_for_exit(lambda, terminated).await.stdout
+    let log = wait_for_exit(lambda, terminated).await.stdout;
+    (log, metrics.metrics().unwrap())
 }
 
 #[tokio::test]
 async fn shutdown_cuts_a_running_flush_short_and_the_response_is_sent() {
-    let log = terminate_while_flushing("before-response").await.join("\n");
+    let (log, metrics) = terminate_while_flushing("before-response").await;
+    let log = log.join("\n");
     assert!(log.contains("flush cut short by the shutdown"), "{log}");
     assert!(!log.contains("timed out waiting for the response"), "{log}");
+    let flushes = metrics
+        .iter()
+        .filter(|metric| metric.name == "baton.telemetry.flush.duration");
+    let outcomes: Vec<_> = flushes.flat_map(|metric| &metric.points).collect();
+    assert_eq!(outcomes.len(), 1, "{metrics:?}");
+    let outcome = outcomes[0].attributes.get("baton.telemetry.outcome");
+    assert_eq!(outcome, Some(&"shutdown".into()));
 }
 
 #[tokio::test]
 async fn shutdown_after_the_response_does_not_log_an_unanswered_invocation() {
-    let log = terminate_while_flushing("after-response").await.join("\n");
+    let (log, _) = terminate_while_flushing("after-response").await;
+    let log = log.join("\n");
     assert!(log.contains("shutting down"), "{log}");
     assert!(!log.contains("timed out waiting for the response"), "{log}");
 }

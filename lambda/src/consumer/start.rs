@@ -21,7 +21,7 @@ use crate::invocation::InvocationHandler;
 use crate::panic_abort::PanicHook;
 use crate::payload::{self, PayloadLayer};
 use crate::service::ConsumerService;
-use crate::shutdown::{self, Shutdown};
+use crate::shutdown;
 
 /// `service.name` outside Lambda, where the function has no name (resource conventions).
 const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -110,11 +110,10 @@ async fn set_up(
         .with_log_fields(settings.log_fields)
         .with_panic_hook(hook);
     processor.extractor.additional = additional_extractor;
+    let is_concurrent = environment.max_concurrency.get() > 1;
     let flusher = Arc::new(Flusher {
-        telemetry,
-        config,
-        shutdown: Shutdown::default(),
-        is_concurrent: environment.max_concurrency.get() > 1,
+        is_concurrent,
+        ..Flusher::new(telemetry, config, processor.metrics.flush.clone())
     });
     let invocation_handler = InvocationHandler::new(processor, Arc::clone(&flusher));
     Ok((invocation_handler, flusher, environment.max_concurrency))

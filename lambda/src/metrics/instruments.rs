@@ -1,6 +1,8 @@
 //! Instruments with the names and units of the semantic conventions v1.44 (messaging, FaaS), and
 //! instruments that the conventions do not have.
 
+use std::time::Duration;
+
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_semantic_conventions::{attribute as key, metric};
@@ -15,6 +17,11 @@ const DEAD_LETTERS: &str = "baton.sqs.dead_letters";
 /// Attribute of that metric: the [`Mover`].
 const MOVED_BY: &str = "baton.sqs.moved_by";
 
+/// Duration of a flush. Not part of the conventions.
+const FLUSH_DURATION: &str = "baton.telemetry.flush.duration";
+/// Attribute of that metric: the [`FlushOutcome`].
+const OUTCOME: &str = "baton.telemetry.outcome";
+
 /// Attribute values of the conventions, the same as on spans.
 const AWS_SQS: &str = "aws_sqs";
 const PROCESS: &str = "process";
@@ -28,6 +35,11 @@ const DURATION_BOUNDS: [f64; 14] = [
 /// visibility timeout after a failure, and up to fourteen days if no consumer receives the message.
 const LATENCY_BOUNDS: [f64; 14] = [
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0,
+];
+/// Boundaries for flushes, in seconds. A collector beside the function responds within a
+/// millisecond, one in the same region within ten, and the default time limit is one second.
+const FLUSH_BOUNDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 ];
 /// Boundaries for the deliveries of a message. A redrive policy usually allows three to five, so
 /// that these are told apart; it may allow up to 1,000.
@@ -192,6 +204,51 @@ impl FunctionInstruments {
             ),
             invoke_duration: invoke_duration.bind(&trigger),
         }
+    }
+}
+
+/// The way in which a flush ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlushOutcome {
+    /// Each request had its result.
+    Complete,
+    Timeout,
+    /// The flush was cut short, so that the response is sent before the process ends.
+    Shutdown,
+}
+
+impl FlushOutcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Timeout => "timeout",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Instruments for the flushes of invocations.
+#[derive(Debug, Clone)]
+pub(crate) struct FlushInstruments {
+    duration: Histogram<f64>,
+}
+
+impl FlushInstruments {
+    pub(crate) fn new(meter: &Meter) -> Self {
+        Self {
+            duration: histogram(
+                meter,
+                FLUSH_DURATION,
+                "s",
+                "Time that a flush adds to an invocation.",
+                &FLUSH_BOUNDS,
+            ),
+        }
+    }
+
+    pub(crate) fn record(&self, duration: Duration, outcome: FlushOutcome) {
+        let outcome = KeyValue::new(OUTCOME, outcome.as_str());
+        self.duration.record(duration.as_secs_f64(), &[outcome]);
     }
 }
 

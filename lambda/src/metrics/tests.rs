@@ -83,7 +83,7 @@ async fn a_successful_batch_is_measured_per_record_and_per_invocation() {
         );
     }
     let names = recorded.names();
-    assert_eq!(names.len(), 7, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,6 +168,20 @@ async fn the_deliveries_of_each_message_are_measured() {
     let bounds = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0];
     assert_eq!(counts.bounds, bounds);
     assert_eq!(counts.counts, [2, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_flush_is_measured_with_its_outcome() {
+    let recorded = run(Consumer::builder(), handle, batch_of(&["0"])).await;
+    let complete = "baton.telemetry.outcome=complete";
+    let flush = recorded.histogram("baton.telemetry.flush.duration", "s", complete);
+    assert_eq!((flush.count, flush.bounds.len()), (1, 12));
+    let consumer = Consumer::builder().flush_timeout(Duration::ZERO);
+    let recorded = run(consumer, handle, batch_of(&["0"])).await;
+    assert_eq!(
+        recorded.series("baton.telemetry.flush.duration"),
+        ["baton.telemetry.outcome=timeout"]
+    );
 }
 
 /// Records with these bodies and numbers of deliveries.

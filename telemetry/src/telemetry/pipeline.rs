@@ -58,6 +58,7 @@ impl ExportPipeline {
         let export_deadline = self.export_deadline(deadline);
         // The error has been logged, and the report counts its spans.
         let outcome = self.export_all(selection, export_deadline, &mut sent).await;
+        let timed_out = Instant::now() >= export_deadline;
         // After a permanent rejection nothing is left: the rejected spans have been spilled or
         // dropped, and the others were sent.
         let is_incomplete = matches!(&outcome, Err(error) if !error.is_permanent());
@@ -74,7 +75,10 @@ impl ExportPipeline {
         // Spans that are still pending after the flush of a group belong to other flushes, unless
         // spilling is off.
         let keeps_spans = is_incomplete && (matches!(selection, Selection::All) || !self.spills());
-        self.report(sent, keeps_spans)
+        FlushReport {
+            timed_out,
+            ..self.report(sent, keeps_spans)
+        }
     }
 
     /// Exports and spills everything for the shutdown of the process, by `deadline`. The background
@@ -92,6 +96,7 @@ impl ExportPipeline {
             // Waits for running exports, signal by signal. If they were cancelled, their spans
             // would be sent twice.
             self.export_remaining(export_deadline, &mut sent).await;
+            let timed_out = Instant::now() >= export_deadline;
             if let Some(mut task) = background_task
                 && timeout_at(export_deadline, &mut task).await.is_err()
             {
@@ -105,7 +110,10 @@ impl ExportPipeline {
             }
             self.shut_down_exporters(deadline).await;
             self.discard_pending();
-            self.report(sent, false)
+            FlushReport {
+                timed_out,
+                ..self.report(sent, false)
+            }
         })
     }
 
