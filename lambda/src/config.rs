@@ -12,7 +12,9 @@ mod runtime;
 pub use environment::InvalidConfig;
 pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
 pub(crate) use keyword::Keyword;
-pub(crate) use runtime::{RuntimeVariableError, check_runtime_variables, runtime_api_address};
+pub(crate) use runtime::{
+    RuntimeVariableError, check_runtime_variables, is_snapstart, runtime_api_address,
+};
 #[cfg(feature = "panic-abort")]
 pub(crate) use runtime::{SUSPECTS, read_suspects};
 

@@ -12,11 +12,13 @@ use opentelemetry::trace::TraceContextExt as _;
 use tokio::sync::Notify;
 
 use crate::batch::{BatchProcessor, ProcessedBatch};
-use crate::config::{AllFailed, ConsumerConfig, PartialResponse};
+use crate::config::{AllFailed, ConsumerConfig, PartialResponse, is_snapstart};
 use crate::deadline::{Cancellation, Deadlines};
 use crate::event::{InvalidEvent, SqsBatch};
 use crate::flush::{self, FlushLayer, FlushScope, Flusher};
 use crate::metrics::Metrics;
+use crate::panic_abort::is_restarted;
+use crate::process_age::process_age;
 use crate::spans::{self, InvocationInfo};
 
 /// Handles invocations. One per process.
@@ -37,6 +39,18 @@ impl InvocationHandler {
 
     pub(crate) fn flush_layer(&self) -> FlushLayer {
         FlushLayer(Arc::clone(&self.flusher))
+    }
+
+    /// Records that the process is ready for its first invocation. Its age says nothing about that
+    /// after a restart, which keeps the process, and in an environment that SnapStart restores from
+    /// a snapshot.
+    pub(crate) fn record_init(&self) {
+        if !is_snapstart()
+            && !is_restarted()
+            && let Some(age) = process_age()
+        {
+            self.processor.metrics.record_init(age);
+        }
     }
 
     /// Handles an event. Flushes before it returns, unless the flush point is after the response:

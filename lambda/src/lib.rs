@@ -218,6 +218,7 @@
 //! | `faas.invocations` | counter | `{invocation}` | `faas.trigger` | invocations that succeeded, even if messages failed |
 //! | `faas.errors` | counter | `{error}` | `faas.trigger` | invocations that failed |
 //! | `faas.timeouts` | counter | `{timeout}` | `faas.trigger` | invocations that left messages unhandled because the deadline was near |
+//! | `faas.init_duration` | histogram | `s` | `faas.trigger` | time from the start of the process to its first request for an event |
 //! | `faas.invoke_duration` | histogram | `s` | `faas.trigger` | duration of an invocation without its flush |
 //! | `baton.telemetry.flush.duration` | histogram | `s` | `baton.telemetry.outcome` | time that a flush adds to an invocation |
 //!
@@ -234,9 +235,15 @@
 //! is not set, such messages are not counted. Messages of an invocation that timed out or crashed
 //! are never counted, so an alarm on lost messages belongs on the dead-letter queue itself.
 //!
-//! `faas.init_duration` is not recorded, because Lambda's initialisation begins before the process
-//! starts. A process records at most 20 queues by name. Messages of further queues are counted
-//! without a queue name. Other metrics about telemetry itself are documented in `baton_telemetry`.
+//! `faas.init_duration` is exact to 10 ms, because the kernel reports the start of a process in
+//! such steps. It contains the dynamic linker, the program's own code before
+//! [`run`](ConsumerBuilder::run), and the set-up of the telemetry and of the consumer. It does not
+//! contain what Lambda does before it starts the process. It is exported with the first flush, and
+//! is not recorded with SnapStart, after a panic has restarted the process (feature `panic-abort`),
+//! or by a [`ConsumerService`], whose first event the program requests.
+//!
+//! A process records at most 20 queues by name. Messages of further queues are counted without a
+//! queue name. Other metrics about telemetry itself are documented in `baton_telemetry`.
 //!
 //! # Logs
 //!
@@ -290,6 +297,7 @@ mod panic_abort;
 #[path = "panic_abort/absent.rs"]
 mod panic_abort;
 mod payload;
+mod process_age;
 mod queue;
 mod service;
 mod shutdown;

@@ -85,6 +85,12 @@ impl Metrics {
         self
     }
 
+    /// Records the time from the start of the process to its first request for an event.
+    pub(crate) fn record_init(&self, duration: Duration) {
+        let init_duration = &self.function.init_duration;
+        init_duration.record(duration.as_secs_f64());
+    }
+
     /// Records the start of an invocation.
     pub(crate) fn start_invocation(&self, is_cold_start: bool) -> Instant {
         if is_cold_start {

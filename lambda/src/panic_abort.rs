@@ -34,6 +34,11 @@ const DESCRIPTION: &str = "a panic ended the process while the message was being
 /// the same time.
 const MAX_SUSPECTS: usize = 100;
 
+/// Returns `true` if an earlier program of this process panicked.
+pub(crate) fn is_restarted() -> bool {
+    env::var_os(SUSPECTS).is_some()
+}
+
 /// Batches in progress, shared with the panic hook. Clones share the same state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PanicHook {

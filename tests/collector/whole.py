@@ -31,7 +31,7 @@ REQUEST_METRICS = [
 # Metrics that count each invocation.
 INVOCATION_METRICS = [(FUNCTION, "faas.invocations"), (FUNCTION, "faas.invoke_duration")]
 # Metrics that count each execution environment.
-ENVIRONMENT_METRICS = [(FUNCTION, "faas.coldstarts")]
+ENVIRONMENT_METRICS = [(FUNCTION, "faas.coldstarts"), (FUNCTION, "faas.init_duration")]
 # The route of the counted requests. The producer's health checks are requests too.
 ROUTE = "/onboarding"
 

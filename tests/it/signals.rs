@@ -18,8 +18,10 @@ const PRODUCER: &str = "onboarding-api";
 const HANDLED: &str = "customer onboarded";
 
 /// Metrics that the function sends at least.
-const FUNCTION_METRICS: [&str; 4] = [
+const FUNCTION_METRICS: [&str; 6] = [
+    "baton.sqs.receive_count",
     "faas.coldstarts",
+    "faas.init_duration",
     "faas.invoke_duration",
     "messaging.client.consumed.messages",
     "messaging.process.duration",

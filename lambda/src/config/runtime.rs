@@ -22,6 +22,11 @@ pub(crate) fn runtime_api_address() -> Option<String> {
     process_variable(RUNTIME_API)
 }
 
+/// Returns `true` if execution environments are restored from a snapshot of an initialised one.
+pub(crate) fn is_snapstart() -> bool {
+    process_variable("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() == Some("snap-start")
+}
+
 /// Variable with the ids of messages that may have caused a panic. A process that panics sets it
 /// for the process that replaces it. The name does not begin with `BATON_`, because users do not
 /// set it.

@@ -32,6 +32,8 @@ pub(super) async fn run(handler: BoxedRecordHandler, settings: Settings) -> Resu
     let (invocation_handler, flusher, max_concurrency) = set_up(handler, settings).await?;
     let invocation_handler = Arc::new(invocation_handler);
     let flush_layer = invocation_handler.flush_layer();
+    let signal = shutdown::register(&flusher.config).await;
+    invocation_handler.record_init();
     let service = tower::service_fn(
         move |LambdaEvent {
                   payload: (),
@@ -45,7 +47,6 @@ pub(super) async fn run(handler: BoxedRecordHandler, settings: Settings) -> Resu
             })
         },
     );
-    let signal = shutdown::register(&flusher.config).await;
     let runtime = Runtime::new(service).layer(PayloadLayer).layer(flush_layer);
     tokio::select! {
         outcome = event_loop::run(runtime, max_concurrency) => {

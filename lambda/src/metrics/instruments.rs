@@ -170,6 +170,7 @@ pub(super) struct FunctionInstruments {
     pub(super) invocations: BoundCounter<u64>,
     pub(super) errors: BoundCounter<u64>,
     pub(super) timeouts: BoundCounter<u64>,
+    pub(super) init_duration: BoundHistogram<f64>,
     pub(super) invoke_duration: BoundHistogram<f64>,
 }
 
@@ -178,13 +179,9 @@ impl FunctionInstruments {
         let trigger = [KeyValue::new(key::FAAS_TRIGGER, PUBSUB)];
         let count =
             |name, unit, description| counter(meter, name, unit, description).bind(&trigger);
-        let invoke_duration = histogram(
-            meter,
-            metric::FAAS_INVOKE_DURATION,
-            "s",
-            "Duration of an invocation, without its flush.",
-            &DURATION_BOUNDS,
-        );
+        let measure = |name, description| {
+            histogram(meter, name, "s", description, &DURATION_BOUNDS).bind(&trigger)
+        };
         Self {
             coldstarts: count(
                 metric::FAAS_COLDSTARTS,
@@ -202,7 +199,14 @@ impl FunctionInstruments {
                 "{timeout}",
                 "Invocations that left messages unhandled because their deadline was near.",
             ),
-            invoke_duration: invoke_duration.bind(&trigger),
+            init_duration: measure(
+                metric::FAAS_INIT_DURATION,
+                "Time from the start of the process to its first request for an event.",
+            ),
+            invoke_duration: measure(
+                metric::FAAS_INVOKE_DURATION,
+                "Duration of an invocation, without its flush.",
+            ),
         }
     }
 }

@@ -7,6 +7,10 @@ use opentelemetry::Context;
 
 use crate::config::ConsumerConfig;
 
+pub(crate) fn is_restarted() -> bool {
+    false
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PanicHook(());
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use opentelemetry::metrics::MeterProvider as _;
+
 use super::*;
 use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
 use crate::dead_letter::tests::queue;
@@ -70,5 +72,9 @@ async fn the_documented_metrics_match_the_recorded_ones() {
         &mut found,
         &run(Consumer::builder(), handle_or_hang, hanging).await,
     );
+    let (meters, reader) = meters();
+    let metrics = crate::metrics::Metrics::new(&meters.meter("test"));
+    metrics.record_init(Duration::from_millis(20));
+    add(&mut found, &collect(&reader));
     assert_eq!(found, documented());
 }
