@@ -49,36 +49,41 @@ impl ExportPipeline {
 
     /// Exports the selected spans, all metrics and the selected log records, and spills spans that
     /// the collector does not accept.
-    pub(super) async fn flush(
-        self: &Arc<Self>,
-        selection: Selection<'_>,
+    ///
+    /// The future is boxed, because each crate that polls it would otherwise compile its own copy.
+    pub(super) fn flush<'a>(
+        self: &'a Arc<Self>,
+        selection: Selection<'a>,
         deadline: Instant,
-    ) -> FlushReport {
-        let mut sent = ExportCounts::default();
-        let export_deadline = self.export_deadline(deadline);
-        // The error has been logged, and the report counts its spans.
-        let outcome = self.export_all(selection, export_deadline, &mut sent).await;
-        let timed_out = Instant::now() >= export_deadline;
-        // After a permanent rejection nothing is left: the rejected spans have been spilled or
-        // dropped, and the others were sent.
-        let is_incomplete = matches!(&outcome, Err(error) if !error.is_permanent());
-        if is_incomplete {
-            self.spill(selection, deadline);
-        }
-        if let Selection::Group(_) = selection {
+    ) -> Pin<Box<dyn Future<Output = FlushReport> + Send + 'a>> {
+        Box::pin(async move {
+            let mut sent = ExportCounts::default();
+            let export_deadline = self.export_deadline(deadline);
+            // The error has been logged, and the report counts its spans.
+            let outcome = self.export_all(selection, export_deadline, &mut sent).await;
+            let timed_out = Instant::now() >= export_deadline;
+            // After a permanent rejection nothing is left: the rejected spans have been spilled or
+            // dropped, and the others were sent.
+            let is_incomplete = matches!(&outcome, Err(error) if !error.is_permanent());
             if is_incomplete {
-                self.spill_ungrouped(deadline);
-            } else {
-                self.flush_ungrouped();
+                self.spill(selection, deadline);
             }
-        }
-        // Spans that are still pending after the flush of a group belong to other flushes, unless
-        // spilling is off.
-        let keeps_spans = is_incomplete && (matches!(selection, Selection::All) || !self.spills());
-        FlushReport {
-            timed_out,
-            ..self.report(sent, keeps_spans)
-        }
+            if let Selection::Group(_) = selection {
+                if is_incomplete {
+                    self.spill_ungrouped(deadline);
+                } else {
+                    self.flush_ungrouped();
+                }
+            }
+            // Spans that are still pending after the flush of a group belong to other flushes,
+            // unless spilling is off.
+            let keeps_spans =
+                is_incomplete && (matches!(selection, Selection::All) || !self.spills());
+            FlushReport {
+                timed_out,
+                ..self.report(sent, keeps_spans)
+            }
+        })
     }
 
     /// Exports and spills everything for the shutdown of the process, by `deadline`. The background
