@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use self::breaker::BreakerStatus;
 use self::collector::{Destination, DestinationError};
 use self::spill::Spill;
 use crate::buffer::{Buffer, Chunk, InFlightChunks, Selection};
@@ -20,7 +21,7 @@ use crate::otlp::{PartialSuccess, Signal};
 use crate::output::Output;
 use crate::transport::client::BufList;
 
-mod breaker;
+pub(crate) mod breaker;
 pub(crate) mod collector;
 mod collector_messages;
 mod embedded_metrics;
@@ -119,6 +120,11 @@ impl Exporter {
     /// Shuts down an exporter that the program provides.
     pub(crate) fn shutdown(&self) {
         self.destination.shutdown();
+    }
+
+    /// Returns the state of the circuit breaker, or `None` if the destination has none.
+    pub(crate) fn breaker_status(&self) -> Option<BreakerStatus> {
+        self.destination.breaker_status()
     }
 
     /// Returns the deadline of a request that is sent now.

@@ -168,12 +168,12 @@
 //! never spilled. They stay buffered within their bounds, and those left at shutdown are dropped
 //! and counted.
 //!
-//! Each loss is reported immediately by one line in CloudWatch's embedded metric format. The
-//! namespace is `Baton`. The dimensions are `ServiceName` (`service.name`) and, if it is set,
-//! `Environment` (`deployment.environment.name`). The metrics are `SpansSpilled`, `SpansDropped`,
-//! `SpansPending` (spans that a failed export left in the buffer), `LogRecordsDropped` and
-//! `MetricPointsDropped`. Except for the pending spans, they count the losses since the previous
-//! line.
+//! Each loss, and each opening of a circuit breaker, is reported immediately by one line in
+//! CloudWatch's embedded metric format. The namespace is `Baton`. The dimensions are `ServiceName`
+//! (`service.name`) and, if it is set, `Environment` (`deployment.environment.name`). The metrics
+//! are `SpansSpilled`, `SpansDropped`, `SpansPending` (spans that a failed export left in the
+//! buffer), `LogRecordsDropped`, `MetricPointsDropped` and `CircuitBreakerOpenings` (of all
+//! signals). Except for the pending spans, they count what has happened since the previous line.
 //!
 //! # Your own OpenTelemetry
 //!
@@ -202,6 +202,14 @@
 //! | `baton.telemetry.log_records` | counter | `{record}` | log records by `baton.telemetry.outcome`: `exported` or `dropped` |
 //! | `baton.telemetry.log_records.pending` | gauge | `{record}` | log records that have not been exported or dropped, including those in flight |
 //! | `baton.telemetry.metric_points` | counter | `{point}` | dropped data points: `baton.telemetry.outcome` is `dropped` |
+//! | `baton.telemetry.circuit_breaker.open` | gauge | `{circuit_breaker}` | 1 while the circuit breaker of `baton.telemetry.signal` is open, otherwise 0 |
+//! | `baton.telemetry.circuit_breaker.openings` | counter | `{opening}` | how often that circuit breaker has opened; a failed probe does not count |
+//!
+//! `baton.telemetry.signal` is `traces`, `metrics` or `logs`, because each has its own circuit
+//! breaker. If spans or log records are not accepted but metrics are, the gauge is 1 in every
+//! export of the metrics during the outage. If the whole collector fails, no metric arrives until
+//! it works again, and the gauge may then be 0 already: the counter shows the outage afterwards. An
+//! alarm that fires during the outage watches `CircuitBreakerOpenings` in CloudWatch.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -20,6 +20,7 @@ use tracing::warn;
 use self::self_metrics::SelfMetrics;
 use self::shared_export::SharedExport;
 use crate::config::TemporalityPreference;
+use crate::export::breaker::BreakerStatus;
 use crate::export::collector::Destination;
 use crate::export::{CollectorMessages, ExporterError, FailureLog, run_until};
 use crate::otlp::encode::metrics::MetricsRequest;
@@ -106,6 +107,10 @@ impl Metrics {
     /// Returns the number of dropped data points.
     pub(crate) fn dropped(&self) -> u64 {
         self.counts.dropped.load(Relaxed)
+    }
+
+    pub(crate) fn breaker_status(&self) -> Option<BreakerStatus> {
+        self.destination.breaker_status()
     }
 
     pub(crate) fn meters(&self) -> &Meters {
@@ -202,7 +207,9 @@ impl Metrics {
         // Called before any value is read. A flush that joins later may have measured something
         // that this collection misses, so it causes another one.
         self.shared_export.begin_collection();
-        self.self_metrics.record(read_counts(), self.dropped());
+        let breaker = self.breaker_status();
+        self.self_metrics
+            .record(read_counts(), self.dropped(), breaker);
         let collected = self.collect();
         if let Some(console) = self.destination.additional_console() {
             for request in &collected {

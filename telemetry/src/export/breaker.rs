@@ -1,6 +1,9 @@
 //! Circuit breaker: a collector that keeps failing is not contacted for a while, so that it does
 //! not slow down every flush.
 
+use std::mem;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +38,15 @@ pub(crate) struct Breaker {
     first_pause: Duration,
     endpoint: String,
     state: Mutex<BreakerState>,
+    openings: AtomicU64,
+}
+
+/// State of a breaker, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BreakerStatus {
+    pub(crate) is_open: bool,
+    /// Number of times that the breaker has opened. A failed probe does not open it again.
+    pub(crate) openings: u64,
 }
 
 #[derive(Debug)]
@@ -128,6 +140,7 @@ impl Breaker {
             first_pause,
             endpoint,
             state: Mutex::new(CLOSED),
+            openings: AtomicU64::new(0),
         }
     }
 
@@ -159,9 +172,11 @@ impl Breaker {
         })
     }
 
-    #[cfg(test)]
-    fn is_closed(&self) -> bool {
-        matches!(*self.state(), BreakerState::Closed { .. })
+    pub(crate) fn status(&self) -> BreakerStatus {
+        BreakerStatus {
+            is_open: matches!(*self.state(), BreakerState::Open { .. }),
+            openings: self.openings.load(Relaxed),
+        }
     }
 
     /// Returns true if [`acquire`](Self::acquire) would return a permit now.
@@ -182,7 +197,7 @@ impl Breaker {
 
     fn succeed(&self) {
         // The lock is released before the log line, because stdout may be slow.
-        let before = std::mem::replace(&mut *self.state(), CLOSED);
+        let before = mem::replace(&mut *self.state(), CLOSED);
         if matches!(before, BreakerState::Open { .. }) {
             info!(
                 endpoint = self.endpoint,
@@ -240,11 +255,14 @@ impl Breaker {
 
     fn open(&self, pause: Duration, health: Health, now: SystemTime) {
         let pause = pause.min(MAX_PAUSE);
-        *self.state() = BreakerState::Open {
+        let open = BreakerState::Open {
             since: now,
             pause,
             is_probing: false,
         };
+        if let BreakerState::Closed { .. } = mem::replace(&mut *self.state(), open) {
+            self.openings.fetch_add(1, Relaxed);
+        }
         // Logged without the lock, because stdout may be slow.
         warn!(
             endpoint = self.endpoint,

@@ -11,7 +11,7 @@ use std::{fmt, io};
 use bytes::Buf as _;
 use tokio::time::{Instant, sleep};
 
-use super::breaker::{Breaker, BreakerPermit, Cost, Health, slow_after};
+use super::breaker::{Breaker, BreakerPermit, BreakerStatus, Cost, Health, slow_after};
 use super::headers::{FetchedHeaders, TransportHeaders};
 use super::sdk_exporter::SdkExporter;
 use crate::config::{Endpoint, ExporterConfig, OtlpConfig};
@@ -111,13 +111,23 @@ impl Destination {
         }
     }
 
+    /// Returns the state of the circuit breaker, which stdout does not have.
+    pub(crate) fn breaker_status(&self) -> Option<BreakerStatus> {
+        self.breaker().map(Breaker::status)
+    }
+
+    fn breaker(&self) -> Option<&Breaker> {
+        match self {
+            Self::Collector(collector) => Some(&collector.breaker),
+            Self::Console(_) => None,
+            Self::Sdk(exporter) => Some(exporter.breaker()),
+        }
+    }
+
     /// Returns false while the circuit breaker is open.
     pub(crate) fn accepts_requests(&self) -> bool {
-        match self {
-            Self::Collector(collector) => collector.breaker.would_permit(SystemTime::now()),
-            Self::Console(_) => true,
-            Self::Sdk(exporter) => exporter.accepts_requests(),
-        }
+        self.breaker()
+            .is_none_or(|breaker| breaker.would_permit(SystemTime::now()))
     }
 
     /// Sends an `Export…ServiceRequest` and returns the acknowledgement. Returns at `deadline` at

@@ -4,13 +4,15 @@ use std::sync::{Mutex, PoisonError};
 
 use super::embedded_metrics::EmbeddedMetrics;
 
-/// Numbers of records that have not been exported since the start of the process.
+/// Numbers of records that have not been exported since the start of the process, and of circuit
+/// breakers that have opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     pub(crate) spans_spilled: u64,
     pub(crate) spans_dropped: u64,
     pub(crate) log_records_dropped: u64,
     pub(crate) metric_points_dropped: u64,
+    pub(crate) breaker_openings: u64,
 }
 
 /// Metric of the spans that are pending after a failed export. They are not lost, but may be.
@@ -19,7 +21,7 @@ const PENDING: &str = "SpansPending";
 /// Name of a metric and its count.
 type LossMetric = (&'static str, fn(&mut Losses) -> &mut u64);
 
-const METRICS: [LossMetric; 4] = [
+const METRICS: [LossMetric; 5] = [
     ("SpansSpilled", |losses| &mut losses.spans_spilled),
     ("SpansDropped", |losses| &mut losses.spans_dropped),
     ("LogRecordsDropped", |losses| {
@@ -27,6 +29,9 @@ const METRICS: [LossMetric; 4] = [
     }),
     ("MetricPointsDropped", |losses| {
         &mut losses.metric_points_dropped
+    }),
+    ("CircuitBreakerOpenings", |losses| {
+        &mut losses.breaker_openings
     }),
 ];
 
@@ -57,9 +62,16 @@ impl LossReporter {
         }
         if new != Losses::default() || pending > 0 {
             let losses = METRICS.map(|(name, count)| (name, *count(&mut new)));
-            let [spilled, dropped, log_records, metric_points] = losses;
+            let [spilled, dropped, log_records, metric_points, openings] = losses;
             let pending = (PENDING, pending);
-            let metrics = [pending, spilled, dropped, log_records, metric_points];
+            let metrics = [
+                pending,
+                spilled,
+                dropped,
+                log_records,
+                metric_points,
+                openings,
+            ];
             output.write_losses(&metrics);
         }
         new
@@ -83,15 +95,23 @@ mod tests {
         reporter.report(losses, 0, &output);
         losses.spans_spilled = 14;
         losses.metric_points_dropped = 2;
+        losses.breaker_openings = 1;
         reporter.report(losses, 0, &output);
         // Counts from before the last report.
         reporter.report(Losses::default(), 0, &output);
         let lines = output.lines();
         let counts: Vec<_> = lines
             .iter()
-            .map(|line| (&line["SpansSpilled"], &line["MetricPointsDropped"]))
+            .map(|line| {
+                [
+                    "SpansSpilled",
+                    "MetricPointsDropped",
+                    "CircuitBreakerOpenings",
+                ]
+                .map(|metric| line[metric].as_u64().unwrap())
+            })
             .collect();
-        assert_eq!(counts, [(&json!(10), &json!(0)), (&json!(4), &json!(2))]);
+        assert_eq!(counts, [[10, 0, 0], [4, 2, 1]]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use self::guarded_export::{ExportReporter, GuardedExport};
-use super::breaker::{Breaker, Cost, Health, slow_after};
+use super::breaker::{Breaker, BreakerStatus, Cost, Health, slow_after};
 use super::collector::{BREAKER_PAUSE, DestinationError, SendFuture};
 use crate::metrics::ReadCounts;
 use crate::otlp::PartialSuccess;
@@ -66,6 +66,9 @@ pub(crate) trait SdkPipeline: fmt::Debug + Send + Sync {
 
     /// Returns the number of dropped data points.
     fn dropped(&self) -> u64;
+
+    /// Returns the state of the circuit breaker, if there is one.
+    fn breaker_status(&self) -> Option<BreakerStatus>;
 }
 
 /// An exporter that the program provides, for any signal whose records are buffered.
@@ -76,8 +79,8 @@ pub(crate) trait SdkExporter: fmt::Debug + Send + Sync {
     /// Passes the resource to the exporter, because the decoded records do not contain it.
     fn set_resource(&mut self, resource: &Resource);
 
-    /// Returns false while the circuit breaker is open.
-    fn accepts_requests(&self) -> bool;
+    /// Returns the circuit breaker.
+    fn breaker(&self) -> &Breaker;
 
     /// Exports the records of an `Export…ServiceRequest`. Returns at `deadline` at the latest, and
     /// immediately if the circuit breaker is open.
@@ -205,8 +208,8 @@ impl<R: RecordExporter> SdkExporter for GuardedExporter<R> {
         self.records.set_resource(resource);
     }
 
-    fn accepts_requests(&self) -> bool {
-        self.runner.accepts_requests()
+    fn breaker(&self) -> &Breaker {
+        self.runner.breaker()
     }
 
     fn send(&self, mut request: BufList, deadline: Instant) -> SendFuture<'_> {
@@ -240,6 +243,10 @@ impl ExportRunner {
             breaker: Breaker::new(exporter.to_owned(), BREAKER_PAUSE),
             reporter: ExportReporter::new(exporter),
         }
+    }
+
+    pub(crate) fn breaker(&self) -> &Breaker {
+        &self.breaker
     }
 
     /// Returns false while the circuit breaker is open.

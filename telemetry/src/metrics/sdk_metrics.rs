@@ -24,6 +24,7 @@ use tracing::{error, warn};
 use super::ReadCounts;
 use super::guarded_meters::GuardedMeters;
 use super::self_metrics::SelfMetrics;
+use crate::export::breaker::BreakerStatus;
 use crate::export::sdk_exporter::{ExportRunner, FlushFuture, SdkPipeline};
 use crate::export::{ExporterError, FailureLog, run_until};
 use crate::otlp::Signal;
@@ -102,7 +103,9 @@ impl<E: PushMetricExporter> SdkMetrics<E> {
         if !self.runner.accepts_requests() {
             return Ok(());
         }
-        self.self_metrics.record(read_counts(), self.dropped());
+        let breaker = self.breaker_status();
+        self.self_metrics
+            .record(read_counts(), self.dropped(), breaker);
         let collected = self.collect();
         if count_points(&collected) > 0 {
             *pending = Some(collected);
@@ -191,6 +194,10 @@ impl<E: PushMetricExporter> SdkPipeline for SdkMetrics<E> {
 
     fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+
+    fn breaker_status(&self) -> Option<BreakerStatus> {
+        Some(self.runner.breaker().status())
     }
 }
 

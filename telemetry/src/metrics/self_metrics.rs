@@ -8,26 +8,34 @@
 //! | `baton.telemetry.log_records` | counter | `{record}` | log records by `baton.telemetry.outcome` |
 //! | `baton.telemetry.log_records.pending` | gauge | `{record}` | log records that have not been exported or dropped yet |
 //! | `baton.telemetry.metric_points` | counter | `{point}` | dropped data points: `baton.telemetry.outcome` is `dropped` |
+//! | `baton.telemetry.circuit_breaker.open` | gauge | `{circuit_breaker}` | 1 while the circuit breaker of `baton.telemetry.signal` is open, otherwise 0 |
+//! | `baton.telemetry.circuit_breaker.openings` | counter | `{opening}` | how often that circuit breaker has opened; a failed probe does not count |
 
 use std::sync::{Mutex, PoisonError};
 
-use opentelemetry::metrics::{BoundCounter, Gauge, Meter, MeterProvider};
+use opentelemetry::metrics::{BoundCounter, Counter, Gauge, Meter, MeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 
 use crate::buffer::Counts;
+use crate::export::breaker::BreakerStatus;
 
 const SCOPE: &str = "baton.telemetry";
 /// Attribute with the outcome of a record.
 const OUTCOME: &str = "baton.telemetry.outcome";
 const DROPPED: &str = "dropped";
+/// Attribute with the signal of a circuit breaker.
+const SIGNAL: &str = "baton.telemetry.signal";
+/// Its values, in the order of [`SelfMetrics::breakers`].
+const SIGNALS: [&str; 3] = ["traces", "logs", "metrics"];
 
-/// Counts of spans and log records.
+/// Counts of spans and log records, and the states of their circuit breakers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordCounts {
     pub(crate) spans: Counts,
     /// `None` if log records are not exported.
     pub(crate) log_records: Option<Counts>,
+    pub(crate) breakers: [Option<BreakerStatus>; 2],
 }
 
 #[derive(Debug)]
@@ -36,6 +44,10 @@ pub(super) struct SelfMetrics {
     log_records: SignalMetrics,
     points_dropped: BoundCounter<u64>,
     reported_points_dropped: Mutex<u64>,
+    breaker_open: Gauge<u64>,
+    breaker_openings: Counter<u64>,
+    /// Reported states of the circuit breakers.
+    breakers: Mutex<[BreakerStatus; 3]>,
 }
 
 /// Instruments for the records of one signal.
@@ -55,13 +67,18 @@ impl SelfMetrics {
             .with_schema_url(SCHEMA_URL)
             .build();
         let meter = meters.meter_with_scope(scope);
-        let points = meter.u64_counter("baton.telemetry.metric_points");
-        let points = points.with_unit("{point}").build();
+        let points = counter(
+            &meter,
+            "baton.telemetry.metric_points",
+            "{point}",
+            "Data points of metrics, by their outcome.",
+        );
         Self {
             spans: SignalMetrics::new(
                 &meter,
                 ["baton.telemetry.spans", "baton.telemetry.spans.pending"],
                 "{span}",
+                "Finished spans, by their outcome.",
             ),
             log_records: SignalMetrics::new(
                 &meter,
@@ -70,17 +87,40 @@ impl SelfMetrics {
                     "baton.telemetry.log_records.pending",
                 ],
                 "{record}",
+                "Log records, by their outcome.",
             ),
             points_dropped: points.bind(&outcome(DROPPED)),
             reported_points_dropped: Mutex::default(),
+            breaker_open: gauge(
+                &meter,
+                "baton.telemetry.circuit_breaker.open",
+                "{circuit_breaker}",
+                "1 while the circuit breaker suspends the export of the signal, otherwise 0.",
+            ),
+            breaker_openings: counter(
+                &meter,
+                "baton.telemetry.circuit_breaker.openings",
+                "{opening}",
+                "Suspensions of the export by the signal's circuit breaker.",
+            ),
+            breakers: Mutex::default(),
         }
     }
 
-    pub(super) fn record(&self, counts: RecordCounts, points_dropped: u64) {
-        self.spans.record(counts.spans);
+    /// Records the differences to the last counts. `breaker` is the circuit breaker of the metrics
+    /// themselves.
+    pub(super) fn record(
+        &self,
+        counts: RecordCounts,
+        points_dropped: u64,
+        breaker: Option<BreakerStatus>,
+    ) {
+        let mut has_new = self.spans.record(counts.spans);
         if let Some(log_records) = counts.log_records {
-            self.log_records.record(log_records);
+            has_new |= self.log_records.record(log_records);
         }
+        let [traces, logs] = counts.breakers;
+        self.record_breakers([traces, logs, breaker], has_new);
         let reported = self.reported_points_dropped.lock();
         let mut reported = reported.unwrap_or_else(PoisonError::into_inner);
         if points_dropped > *reported {
@@ -88,27 +128,53 @@ impl SelfMetrics {
             *reported = points_dropped;
         }
     }
+
+    /// Records the state of each breaker together with new counts, and whenever a breaker is open
+    /// or was open the last time.
+    fn record_breakers(&self, breakers: [Option<BreakerStatus>; 3], has_new: bool) {
+        let mut reported = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, signal) in SIGNALS.into_iter().enumerate() {
+            let (Some(now), before) = (breakers[index], &mut reported[index]) else {
+                continue;
+            };
+            let signal = [KeyValue::new(SIGNAL, signal)];
+            if has_new || now.is_open || before.is_open {
+                self.breaker_open.record(u64::from(now.is_open), &signal);
+            }
+            if now.openings > before.openings {
+                let new = now.openings - before.openings;
+                self.breaker_openings.add(new, &signal);
+            }
+            *before = now;
+        }
+    }
 }
 
 impl SignalMetrics {
-    fn new(meter: &Meter, [counter, pending]: [&'static str; 2], unit: &'static str) -> Self {
-        let counter = meter.u64_counter(counter).with_unit(unit).build();
+    fn new(
+        meter: &Meter,
+        [finished, pending]: [&'static str; 2],
+        unit: &'static str,
+        description: &'static str,
+    ) -> Self {
+        let counter = counter(meter, finished, unit, description);
         Self {
             exported: counter.bind(&outcome("exported")),
             spilled: counter.bind(&outcome("spilled")),
             dropped: counter.bind(&outcome(DROPPED)),
-            pending: meter.u64_gauge(pending).with_unit(unit).build(),
+            pending: gauge(meter, pending, unit, "Records that wait for their export."),
             reported: Mutex::default(),
         }
     }
 
     /// Records the difference to the last counts. If only exported spans were added, nothing is
-    /// recorded: otherwise the counts of each flush would be a reason for another flush.
-    fn record(&self, now: Counts) {
+    /// recorded: otherwise the counts of each flush would be a reason for another flush. Returns
+    /// whether something was recorded.
+    fn record(&self, now: Counts) -> bool {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let relevant = |counts: &Counts| (counts.finished, counts.spilled, counts.dropped);
         if relevant(&now) == relevant(&reported) {
-            return;
+            return false;
         }
         let exported = now.exported.saturating_sub(reported.exported);
         let spilled = now.spilled.saturating_sub(reported.spilled);
@@ -124,7 +190,34 @@ impl SignalMetrics {
         }
         self.pending.record(now.pending, &[]);
         *reported = now;
+        true
     }
+}
+
+fn counter(
+    meter: &Meter,
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+) -> Counter<u64> {
+    meter
+        .u64_counter(name)
+        .with_unit(unit)
+        .with_description(description)
+        .build()
+}
+
+fn gauge(
+    meter: &Meter,
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+) -> Gauge<u64> {
+    meter
+        .u64_gauge(name)
+        .with_unit(unit)
+        .with_description(description)
+        .build()
 }
 
 fn outcome(outcome: &'static str) -> [KeyValue; 1] {

@@ -6,6 +6,7 @@ use opentelemetry_sdk::Resource;
 use tokio::time::Instant;
 
 use crate::buffer::{Buffer, Counts, Selection};
+use crate::export::breaker::BreakerStatus;
 use crate::export::collector::Destination;
 use crate::export::{ExportCounts, Exporter};
 use crate::otlp::Signal;
@@ -36,6 +37,10 @@ impl LogExport {
     /// Counts all pending records as dropped.
     pub(super) fn discard_pending(&self) {
         self.buffer.take(Selection::All).discard_all();
+    }
+
+    pub(super) fn breaker_status(&self) -> Option<BreakerStatus> {
+        self.exporter.breaker_status()
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 use super::logs::LogExport;
 use super::{FlushReport, lock};
 use crate::buffer::{Counts, Selection, SpanBuffer};
+use crate::export::breaker::BreakerStatus;
 use crate::export::sdk_exporter::SdkPipeline;
 use crate::export::{EmbeddedMetrics, ExportCounts, Exporter, ExporterError, LossReporter, Losses};
 use crate::logs::DROPPED_RECORDS_TARGET;
@@ -275,6 +276,7 @@ impl ExportPipeline {
         let pending = if keeps_spans { counts.pending } else { 0 };
         let new = loss_reporter.report(
             Losses {
+                breaker_openings: self.breaker_openings(),
                 spans_spilled: counts.spilled,
                 spans_dropped: counts.dropped,
                 log_records_dropped: logs.map_or(0, |logs| logs.counts().dropped),
@@ -349,11 +351,35 @@ impl ExportPipeline {
         }
     }
 
+    /// Returns how often the circuit breakers of all signals have opened.
+    fn breaker_openings(&self) -> u64 {
+        let [traces, logs] = self.breaker_statuses();
+        let metrics = match (&self.metrics, &self.sdk_pipeline) {
+            (Some(metrics), _) => metrics.breaker_status(),
+            (None, Some(sdk_pipeline)) => sdk_pipeline.breaker_status(),
+            (None, None) => None,
+        };
+        let mut openings = 0;
+        for status in [traces, logs, metrics] {
+            openings += status.unwrap_or_default().openings;
+        }
+        openings
+    }
+
+    /// Returns the states of the circuit breakers of spans and log records.
+    fn breaker_statuses(&self) -> [Option<BreakerStatus>; 2] {
+        [
+            self.exporter.as_ref().and_then(Exporter::breaker_status),
+            self.logs.as_ref().and_then(LogExport::breaker_status),
+        ]
+    }
+
     /// Exports metrics. A failure has been logged and loses nothing.
     pub(super) async fn export_metrics(&self, selection: Selection<'_>, deadline: Instant) {
         let read_counts = || RecordCounts {
             spans: self.buffer.counts(),
             log_records: self.logs.as_ref().map(LogExport::counts),
+            breakers: self.breaker_statuses(),
         };
         if let Some(sdk_pipeline) = &self.sdk_pipeline {
             return sdk_pipeline.flush(&read_counts, deadline).await;

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use crate::export::breaker::BreakerStatus;
 use crate::export::collector::DestinationError;
 use crate::export::sdk_exporter::{FlushFuture, SdkExportError, SdkPipeline};
 use crate::export::{ExporterError, FailureLog};
@@ -115,6 +116,10 @@ impl SdkPipeline for ProgramProviders {
 
     fn dropped(&self) -> u64 {
         0
+    }
+
+    fn breaker_status(&self) -> Option<BreakerStatus> {
+        None
     }
 }
 

@@ -59,7 +59,7 @@ fn open(breaker: &Breaker) {
     for second in [-1.0, 0.0] {
         send_request(breaker, second - 1.0, Health::Failed, LIMIT);
     }
-    assert!(!breaker.is_closed());
+    assert!(breaker.status().is_open);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_probe_after_the_pause_closes_the_breaker_or_doubles_the_pause() {
     assert_eq!(succeed(&breaker, 30.9), None);
     assert_eq!(succeed(&breaker, 31.0), Some("probe"));
     assert_eq!(succeed(&breaker, 31.0), Some("request"));
-    assert!(breaker.is_closed());
+    assert!(!breaker.status().is_open);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn no_other_request_is_permitted_while_a_probe_is_in_flight() {
 fn concurrent_failures_count_as_one() {
     let breaker = breaker();
     for round in [0.0, 2.0] {
-        assert!(breaker.is_closed());
+        assert!(!breaker.status().is_open);
         let permits: Vec<_> = (0..3)
             .map(|_| breaker.acquire(time_at(round)).unwrap())
             .collect();
@@ -154,7 +154,7 @@ fn concurrent_failures_count_as_one() {
             permit.report(Health::Failed, cost(LIMIT), time_at(round + 1.0));
         }
     }
-    assert!(!breaker.is_closed());
+    assert!(breaker.status().is_open);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_failure_within_too_short_a_limit_does_not_count() {
         };
         permit.report(Health::Failed, cost, time_at(second.into()) + time);
     }
-    assert!(breaker.is_closed());
+    assert!(!breaker.status().is_open);
 }
 
 #[test]
@@ -252,5 +252,21 @@ fn a_fast_response_within_a_short_limit_is_not_slow() {
         };
         permit.report(Health::Accepted, cost, time_at(second.into()));
     }
-    assert!(breaker.is_closed());
+    assert!(!breaker.status().is_open);
+}
+
+#[test]
+fn an_opening_is_counted_once_until_the_breaker_has_closed() {
+    let breaker = breaker();
+    let status = |is_open, openings| BreakerStatus { is_open, openings };
+    assert_eq!(breaker.status(), status(false, 0));
+    open(&breaker);
+    assert_eq!(breaker.status(), status(true, 1));
+    assert_eq!(fail(&breaker, 11.0), Some("probe"));
+    assert_eq!(breaker.status(), status(true, 1));
+    assert_eq!(succeed(&breaker, 40.0), Some("probe"));
+    assert_eq!(breaker.status(), status(false, 1));
+    let asked = Health::RetryAfter(Duration::from_secs(5));
+    send_request(&breaker, 50.0, asked, Duration::ZERO);
+    assert_eq!(breaker.status(), status(true, 2));
 }

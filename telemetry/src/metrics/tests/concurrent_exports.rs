@@ -36,6 +36,7 @@ fn exported_counts(spans: u64) -> RecordCounts {
             ..Counts::default()
         },
         log_records: None,
+        breakers: [None, None],
     }
 }
 
@@ -59,7 +60,7 @@ async fn an_export_reads_the_record_counts_after_it_acquires_the_lock() {
     assert!(is_waiting(&mut export));
     // The export that holds the lock reports seven spans.
     spans.store(7, Relaxed);
-    metrics.self_metrics.record(read_counts(), 0);
+    metrics.self_metrics.record(read_counts(), 0, None);
     drop(other);
     export.await.unwrap();
     metrics.export(&read_counts, far_deadline()).await.unwrap();

@@ -1,5 +1,6 @@
 //! Metrics over a real socket.
 
+use baton_test_support::PointValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
@@ -151,6 +152,93 @@ async fn rejected_data_points_are_counted_and_do_not_block_later_ones() {
     }
     let reported = outcome_total(&collector, "baton.telemetry.metric_points", "dropped");
     assert_eq!((reported, dropped(&telemetry)), (2, 2));
+}
+
+/// Returns the exported values of the data points of a metric with this signal.
+fn signal_values(collector: &TestCollector, name: &str, signal: &str) -> Vec<i64> {
+    let metrics = collector.metrics().unwrap().into_iter();
+    let named = metrics.filter(|metric| metric.name == name);
+    let points = named.flat_map(|metric| metric.points);
+    points
+        .filter(|point| point.attributes["baton.telemetry.signal"] == signal.into())
+        .map(|point| match point.value {
+            PointValue::Int(value) => value,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+const OPEN: &str = "baton.telemetry.circuit_breaker.open";
+const OPENINGS: &str = "baton.telemetry.circuit_breaker.openings";
+
+/// Flushes until no span is pending.
+async fn flush_until_exported(telemetry: &Telemetry) {
+    let limit = generous_deadline();
+    while flush(telemetry).await.pending > 0 {
+        assert!(Instant::now() < limit);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_open_circuit_breaker_of_another_signal_is_reported_until_it_has_closed() {
+    let collector = start_collector(&[CollectorResponse::RetryAfter(1)]).await;
+    script_metrics(&collector, &[]);
+    let telemetry = telemetry(&collector, &[WITH_METRICS]).await;
+    end_span(&telemetry, "span");
+    flush(&telemetry).await;
+    assert_eq!(signal_values(&collector, OPEN, "traces"), [0]);
+    flush(&telemetry).await;
+    assert_eq!(signal_values(&collector, OPEN, "traces"), [0, 1]);
+    assert_eq!(signal_values(&collector, OPENINGS, "traces"), [1]);
+    flush_until_exported(&telemetry).await;
+    // The first of these flushes reports that the breaker has closed.
+    for _ in 0..3 {
+        flush(&telemetry).await;
+    }
+    let mut states = signal_values(&collector, OPEN, "traces");
+    assert_eq!(states.iter().rev().take(2).collect::<Vec<_>>(), [&0, &1]);
+    states.dedup();
+    assert_eq!(states, [0, 1, 0]);
+    assert_eq!(signal_values(&collector, OPENINGS, "traces"), [1]);
+    assert!(signal_values(&collector, OPEN, "logs").is_empty());
+}
+
+#[tokio::test]
+async fn the_openings_of_all_circuit_breakers_arrive_after_an_outage() {
+    let collector = start_collector(&[CollectorResponse::RetryAfter(1)]).await;
+    script_metrics(&collector, &[CollectorResponse::RetryAfter(1)]);
+    let telemetry = telemetry(&collector, &[WITH_METRICS]).await;
+    end_span(&telemetry, "span");
+    for _ in 0..3 {
+        flush(&telemetry).await;
+    }
+    assert_eq!(exported_metrics(&collector), []);
+    flush_until_exported(&telemetry).await;
+    end_span(&telemetry, "later");
+    flush(&telemetry).await;
+    for signal in ["traces", "metrics"] {
+        assert_eq!(signal_values(&collector, OPENINGS, signal), [1], "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn an_opening_is_written_for_an_alarm_that_needs_no_collector() {
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[CollectorResponse::RetryAfter(60)]);
+    let output = Output::captured();
+    let telemetry = telemetry_with_output(&collector, &[WITH_METRICS], output.clone()).await;
+    end_span(&telemetry, "span");
+    for _ in 0..3 {
+        flush(&telemetry).await;
+    }
+    let lines = output.lines();
+    let [line] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["CircuitBreakerOpenings"], 1);
+    assert_eq!(line["SpansPending"], 0);
 }
 
 /// Returns a deadline that is long enough for a machine that runs other tests as well.
