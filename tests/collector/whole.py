@@ -27,6 +27,7 @@ REQUEST_METRICS = [
     (FUNCTION, "messaging.process.duration"),
     (FUNCTION, "baton.sqs.queue_latency"),
     (FUNCTION, "baton.sqs.receive_count"),
+    (FUNCTION, "db.client.operation.duration"),
 ]
 # Metrics that count each invocation.
 INVOCATION_METRICS = [(FUNCTION, "faas.invocations"), (FUNCTION, "faas.invoke_duration")]

@@ -5,7 +5,7 @@ import socket
 
 from bench import check, same
 from function import TIMEOUT
-from table import close_connection, hang, pass_on, refuse_with
+from table import NAME, close_connection, hang, pass_on, refuse_with
 
 # The function's attempts per call.
 ATTEMPTS = 3
@@ -20,6 +20,17 @@ def fails_with(bench, error_type, call_error_type, *behaviours):
     same((line["error.type"], line["retryable"]), (error_type, True))
     assert seconds < TIMEOUT, f"took {seconds} s"
     return put, requests
+
+
+@check
+def durations(bench):
+    """the duration of each call is a metric, with the error type of a call that fails"""
+    bench.receiver.take_durations("")
+    same(bench.function.handle(bench.new_message()).failed, [])
+    bench.fails(refuse_with(400, "ThrottlingException"))
+    call = {"db.system.name": "aws.dynamodb", "db.operation.name": "PutItem", "db.collection.name": NAME}
+    expected = [(call, 1), ({**call, "error.type": "ThrottlingException"}, 1)]
+    same(bench.receiver.take_durations("db.client.operation.duration"), expected)
 
 
 @check

@@ -17,6 +17,14 @@
 //! | `PutItem {table}` | CLIENT | `db.system.name`, `db.operation.name`, `db.collection.name`, `aws.dynamodb.table_names`, `cloud.region`, `server.address`, `server.port`, `aws.request_id`, and, if they apply, `db.response.status_code`, `error.type` |
 //! | `put onboardings`, in memory | CLIENT | `db.system.name`, `db.operation.name`, `db.collection.name` |
 //!
+//! # Metrics
+//!
+//! | Metric | Kind | Unit | Attributes | Meaning |
+//! |---|---|---|---|---|
+//! | `db.client.operation.duration` | histogram | `s` | `db.collection.name`, `db.operation.name`, `db.system.name`, `error.type` | duration of a call to the store, with all attempts of the SDK |
+//!
+//! # Failures
+//!
 //! `error.type` of a failed message:
 //!
 //! | Value | Failure |

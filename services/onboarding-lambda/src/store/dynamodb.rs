@@ -28,7 +28,7 @@ use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_semantic_conventions::attribute as key;
 
 use crate::onboarding::Onboarding;
-use crate::store::span::StoreSpan;
+use crate::store::span::{StoreInstruments, StoreSpan};
 use crate::store::{InvalidStore, PutOutcome};
 
 mod client;
@@ -55,6 +55,7 @@ pub(crate) struct Table {
     client: Client,
     name: String,
     region: String,
+    instruments: StoreInstruments,
 }
 
 impl Table {
@@ -68,6 +69,7 @@ impl Table {
             client,
             name,
             region,
+            instruments: StoreInstruments::default(),
         })
     }
 
@@ -81,7 +83,7 @@ impl Table {
             KeyValue::new(key::AWS_DYNAMODB_TABLE_NAMES, Value::Array(names)),
             KeyValue::new(key::CLOUD_REGION, self.region.clone()),
         ];
-        let span = StoreSpan::start(SYSTEM, PUT_ITEM, &self.name, attributes);
+        let span = StoreSpan::start(&self.instruments, SYSTEM, PUT_ITEM, &self.name, attributes);
         let request = self
             .client
             .put_item()
@@ -92,10 +94,13 @@ impl Table {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let response = request.send().with_context(span.context().clone()).await;
         let outcome = read_response(&span.context().span(), response, message_id);
-        if let Err(error) = &outcome {
-            error.record(&span.context().span());
+        match &outcome {
+            Ok(_) => span.end(),
+            Err(error) => {
+                let error_type = error.record(&span.context().span());
+                span.fail(error_type, error.to_string());
+            }
         }
-        span.end();
         outcome
     }
 }

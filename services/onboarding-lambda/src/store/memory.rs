@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::onboarding::Onboarding;
 use crate::store::PutOutcome;
-use crate::store::span::StoreSpan;
+use crate::store::span::{StoreInstruments, StoreSpan};
 
 const SYSTEM: &str = "memory";
 const COLLECTION: &str = "onboardings";
@@ -18,11 +18,12 @@ const PUT: &str = "put";
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     message_ids: Mutex<HashMap<String, String>>,
+    instruments: StoreInstruments,
 }
 
 impl Memory {
     pub(super) fn put(&self, onboarding: &Onboarding, message_id: &str) -> PutOutcome {
-        let span = StoreSpan::start(SYSTEM, PUT, COLLECTION, Vec::new());
+        let span = StoreSpan::start(&self.instruments, SYSTEM, PUT, COLLECTION, Vec::new());
         let outcome = self.insert(onboarding, message_id);
         span.end();
         outcome

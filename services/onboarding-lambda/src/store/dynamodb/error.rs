@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use baton_lambda::Failure;
 use baton_sqs::error_type;
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanRef, Status};
-use opentelemetry_semantic_conventions::attribute::{DB_RESPONSE_STATUS_CODE, ERROR_TYPE};
+use opentelemetry::trace::SpanRef;
+use opentelemetry_semantic_conventions::attribute::DB_RESPONSE_STATUS_CODE;
 
 /// Error codes of throttled calls.
 const THROTTLING_CODES: [&str; 4] = [
@@ -45,18 +45,16 @@ pub(crate) enum TableError {
 }
 
 impl TableError {
-    /// Records the error in the span of the call, with DynamoDB's code if there is one.
-    pub(super) fn record(&self, span: &SpanRef<'_>) {
-        let error_type = match self {
+    /// Records DynamoDB's code in the span of the call, if there is one. Returns `error.type`.
+    pub(super) fn record(&self, span: &SpanRef<'_>) -> String {
+        match self {
             Self::Rejected { code, .. } => {
                 span.set_attribute(KeyValue::new(DB_RESPONSE_STATUS_CODE, code.clone()));
                 code.clone()
             }
             Self::NoResponse { error_type, .. } => (*error_type).to_owned(),
             Self::MissingItem => error_type::INVALID_RESPONSE.to_owned(),
-        };
-        span.set_attribute(KeyValue::new(ERROR_TYPE, error_type));
-        span.set_status(Status::error(self.to_string()));
+        }
     }
 
     /// Converts the error to a retryable failure of the message.
