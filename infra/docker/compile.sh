@@ -5,8 +5,9 @@
 #
 #   compile.sh tools                     installs the compilers for the architecture of the image
 #   compile.sh package NAME [OPTION...]  compiles a package with these options of cargo, and writes
-#                                        the binary to /out/NAME
+#                                        its binary to /out
 #
+# BINARY is the name of the binary, by default that of the package.
 # TARGETARCH is the architecture of the image in Docker's spelling, PROFILE a profile of Cargo.
 set -eu
 
@@ -33,6 +34,7 @@ tools() {
 
 package() {
   name=$1
+  binary=${BINARY:-$name}
   shift
   # The folder of the profile `dev` has another name.
   folder=${PROFILE:?}
@@ -41,8 +43,8 @@ package() {
   # relative.
   export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:?}=/cargo"
   export "CARGO_TARGET_$(echo "$target" | tr '[:lower:]-' '[:upper:]_')_LINKER=$gcc"
-  cargo build --locked --profile "$PROFILE" --target "$target" --package "$name" "$@"
-  install -D "target/$target/$folder/$name" "/out/$name"
+  cargo build --locked --profile "$PROFILE" --target "$target" --package "$name" --bin "$binary" "$@"
+  install -D "target/$target/$folder/$binary" "/out/$binary"
 }
 
 "$@"

@@ -20,7 +20,12 @@ from image import POLL_SECONDS, START_SECONDS, STOP_SECONDS, Image
 
 USER = 10001
 # Program in each image. All other files are those of the base image.
-BINARIES = {"onboarding-api": "usr/local/bin/onboarding-api", "onboarding-lambda": "var/runtime/bootstrap", "collector": "healthcheck"}
+BINARIES = {
+    "onboarding-api": "usr/local/bin/onboarding-api",
+    "onboarding-lambda": "var/runtime/bootstrap",
+    "local-stack": "usr/local/bin/baton",
+    "collector": "healthcheck",
+}
 # Paths of the sources of the workspace and of dependencies in the build stage.
 BUILD_PATHS = re.compile(rb"/src/(?:services/)?[a-z-]+/src/[a-z_/]*\.rs|/usr/local/(?:cargo|rustup|go)/[^\0 ]{0,40}|/src/main\.go")
 
@@ -107,6 +112,37 @@ def function_consumes(images, folder, baton):
         stack.wait(STOP_SECONDS)
 
 
+def local_stack_stores(images, folder):
+    """local-stack: stores what the image of onboarding-api accepts, in one trace, with the function in the image"""
+    stack, api, address = images["local-stack"], images["onboarding-api"], free_address()
+    log, api_log = folder / "local-stack.log", folder / "api-of-stack.log"
+    with stack.running(log, "--json") as process:
+        endpoints = wait_for(lambda: printed_endpoints(log), log)
+        check_is_unprivileged(process)
+        variables = {
+            **endpoints["variables"],
+            "LISTEN_ADDR": address,
+            "QUEUE_URL": endpoints["queue_url"],
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "SHUTDOWN_GRACE_PERIOD": "0",
+        }
+        with api.running(api_log, **variables) as producer:
+            api.becomes_healthy(producer, api_log, **variables)
+            body = json.dumps({"customer_id": "c-1", "email": "a@example.com", "plan": "starter"}).encode()
+            request = urllib.request.Request(f"http://{address}/onboarding", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=5) as response:
+                trace = response.headers["server-timing"].split("-")[1]
+            expected = {"POST /onboarding", "send onboarding", "process onboarding", "put onboardings"}
+            wait_for(lambda: {span["name"] for span in spans_of(endpoints) if span["trace_id"] == trace} == expected, log)
+    assert process.returncode == 0, f"exit code {process.returncode}: {log.read_text()[-2000:]}"
+
+
+def printed_endpoints(log):
+    """Returns the endpoints that `baton up --json` has printed, if the line is complete."""
+    lines = log.read_text().split("\n")[:-1]
+    return next((json.loads(line) for line in lines if line.startswith("{")), None)
+
+
 def sqs(endpoints, action, **parameters):
     """Makes one call in SQS's JSON protocol."""
     headers = {"X-Amz-Target": f"AmazonSQS.{action}", "Content-Type": "application/x-amz-json-1.0"}
@@ -164,6 +200,7 @@ def main(built, baton):
             outcome(api_serves, images, folder),
             outcome(collector_starts, images, folder),
             outcome(function_consumes, images, folder, baton),
+            outcome(local_stack_stores, images, folder),
         ]
     print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed")
     return 0 if all(outcomes) else 1

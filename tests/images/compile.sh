@@ -64,10 +64,10 @@ save() {
   mkdir -p "$work/built"
   rm -rf "$work/built/$1"
   buildah inspect --type image "localhost/$1" >"$work/built/$1.json"
-  # The mount point for /proc, which Docker creates.
+  # The mount points for /proc and /dev, which Docker creates.
   local container
   container=$(buildah from --signature-policy "$work/buildah/etc/containers/policy.json" --pull-never "localhost/$1")
-  mkdir -p "$work/built/$1/proc"
+  mkdir -p "$work/built/$1/proc" "$work/built/$1/dev"
   copy_files "$container" "$work/built/$1"
   buildah rm "$container" >/dev/null
 }
@@ -84,7 +84,8 @@ prepare
 rust="--build-arg RUST_IMAGE=localhost/build --build-arg BASE_IMAGE=localhost/runtime --build-arg PROFILE=dev"
 build onboarding-api "$rust"
 build onboarding-lambda "$rust"
+build local-stack "$rust"
 build collector "--build-arg GO_IMAGE=localhost/build --build-arg COLLECTOR_IMAGE=localhost/otelcol"
-for image in onboarding-api onboarding-lambda collector; do save "$image"; done
+for image in onboarding-api onboarding-lambda local-stack collector; do save "$image"; done
 # Removes the layers of earlier builds.
 buildah rmi --prune >/dev/null || true

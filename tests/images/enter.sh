@@ -7,6 +7,7 @@ set -eu
 exec unshare --mount sh -c '
   mount --bind "$1" "$1"
   mount -t proc proc "$1/proc"
+  mount --bind /dev "$1/dev"
   mount -o remount,bind,ro "$1"
   folder=$1 user=$2
   shift 2
