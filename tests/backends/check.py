@@ -1,0 +1,60 @@
+"""Runs the checks and prints a summary. Started by run.sh.
+
+check.py ROOT WORK COLLECTOR SERVICES LOKI TEMPO
+"""
+
+import pathlib
+import sys
+import tempfile
+
+import file_checks
+import link_checks
+import store_checks
+from checks import outcome
+from files import Files
+from stack import Programs, Stack
+
+
+def optional(path):
+    """Returns a path, or nothing for an empty argument."""
+    return pathlib.Path(path).resolve() if path else None
+
+
+def check_stack(stack):
+    """Starts the stack and runs its checks. Returns their outcomes and the number of skipped checks."""
+
+    def start():
+        """the stack starts, with the telemetry of some requests in it"""
+        stack.start()
+
+    try:
+        if not outcome(start):
+            return [False], 0
+        outcomes, skipped = [True], 0
+        for check in (*store_checks.CHECKS, *link_checks.CHECKS):
+            missing = [name for name in check.needs if not getattr(stack.programs, name)]
+            if missing:
+                skipped += 1
+                print(f"skipped {check.__doc__.splitlines()[0]}: there is no program for {' and '.join(missing)}", flush=True)
+            else:
+                outcomes.append(outcome(check, stack))
+        return outcomes, skipped
+    finally:
+        stack.stop()
+
+
+def main(root, work, collector, services, loki, tempo):
+    root, work, services = pathlib.Path(root), pathlib.Path(work), pathlib.Path(services)
+    programs = Programs(work / "prometheus", pathlib.Path(collector), services, services / "baton", optional(loki), optional(tempo))
+    with tempfile.TemporaryDirectory() as directory:
+        folder = pathlib.Path(directory)
+        files = Files(root, work, folder)
+        outcomes = [outcome(check, files) for check in file_checks.CHECKS]
+        of_stack, skipped = check_stack(Stack(files, programs, folder))
+        outcomes += of_stack
+    print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 0 if all(outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,195 @@
+"""The files alone: the Compose file, the configurations of Prometheus and Alloy, and the files that provision Grafana."""
+
+import copy
+import pathlib
+import re
+
+from bench import same
+from files import needing
+
+CHECKS = []
+
+# A version with at least two numbers.
+PINNED = re.compile(r"[\w./-]+:v?\d+(\.\d+)+$")
+
+# Arguments and blocks of Alloy's components, from its documentation. Nested blocks are after a dot.
+OUTPUT = {"output": {"traces", "metrics", "logs"}}
+ALLOY = {
+    "otelcol.receiver.otlp": {"": set(), "grpc": {"endpoint"}, "http": {"endpoint"}, **OUTPUT},
+    "otelcol.processor.memory_limiter": {
+        "": {"check_interval", "limit", "limit_percentage", "spike_limit", "spike_limit_percentage"},
+        **OUTPUT,
+    },
+    "otelcol.processor.batch": {"": {"timeout", "send_batch_size", "send_batch_max_size", "metadata_keys"}, **OUTPUT},
+    "otelcol.processor.deltatocumulative": {"": {"max_stale", "max_streams"}, "output": {"metrics"}},
+    "otelcol.auth.basic": {"": set(), "client_auth": {"username", "password"}},
+    "otelcol.exporter.otlphttp": {
+        "": {"traces_endpoint", "metrics_endpoint", "logs_endpoint", "encoding"},
+        "client": {"endpoint", "auth", "headers", "timeout", "compression"},
+    },
+}
+# What other components can refer to.
+EXPORTS = {"otelcol.receiver.otlp": None, "otelcol.auth.basic": "handler"}
+
+
+@needing()
+def compose_file(files):
+    """the Compose file is valid, and a copy with a mistake is not"""
+    project = files.compose()
+    same(sorted(project["services"]), ["collector", "grafana", "local-stack", "loki", "onboarding-api", "prometheus", "tempo"], "services")
+    text = (files.infra / "compose.yaml").read_text()
+    for original, mistake in (
+        ("    mem_limit: 256m", "    mem_limits: 256m"),
+        ("service:local-stack", "service:stack"),
+        ("- loki:/loki", "- loky:/loki"),
+    ):
+        assert original in text, original
+        try:
+            files.read_text("compose", text.replace(original, mistake, 1))
+        except ValueError:
+            continue
+        raise AssertionError(f"{mistake.strip()!r} was accepted")
+
+
+@needing()
+def compose_rules(files):
+    """images have a version, ports are on loopback, memory is limited, mounted paths exist, and others wait for health checks"""
+    project = files.compose()
+    same(complaints(files, project), [], "complaints")
+    broken = [
+        ("image", lambda services: services["loki"].update(image="grafana/loki:latest")),
+        ("image", lambda services: services["tempo"].update(image="grafana/tempo")),
+        ("port", lambda services: services["grafana"]["ports"][0].update(host_ip="0.0.0.0")),
+        ("port", lambda services: services["grafana"]["ports"][0].pop("host_ip")),
+        ("memory", lambda services: services["prometheus"].pop("mem_limit")),
+        ("path", lambda services: services["loki"]["volumes"][0].update(source=str(files.infra / "lokki"))),
+        ("path", lambda services: services["local-stack"]["build"].update(dockerfile="infra/docker/stack.Dockerfile")),
+        ("file", lambda services: services["prometheus"]["command"].__setitem__(0, "--config.file=/etc/prometheus/prometheus.yml")),
+        ("health", lambda services: services["tempo"].pop("healthcheck")),
+    ]
+    for expected, change in broken:
+        changed = copy.deepcopy(project)
+        change(changed["services"])
+        same([complaint.split(":")[0] for complaint in complaints(files, changed)][:1], [expected], "complaints about a mistake")
+
+
+def complaints(files, project):
+    """Returns what is wrong in a project."""
+    found = []
+    for name, service in project["services"].items():
+        if "build" in service:
+            paths = [pathlib.Path(service["build"]["context"], service["build"]["dockerfile"])]
+        else:
+            paths = []
+            if not PINNED.fullmatch(service["image"]):
+                found.append(f"image: {name} has {service['image']!r}, expected a version")
+        if not int(service.get("mem_limit", 0)):
+            found.append(f"memory: {name} has no limit")
+        ports = [port for port in service.get("ports", []) if port.get("host_ip") != "127.0.0.1"]
+        found += [f"port: {name} publishes {port}, expected 127.0.0.1" for port in ports]
+        mounts = [volume for volume in service.get("volumes", []) if volume["type"] == "bind"]
+        paths += [pathlib.Path(mount["source"]) for mount in mounts]
+        found += [f"path: {name} needs {path}, which is not in the repository" for path in paths if not files.holds(path)]
+        found += [f"file: {name} reads {path}, which is not mounted" for path in unmounted(files, service, mounts)]
+        found += [
+            f"health: {name} waits for the health of {other}, which has no check"
+            for other, needed in service.get("depends_on", {}).items()
+            if needed["condition"] == "service_healthy" and "healthcheck" not in project["services"][other]
+        ]
+    return found
+
+
+def unmounted(files, service, mounts):
+    """Returns the configuration files that a service's command names and no mount contains."""
+    for argument in service.get("command") or []:
+        path = pathlib.PurePosixPath(argument.partition("=")[2])
+        if not argument.lstrip("-").startswith("config") or not path.is_absolute():
+            continue
+        folders = {pathlib.PurePosixPath(mount["target"]): files.source(mount) for mount in mounts}
+        sources = [folder / path.relative_to(target) for target, folder in folders.items() if path.is_relative_to(target)]
+        if not any(source.is_file() for source in sources):
+            yield path
+
+
+@needing()
+def promtool(files):
+    """promtool accepts the configuration of Prometheus and its rules, and no copy with a mistake"""
+    path = files.infra / "prometheus/prometheus.yaml"
+    files.promtool("check", "config", path)
+    original, mistake = "promote_resource_attributes", "promoted_resource_attributes"
+    copy_with_mistake = files.folder / "prometheus.yaml"
+    copy_with_mistake.write_text(path.read_text().replace(original, mistake))
+    try:
+        files.promtool("check", "config", copy_with_mistake)
+    except ValueError as error:
+        assert mistake in str(error), error
+        return
+    raise AssertionError(f"{mistake} was accepted")
+
+
+@needing()
+def alloy(files):
+    """the configuration of Alloy can be parsed, its components, arguments and references exist, and its variables are documented"""
+    path = files.infra / "alloy/config.alloy"
+    text = path.read_text()
+    same(alloy_complaints(files.read("alloy", path)), [], "complaints")
+    read, documented = set(re.findall(r'sys\.env\("(\w+)"\)', text)), set(re.findall(r"^//   ([A-Z_]+) ", text, re.MULTILINE))
+    same(read, documented, "variables that are read, and that are documented")
+    for original, mistake in (("timeout  ", "time_out "), ("batch.services.input", "batch.service.input"), ("client_auth {", "client {")):
+        assert original in text, original
+        changed = alloy_complaints(files.read_text("alloy", text.replace(original, mistake)))
+        assert changed, f"{mistake!r} was accepted"
+    try:
+        files.read_text("alloy", text.replace("client_auth {", "client_auth"))
+    except ValueError:
+        return
+    raise AssertionError("a block without a brace was accepted")
+
+
+def alloy_complaints(configuration):
+    """Returns unknown components, blocks, arguments and references of a configuration of Alloy."""
+    found, exported, references = [], set(), set()
+    for component in configuration["blocks"]:
+        known = ALLOY.get(component["name"])
+        if known is None:
+            found.append(f"unknown component {component['name']}")
+            continue
+        exports = EXPORTS.get(component["name"], "input")
+        exported |= {f"{component['name']}.{component['label']}.{exports}"} if exports else set()
+        for block in (dict(component, name=""), *component["blocks"]):
+            unknown = set(block["arguments"]) - known.get(block["name"], set()) if block["name"] in known else {"block"}
+            found += [f"unknown {name} in {component['name']} {block['name']}" for name in unknown]
+            references |= {reference for value in block["arguments"].values() for reference in re.findall(r"otelcol(?:\.\w+)+", value)}
+    return found + [f"unknown reference {reference}" for reference in references - exported]
+
+
+@needing()
+def provisioning(files):
+    """the provisioning files name services, data sources and folders that exist"""
+    services, sources = files.compose()["services"], files.data_sources()
+    same(sorted(sources), ["loki", "prometheus", "tempo"], "ids of the data sources")
+    for source in sources.values():
+        host, port = source["url"].removeprefix("http://").split(":")
+        listening = [published["target"] for published in services[host]["ports"]]
+        assert int(port) in listening, f"{source['url']}: {host} listens on {listening}"
+    named = set(references(list(sources.values()))) | set(references(files.provisioned("alerting")))
+    same(named - {"__expr__"}, set(sources), "data sources that links and alerts name")
+    mounted = {volume["target"]: pathlib.Path(volume["source"]) for volume in services["grafana"]["volumes"] if volume["type"] == "bind"}
+    for file in files.provisioned("dashboards"):
+        for provider in file["providers"]:
+            path = provider["options"]["path"]
+            assert mounted.get(path) == files.infra / "grafana/dashboards", f"{path} is not mounted"
+    assert mounted["/etc/grafana/provisioning"] == files.infra / "grafana/provisioning"
+    for group in (group for file in files.provisioned("alerting") for group in file["groups"]):
+        for rule in group["rules"]:
+            ids = [query["refId"] for query in rule["data"]]
+            assert rule["condition"] in ids and all(query["model"]["refId"] == query["refId"] for query in rule["data"]), rule["title"]
+
+
+def references(value):
+    """Returns the ids of the data sources that a value contains."""
+    if isinstance(value, list):
+        return [name for member in value for name in references(member)]
+    if not isinstance(value, dict):
+        return []
+    return [name for key, member in value.items() for name in ([member] if key == "datasourceUid" else references(member))]

@@ -1,0 +1,93 @@
+"""The files of the stack, as the programs read them, and registration of checks."""
+
+import json
+import pathlib
+import subprocess
+
+LIMIT_SECONDS = 60
+
+
+class Files:
+    """Reads files of the repository with the parsers of their programs."""
+
+    def __init__(self, root, work, folder):
+        self.root = root
+        self.infra = root / "infra"
+        # The layers of the Collector's configuration.
+        self.collector = self.infra / "collector"
+        self.work = work
+        self.folder = folder
+
+    def read(self, form, path):
+        """Returns the content of a file; `form` is `compose`, `alloy` or `yaml`."""
+        return json.loads(output(self.work / "formats", form, path))
+
+    def promtool(self, *arguments):
+        return output(self.work / "promtool", *arguments)
+
+    def read_text(self, form, text):
+        """Returns the content of a text, as if it were in a file of `infra`."""
+        path = self.folder / "text"
+        path.write_text(text)
+        return self.read(form, path)
+
+    def compose(self):
+        return self.read("compose", self.infra / "compose.yaml")
+
+    def provisioned(self, kind):
+        """Returns the content of the files that provision Grafana, for `datasources`, `dashboards` or `alerting`."""
+        paths = sorted((self.infra / "grafana/provisioning" / kind).glob("*.yaml"))
+        assert paths, f"infra/grafana/provisioning/{kind} has no files"
+        return [expanded(self.read("yaml", path)) for path in paths]
+
+    def data_sources(self):
+        """Returns the provisioned data sources by their ids."""
+        return {source["uid"]: source for file in self.provisioned("datasources") for source in file["datasources"]}
+
+    def names(self):
+        """Returns the files of the repository, including those that are not committed."""
+        command = ["git", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS).stdout
+        return [name for name in listed.split("\0") if (self.root / name).is_file()]
+
+    def source(self, mount):
+        """Returns the folder of a mount of the Compose file."""
+        folder = pathlib.Path(mount["source"])
+        return self.collector if folder == self.infra / "collector" else folder
+
+    def holds(self, path):
+        """Returns whether a path is a file or a folder of the repository."""
+        name = str(pathlib.Path(path).relative_to(self.root))
+        return any(found == name or found.startswith(f"{name}/") for found in self.names())
+
+
+def output(*command):
+    """Runs a command and returns its output; an error of the command becomes a `ValueError`."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+    if done.returncode:
+        raise ValueError((done.stdout + done.stderr).strip())
+    return done.stdout
+
+
+def expanded(value):
+    """Returns a value as Grafana's provisioning reads it. It expands variables, and $$ to a dollar sign."""
+    if isinstance(value, dict):
+        return {key: expanded(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [expanded(member) for member in value]
+    if not isinstance(value, str):
+        return value
+    parts = value.split("$$")
+    assert not any("$" in part for part in parts), f"Grafana would expand a variable in {value!r}: write $$ for a dollar sign"
+    return "$".join(parts)
+
+
+def needing(*programs):
+    """Registers a check in `CHECKS` of its module; it is skipped if one of the programs is missing."""
+
+    def register(function):
+        function.needs = programs
+        function.__globals__["CHECKS"].append(function)
+        return function
+
+    return register

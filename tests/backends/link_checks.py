@@ -1,0 +1,132 @@
+"""The links between the signals in the data sources, followed as Grafana follows them."""
+
+import re
+
+from bench import same, until
+from files import needing
+from store_checks import EDGES, LOGGED, edges, traced_lines
+from whole import EXPECTED_SPANS
+
+CHECKS = []
+
+
+def substituted(query, tags, variables):
+    """Returns a query with the tags of a span and other variables, as Grafana creates it."""
+    matchers = ", ".join(f'{label}="{value}"' for label, value in tags.items())
+    for name, value in {"__tags": matchers, **variables}.items():
+        query = query.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    assert "$" not in query, f"unknown variable in {query}"
+    return query
+
+
+def tags_of(link, attributes):
+    """Returns the labels for the span attributes that a link names."""
+    return {tag.get("value", tag["key"]): attributes[tag["key"]] for tag in link["tags"]}
+
+
+@needing("loki")
+def trace_to_logs(stack):
+    """trace to logs: the query returns the lines of the service in that trace, and no others"""
+    link = stack.files.data_sources()["tempo"]["jsonData"]["tracesToLogsV2"]
+    same((link["datasourceUid"], link["customQuery"]), ("loki", True), "link")
+    for request in stack.requests:
+        for service, text in LOGGED.items():
+            query = substituted(link["query"], tags_of(link, {"service.name": service}), {"__trace.traceId": request.trace})
+            found = until(lambda query=query: stack.loki.lines(query, stack.began), f"{query} finds nothing")
+            assert text in [line.text for line in found], f"{query} does not find {text!r}"
+            lines = traced_lines(stack)
+            expected = [line for line in lines if (line.labels["service_name"], line.metadata["trace_id"]) == (service, request.trace)]
+            same(sorted(found, key=str), sorted(expected, key=str), query)
+
+
+@needing("loki", "tempo")
+def log_to_trace(stack):
+    """log to trace: the derived field of each line is the id of a trace in Tempo"""
+    [field] = stack.files.data_sources()["loki"]["jsonData"]["derivedFields"]
+    same((field["matcherType"], field["datasourceUid"], field["url"]), ("label", "tempo", "${__value.raw}"), "derived field")
+    for line in until(lambda: traced_lines(stack), "there are no lines"):
+        names = {**line.labels, **line.metadata}
+        [trace] = [value for name, value in names.items() if re.fullmatch(field["matcherRegex"], name)]
+        until(lambda trace=trace: stack.tempo.spans(trace), f"Tempo does not know the trace {trace}")
+
+
+@needing()
+def metric_to_trace(stack):
+    """metric to trace: each span metric has exemplars with the id of a request's trace"""
+    [link] = stack.files.data_sources()["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    same(link["datasourceUid"], "tempo", "data source of the exemplars")
+    names = {name for _, name, _ in EXPECTED_SPANS}
+    until(lambda: names == {labels["span_name"] for labels, _ in exemplars(stack)}, lambda: f"found {exemplars(stack)}")
+    ids = {request.trace for request in stack.requests}
+    for labels, found in exemplars(stack):
+        linked = {exemplar["labels"].get(link["name"]) for exemplar in found}
+        assert linked <= ids, f"{labels}: {linked} are not requests"
+
+
+def exemplars(stack):
+    return stack.prometheus.exemplars("traces_span_metrics_duration_seconds_bucket", stack.began)
+
+
+@needing("tempo")
+def metric_of_tempo_to_trace(stack):
+    """metric to trace: the metrics of the service graph have exemplars whose ids Tempo finds"""
+    [link] = stack.files.data_sources()["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    metric = "traces_service_graph_request_server_seconds_bucket"
+    found = until(lambda: stack.prometheus.exemplars(metric, stack.began), "there are no exemplars")
+    linked = {exemplar["labels"].get(link["name"]) for _, series in found for exemplar in series}
+    # Tempo writes an id without its leading zeros, and finds the trace by it.
+    assert {trace.zfill(32) for trace in linked} <= {request.trace for request in stack.requests}, linked
+    for trace in linked:
+        assert stack.tempo.spans(trace), f"Tempo does not know the trace {trace}"
+
+
+@needing()
+def trace_to_metrics(stack):
+    """trace to metrics: each query is valid, and finds the metrics of the span"""
+    link = stack.files.data_sources()["tempo"]["jsonData"]["tracesToMetrics"]
+    same(link["datasourceUid"], "prometheus", "data source of the metrics")
+    for service, name, _ in EXPECTED_SPANS:
+        for query in link["queries"]:
+            expression = substituted(query["query"], tags_of(link, {"service.name": service}), {"__span.name": name})
+            stack.prometheus.query(expression)
+            # A rate needs two samples, and there are no errors: look for the series themselves.
+            selector = re.sub(r', status_code="[A-Z_]+"', "", re.search(r"\w+\{.*?\}", expression)[0])
+            until(lambda selector=selector: stack.prometheus.query(selector), f"no series for {selector}")
+
+
+@needing()
+def alerts(stack):
+    """alerts: each query is valid and does not raise an alert, and the counters of the Collector exist"""
+    rules = [rule for file in stack.files.provisioned("alerting") for group in file["groups"] for rule in group["rules"]]
+    for rule in rules:
+        query, threshold = rule["data"]
+        [evaluator] = [condition["evaluator"] for condition in threshold["model"]["conditions"]]
+        expression = query["model"]["expr"]
+        if expression == "min(up)":
+            # Without Loki and Tempo, their targets are down.
+            expression = 'min(up{job=~"prometheus|collector"})'
+            until(lambda: len(stack.prometheus.query('up{job=~"prometheus|collector"} == 1')) == 2, "the targets are not up")
+        [(_, value)] = stack.prometheus.query(expression)
+        raised = {"gt": value > evaluator["params"][0], "lt": value < evaluator["params"][0]}[evaluator["type"]]
+        assert not raised, f"{rule['title']}: {value}"
+    for selector in re.findall(r"\{__name__=~\"[^}]*\}", " ".join(rule["data"][0]["model"]["expr"] for rule in rules)):
+        # A counter of failures exists only after a failure. That of successes has the same form.
+        counter = selector.replace("send_failed", "sent")
+        backend = next((name for signal, name in (("sent_spans", "tempo"), ("sent_log", "loki")) if signal in counter), "prometheus")
+        if getattr(stack.programs, backend):
+            until(lambda counter=counter: stack.prometheus.query(counter), f"no series for {counter}")
+
+
+# The last check, because it sends one more request.
+@needing("tempo")
+def service_map(stack):
+    """service map: Prometheus has the metrics that Grafana's service graph reads, also for a client without spans"""
+    same(stack.files.data_sources()["tempo"]["jsonData"]["serviceMap"]["datasourceUid"], "prometheus", "data source of the service map")
+    stack.onboard_directly()
+    # The edge of the client appears when Tempo does not wait any longer for the client's span.
+    client = ("user", "onboarding-api", "virtual_node")
+    until(lambda: client in edges(stack), lambda: f"the client does not appear: {edges(stack)}")
+    same(set(edges(stack)), {*EDGES, client}, "edges")
+    for metric in ("traces_service_graph_request_server_seconds_sum", "traces_service_graph_request_client_seconds_bucket"):
+        edge = f'{metric}{{client="onboarding-api", server="onboarding-lambda"}}'
+        until(lambda edge=edge: stack.prometheus.query(edge), f"no series for {edge}")
