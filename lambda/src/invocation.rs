@@ -41,9 +41,9 @@ impl InvocationHandler {
         FlushLayer(Arc::clone(&self.flusher))
     }
 
-    /// Records that the process is ready for its first invocation. Its age says nothing about that
-    /// after a restart, which keeps the process, and in an environment that SnapStart restores from
-    /// a snapshot.
+    /// Records the age of the process when it is ready for its first invocation. Records nothing if
+    /// the age is not the time of an initialisation: after a restart, which keeps the process, and
+    /// with SnapStart, which restores the process from a snapshot.
     pub(crate) fn record_init(&self) {
         if !is_snapstart()
             && !is_restarted()

@@ -222,25 +222,27 @@
 //! | `faas.invoke_duration` | histogram | `s` | `faas.trigger` | duration of an invocation without its flush |
 //! | `baton.telemetry.flush.duration` | histogram | `s` | `baton.telemetry.outcome` | time that a flush adds to an invocation |
 //!
-//! `baton.telemetry.outcome` of a flush is `complete` if each request has had its result, even a
-//! rejection, `timeout` if the flush has used up its time, and `shutdown` if it was cut short so
-//! that the response could be sent. A flush before the response delays the response; a flush after
-//! it delays the next invocation. The duration of a flush is exported by the next one, so that of a
-//! process's last flush is missing unless the shutdown is announced (`BATON_GRACEFUL_SHUTDOWN`).
-//! Exports while messages are handled are not included, because nothing waits for them.
+//! `baton.telemetry.outcome` of a flush is `complete` if the flush ended within its time, even if
+//! the export failed. It is `timeout` if the time ran out, and `shutdown` if the shutdown of the
+//! process cut the flush short. A flush before the response delays the response; a flush after it
+//! delays the next invocation. Each flush exports the duration of the previous one. The duration of
+//! a process's last flush is therefore lost, unless the shutdown is announced
+//! (`BATON_GRACEFUL_SHUTDOWN`). Exports that run while messages are handled are not included,
+//! because they do not delay the handlers.
 //!
-//! `baton.sqs.moved_by` is `function` if the function has sent the message to its dead-letter
-//! queue, and `redrive_policy` if the message fails and has been delivered
-//! `BATON_MAX_RECEIVE_COUNT` times: SQS moves it when its visibility timeout ends. If that variable
-//! is not set, such messages are not counted. Messages of an invocation that timed out or crashed
-//! are never counted, so an alarm on lost messages belongs on the dead-letter queue itself.
+//! `baton.sqs.moved_by` is `function` if the function has sent the message to the dead-letter queue
+//! itself. It is `redrive_policy` if the message is returned to the queue after
+//! `BATON_MAX_RECEIVE_COUNT` deliveries: after its visibility timeout, SQS moves it instead of
+//! delivering it again. Without that variable, only the messages that the function sends are
+//! counted. Messages of an invocation that times out or crashes are never counted, so set an alarm
+//! on the dead-letter queue itself.
 //!
-//! `faas.init_duration` is exact to 10 ms, because the kernel reports the start of a process in
-//! such steps. It contains the dynamic linker, the program's own code before
-//! [`run`](ConsumerBuilder::run), and the set-up of the telemetry and of the consumer. It does not
-//! contain what Lambda does before it starts the process. It is exported with the first flush, and
-//! is not recorded with SnapStart, after a panic has restarted the process (feature `panic-abort`),
-//! or by a [`ConsumerService`], whose first event the program requests.
+//! `faas.init_duration` has a resolution of 10 ms, as the kernel's start time of a process does. It
+//! includes dynamic linking, the program's own code before [`run`](ConsumerBuilder::run), and the
+//! set-up of the telemetry and of the consumer. It excludes the work that Lambda does before it
+//! starts the process. The first flush exports it. It is not recorded with SnapStart, or after a
+//! panic has restarted the program (feature `panic-abort`). A [`ConsumerService`] does not record
+//! it either, because the program itself requests the events.
 //!
 //! A process records at most 20 queues by name. Messages of further queues are counted without a
 //! queue name. Other metrics about telemetry itself are documented in `baton_telemetry`.

@@ -133,9 +133,9 @@ impl Metrics {
         batch_metrics
     }
 
-    /// Counts the messages that the redrive policy moves because they are returned after
-    /// `max_receive_count` deliveries. `is_returned` states whether SQS redelivers the record at a
-    /// position.
+    /// Counts the messages that the redrive policy moves, because they are returned to the queue
+    /// after `max_receive_count` deliveries. `is_returned` is `true` for the positions of records
+    /// that are returned.
     pub(crate) fn count_redriven(
         &self,
         queues: &BatchQueues,

@@ -34,7 +34,7 @@ const DESCRIPTION: &str = "a panic ended the process while the message was being
 /// the same time.
 const MAX_SUSPECTS: usize = 100;
 
-/// Returns `true` if an earlier program of this process panicked.
+/// Returns `true` if this program replaced one that panicked, in the same process.
 pub(crate) fn is_restarted() -> bool {
     env::var_os(SUSPECTS).is_some()
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 /// Position of the start time among the fields of `/proc/self/stat`, counted from the parenthesis
 /// after the name of the program (proc_pid_stat(5), field 22).
 const START_TIME: usize = 20;
-/// Length in milliseconds of a tick, in which the kernel measures the start time. It is the same on
-/// all architectures that Lambda has.
+/// Milliseconds in a clock tick, the unit of the start time. Both architectures of Lambda have the
+/// same.
 const TICK_MILLIS: u64 = 10;
-/// Room for either file. `/proc/self/stat` has 52 numbers and a name of at most 16 bytes, and only
-/// its first fields are needed.
+/// Size of the buffer for either file. The first 22 fields of `/proc/self/stat` fit: a name of at
+/// most 15 bytes, and numbers of at most 20 digits.
 const CAPACITY: usize = 512;
 
 /// Returns the time since the start of the process, exact to a tick, or `None` if `/proc` does not
@@ -34,9 +34,9 @@ fn age(stat: &[u8], uptime: &[u8]) -> Option<Duration> {
     // The name is in parentheses and may itself contain spaces and parentheses.
     let fields = stat.rsplit(|byte| *byte == b')').next()?;
     let start = number(fields.split(|byte| *byte == b' ').nth(START_TIME)?)?;
-    // Seconds with two decimal places, so that the digits are the number of ticks.
+    // The file has seconds with two decimal places, so the digits are a number of ticks.
     let now = number(uptime.split(|byte| *byte == b' ').next()?)?;
-    // Emulators of a kernel report a start time of 0.
+    // Emulated kernels report a start time of 0.
     let ticks = now.checked_sub(start).filter(|_| start > 0)?;
     Some(Duration::from_millis(ticks.checked_mul(TICK_MILLIS)?))
 }

@@ -203,13 +203,13 @@
 //! | `baton.telemetry.log_records.pending` | gauge | `{record}` | log records that have not been exported or dropped, including those in flight |
 //! | `baton.telemetry.metric_points` | counter | `{point}` | dropped data points: `baton.telemetry.outcome` is `dropped` |
 //! | `baton.telemetry.circuit_breaker.open` | gauge | `{circuit_breaker}` | 1 while the circuit breaker of `baton.telemetry.signal` is open, otherwise 0 |
-//! | `baton.telemetry.circuit_breaker.openings` | counter | `{opening}` | how often that circuit breaker has opened; a failed probe does not count |
+//! | `baton.telemetry.circuit_breaker.openings` | counter | `{opening}` | times that this circuit breaker has opened; a failed probe does not count |
 //!
-//! `baton.telemetry.signal` is `traces`, `metrics` or `logs`, because each has its own circuit
-//! breaker. If spans or log records are not accepted but metrics are, the gauge is 1 in every
-//! export of the metrics during the outage. If the whole collector fails, no metric arrives until
-//! it works again, and the gauge may then be 0 already: the counter shows the outage afterwards. An
-//! alarm that fires during the outage watches `CircuitBreakerOpenings` in CloudWatch.
+//! Each signal has its own circuit breaker: `baton.telemetry.signal` is `traces`, `metrics` or
+//! `logs`. If the collector accepts metrics but not spans or log records, the gauge is 1 in every
+//! export during the outage. If the whole collector fails, no metric arrives until it recovers. The
+//! gauge may be 0 again by then, but the counter shows the outage. For an alarm during the outage,
+//! use `CircuitBreakerOpenings` in CloudWatch.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -75,8 +75,8 @@ pub struct FlushReport {
     pub late: u64,
     /// Spans, requests and bytes that this flush sent itself.
     pub sent: ExportCounts,
-    /// `true` if this flush used up its time, because the collector did not respond. The time
-    /// excludes what is reserved for writing spans to stdout.
+    /// `true` if the time for this flush ran out, usually because the collector did not respond.
+    /// The time that is reserved for writing spans to stdout is not part of it.
     pub timed_out: bool,
 }
 

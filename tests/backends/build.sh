@@ -2,7 +2,7 @@
 # Sourced by compile.sh. Builds the programs of the backends from their Go modules.
 : "${here:?}" "${work:?}"
 
-# Use the installed Go without downloading another toolchain, and no C compiler.
+# Use the installed Go, without downloading another toolchain and without a C compiler.
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off
 
 # build FOLDER PACKAGE PROGRAM [OPTION...] builds a package of the module in FOLDER as
@@ -20,8 +20,8 @@ build() {
   echo "built $program in $((SECONDS - began)) s"
 }
 
-# Fetches the modules of a program. If that fails because go.mod or go.sum is wrong, the suite
-# fails; in all other cases it is skipped.
+# Fetches the modules of a program. If go.mod or go.sum is wrong, the suite fails. If fetching fails
+# for any other reason, the suite is skipped.
 fetch() {
   local program=$1 module=$2 package=$3 errors
   shift 3
@@ -36,8 +36,8 @@ skip() {
   exit 77 # `.ci/run` reports it as skipped.
 }
 
-# Without optimisation, which takes a third of the time. Only static targets are scraped, so
-# Prometheus is built without the clients of its service discoveries.
+# Compiling without optimisation takes a third of the time. All targets are static, so Prometheus is
+# built without service discovery.
 unoptimised=(-gcflags "all=-N -l")
 build_prometheus() {
   build prometheus github.com/prometheus/prometheus/cmd/prometheus prometheus "${unoptimised[@]}" -tags remove_all_sd

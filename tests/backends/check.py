@@ -24,7 +24,7 @@ def check_stack(stack):
     """Starts the stack and runs its checks. Returns their outcomes and the number of skipped checks."""
 
     def start():
-        """the stack starts, with the telemetry of some requests in it"""
+        """the stack starts, and the services accept requests"""
         stack.start()
 
     try:
@@ -50,8 +50,8 @@ def main(root, work, collector, services, loki, tempo):
         folder = pathlib.Path(directory)
         files = Files(root, work, folder)
         outcomes = [outcome(check, files) for check in file_checks.CHECKS]
-        of_stack, skipped = check_stack(Stack(files, programs, folder))
-        outcomes += of_stack
+        stack_outcomes, skipped = check_stack(Stack(files, programs, folder))
+        outcomes += stack_outcomes
     print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed" + (f", {skipped} skipped" if skipped else ""))
     return 0 if all(outcomes) else 1
 

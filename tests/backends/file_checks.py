@@ -9,10 +9,11 @@ from files import needing
 
 CHECKS = []
 
-# A version with at least two numbers.
+# An image with a version of at least two numbers.
 PINNED = re.compile(r"[\w./-]+:v?\d+(\.\d+)+$")
 
-# Arguments and blocks of Alloy's components, from its documentation. Nested blocks are after a dot.
+# Blocks of Alloy's components with their arguments, from its documentation. The block "" is the
+# component itself.
 OUTPUT = {"output": {"traces", "metrics", "logs"}}
 ALLOY = {
     "otelcol.receiver.otlp": {"": set(), "grpc": {"endpoint"}, "http": {"endpoint"}, **OUTPUT},
@@ -28,7 +29,7 @@ ALLOY = {
         "client": {"endpoint", "auth", "headers", "timeout", "compression"},
     },
 }
-# What other components can refer to.
+# Exported fields that other components refer to, for components that do not export `input`.
 EXPORTS = {"otelcol.receiver.otlp": None, "otelcol.auth.basic": "handler"}
 
 
@@ -53,7 +54,7 @@ def compose_file(files):
 
 @needing()
 def compose_rules(files):
-    """images have a version, ports are on loopback, memory is limited, mounted paths exist, and others wait for health checks"""
+    """each service keeps the rules for images, ports, memory, mounted files and health checks"""
     project = files.compose()
     same(complaints(files, project), [], "complaints")
     broken = [
@@ -74,7 +75,7 @@ def compose_rules(files):
 
 
 def complaints(files, project):
-    """Returns what is wrong in a project."""
+    """Returns the violations of these rules in a project."""
     found = []
     for name, service in project["services"].items():
         if "build" in service:

@@ -18,18 +18,18 @@ class Files:
         self.work = work
         self.folder = folder
 
-    def read(self, form, path):
-        """Returns the content of a file; `form` is `compose`, `alloy` or `yaml`."""
-        return json.loads(output(self.work / "formats", form, path))
+    def read(self, file_format, path):
+        """Parses a file. `file_format` is `compose`, `alloy` or `yaml`."""
+        return json.loads(output(self.work / "formats", file_format, path))
 
     def promtool(self, *arguments):
         return output(self.work / "promtool", *arguments)
 
-    def read_text(self, form, text):
-        """Returns the content of a text, as if it were in a file of `infra`."""
+    def read_text(self, file_format, text):
+        """Parses a text as if it were the content of a file."""
         path = self.folder / "text"
         path.write_text(text)
-        return self.read(form, path)
+        return self.read(file_format, path)
 
     def compose(self):
         return self.read("compose", self.infra / "compose.yaml")

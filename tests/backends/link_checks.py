@@ -123,7 +123,7 @@ def service_map(stack):
     """service map: Prometheus has the metrics that Grafana's service graph reads, also for a client without spans"""
     same(stack.files.data_sources()["tempo"]["jsonData"]["serviceMap"]["datasourceUid"], "prometheus", "data source of the service map")
     stack.onboard_directly()
-    # The edge of the client appears when Tempo does not wait any longer for the client's span.
+    # The edge of the client appears when Tempo stops waiting for the client's span.
     client = ("user", "onboarding-api", "virtual_node")
     until(lambda: client in edges(stack), lambda: f"the client does not appear: {edges(stack)}")
     same(set(edges(stack)), {*EDGES, client}, "edges")

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Starts the Grafana stack of infra/compose.yaml without containers: the real programs with the same
-# files, except for addresses and folders, and both services in front. Checks the metrics, logs and
+# Starts both services and the stack of infra/compose.yaml, without Grafana and without containers.
+# The programs read the same files; only addresses and folders differ. Checks the metrics, logs and
 # traces that arrive, and the links between them. The last line is "N passed, N failed".
 #
-# Needs Go, python3 and Rust. Grafana is not started. Loki is started only if it is there, because
-# its build takes minutes: `tests/backends/compile.sh loki`, or BATON_LOKI=PROGRAM. Tempo cannot be
-# built from its Go module. It is started if BATON_TEMPO names the program of a release.
-# BATON_COLLECTOR replaces the Collector.
+# Needs Go, python3 and Rust. Two programs are optional, and checks that need them are skipped:
+#
+#   Loki   takes minutes to build: run `compile.sh loki`, or set BATON_LOKI to its path
+#   Tempo  cannot be built from its Go module: set BATON_TEMPO to the path of a released program
+#
+# BATON_COLLECTOR is the path of a Collector to use instead of the one that is built.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -61,13 +61,13 @@ class Program:
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
-        # Killed afterwards, as by Docker. Nothing here depends on an orderly end.
+        # Killed if it has not stopped in time, as Docker does. No check needs a clean shutdown.
         with contextlib.suppress(subprocess.TimeoutExpired):
             wait_for_exit(self.process, STOP_SECONDS)
 
 
 class Stack:
-    """All programs, with the telemetry of requests in them."""
+    """All programs, and the requests whose telemetry they received."""
 
     def __init__(self, files, programs, folder):
         self.files = files
@@ -104,7 +104,7 @@ class Stack:
             assert response.status == 202, response.status
 
     def stop(self):
-        """Stops all programs in the reverse order, also if one of them fails."""
+        """Stops all programs in reverse order, even if one of them fails to stop."""
         self.running.close()
 
     def arguments(self, name, **replaced):
@@ -167,7 +167,7 @@ class Stack:
         return Program("collector", command, self.folder, self.url("collector", 13133), variables)
 
     def layers(self):
-        """Returns the layers of the Collector's configuration, with one that discards what a missing backend would receive."""
+        """Returns the files that configure the Collector. They discard data of missing backends."""
         [mount] = self.compose["collector"]["volumes"]
         paths = [argument.removeprefix(f"--config={mount['target']}/") for argument in self.compose["collector"]["command"]]
         missing = [f"backends/{name}.yaml" for name in ("loki", "tempo") if not getattr(self.programs, name)]

@@ -1,4 +1,4 @@
-"""Every metric, log line and span is in its store, and is kept for seven days."""
+"""The metrics, log lines and spans in their stores, and their retention of seven days."""
 
 import collections
 import pathlib
@@ -104,7 +104,7 @@ def health_of_tempo(stack):
 
 
 def check_own_health(stack, name, url):
-    """Runs the health check of a program that checks itself, at the address that it has here, and at a free one."""
+    """Checks the health of a program with its own command, at its address and at an unused one."""
     _, *arguments = health_check(stack, name)
     program = getattr(stack.programs, name)
     same(code(program, *arguments, f"-health.url={url}/ready"), 0, "exit code")

@@ -113,7 +113,7 @@ def function_consumes(images, folder, baton):
 
 
 def local_stack_stores(images, folder):
-    """local-stack: stores what the image of onboarding-api accepts, in one trace, with the function in the image"""
+    """local-stack: its function stores what onboarding-api accepts, in the same trace"""
     stack, api, address = images["local-stack"], images["onboarding-api"], free_address()
     log, api_log = folder / "local-stack.log", folder / "api-of-stack.log"
     with stack.running(log, "--json") as process:

@@ -12,7 +12,7 @@ use opentelemetry_semantic_conventions::{attribute as key, metric};
 const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
 /// Deliveries of a message, including the current one. Not part of the conventions.
 const RECEIVE_COUNT: &str = "baton.sqs.receive_count";
-/// Messages that were moved to a dead-letter queue. Not part of the conventions.
+/// Messages that are moved to a dead-letter queue. Not part of the conventions.
 const DEAD_LETTERS: &str = "baton.sqs.dead_letters";
 /// Attribute of that metric: the [`Mover`].
 const MOVED_BY: &str = "baton.sqs.moved_by";
@@ -42,7 +42,7 @@ const FLUSH_BOUNDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 ];
 /// Boundaries for the deliveries of a message. A redrive policy usually allows three to five, so
-/// that these are told apart; it may allow up to 1,000.
+/// each of these numbers has its own bucket. It may allow up to 1,000.
 const DELIVERY_BOUNDS: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
 /// The mover of a message to a dead-letter queue.
@@ -117,7 +117,7 @@ impl MessageInstruments {
                 meter,
                 DEAD_LETTERS,
                 "{message}",
-                "Messages that were moved to a dead-letter queue.",
+                "Messages that are moved to a dead-letter queue.",
             ),
         }
     }
@@ -147,7 +147,8 @@ impl MessageInstruments {
         self.process_duration.record(duration, &attributes);
     }
 
-    /// Counts a message that is moved to a dead-letter queue. Not bound, because that is rare.
+    /// Counts a message that is moved to a dead-letter queue. The attributes are not bound, because
+    /// dead letters are rare.
     pub(super) fn count_dead_letter(&self, queue: &QueueInstruments, mover: Mover) {
         let mut attributes = vec![KeyValue::new(MOVED_BY, mover.as_str())];
         attributes.extend(destination_attributes(queue.name.clone()));
@@ -211,13 +212,13 @@ impl FunctionInstruments {
     }
 }
 
-/// The way in which a flush ended.
+/// Outcome of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FlushOutcome {
-    /// Each request had its result.
+    /// The flush ended within its time, even if the export failed.
     Complete,
     Timeout,
-    /// The flush was cut short, so that the response is sent before the process ends.
+    /// The shutdown of the process cut the flush short.
     Shutdown,
 }
 

@@ -21,7 +21,7 @@
 //!
 //! | Metric | Kind | Unit | Attributes | Meaning |
 //! |---|---|---|---|---|
-//! | `db.client.operation.duration` | histogram | `s` | `db.collection.name`, `db.operation.name`, `db.system.name`, `error.type` | duration of a call to the store, with all attempts of the SDK |
+//! | `db.client.operation.duration` | histogram | `s` | `db.collection.name`, `db.operation.name`, `db.system.name`, `error.type` | duration of a call to the store, including the SDK's retries |
 //!
 //! # Failures
 //!

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::embedded_metrics::EmbeddedMetrics;
 
-/// Numbers of records that have not been exported since the start of the process, and of circuit
-/// breakers that have opened.
+/// Counts since the start of the process: records that were not exported, and openings of circuit
+/// breakers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     pub(crate) spans_spilled: u64,

@@ -86,14 +86,14 @@ impl MetricInstrument {
 
     fn record(&self, number: NumberValue, attributes: &[KeyValue]) {
         if self.is_valid && number.is_finite() {
-            let series = self.series_of(attributes);
+            let series = self.find_or_create_series(attributes);
             series.record(number, &self.descriptor.bounds);
         }
     }
 
     /// Returns the series for these attributes, which is created if necessary. Beyond the limit,
     /// all new attribute sets share one series.
-    fn series_of(&self, attributes: &[KeyValue]) -> Arc<Series> {
+    fn find_or_create_series(&self, attributes: &[KeyValue]) -> Arc<Series> {
         if let Some(series) = self.read_series().get(attributes) {
             return Arc::clone(series);
         }
@@ -282,7 +282,7 @@ impl<T: InstrumentValue> SyncInstrument<T> for InstrumentHandle {
     fn bind(&self, attributes: &[KeyValue]) -> Box<dyn BoundSyncInstrument<T> + Send + Sync> {
         Box::new(BoundInstrument {
             instrument: Arc::clone(&self.0),
-            series: self.0.series_of(attributes),
+            series: self.0.find_or_create_series(attributes),
         })
     }
 }

@@ -150,8 +150,8 @@ impl MeterState {
         new
     }
 
-    /// Returns the instrument with this descriptor. Not inlined, because the API has a method for
-    /// each kind and number type.
+    /// Returns the instrument of this kind and identity. Not inlined, because the API has a method
+    /// for each kind and number type, and each would contain a copy.
     #[inline(never)]
     fn instrument_of_kind(
         &self,
@@ -167,7 +167,7 @@ impl MeterState {
         })
     }
 
-    /// Returns the histogram with this descriptor.
+    /// Returns the histogram with this identity.
     #[inline(never)]
     fn histogram(
         &self,
@@ -179,7 +179,7 @@ impl MeterState {
         self.instrument_of_kind(InstrumentKind::Histogram, zero, identity, bounds)
     }
 
-    /// Adds the callbacks to the observable instrument with this descriptor.
+    /// Adds the callbacks to the observable instrument of this kind and identity.
     #[inline(never)]
     fn observe<T: InstrumentValue>(
         &self,

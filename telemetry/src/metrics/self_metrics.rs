@@ -9,7 +9,7 @@
 //! | `baton.telemetry.log_records.pending` | gauge | `{record}` | log records that have not been exported or dropped yet |
 //! | `baton.telemetry.metric_points` | counter | `{point}` | dropped data points: `baton.telemetry.outcome` is `dropped` |
 //! | `baton.telemetry.circuit_breaker.open` | gauge | `{circuit_breaker}` | 1 while the circuit breaker of `baton.telemetry.signal` is open, otherwise 0 |
-//! | `baton.telemetry.circuit_breaker.openings` | counter | `{opening}` | how often that circuit breaker has opened; a failed probe does not count |
+//! | `baton.telemetry.circuit_breaker.openings` | counter | `{opening}` | times that this circuit breaker has opened; a failed probe does not count |
 
 use std::sync::{Mutex, PoisonError};
 
@@ -101,14 +101,14 @@ impl SelfMetrics {
                 &meter,
                 "baton.telemetry.circuit_breaker.openings",
                 "{opening}",
-                "Suspensions of the export by the signal's circuit breaker.",
+                "Times that the circuit breaker of the signal has opened.",
             ),
             breakers: Mutex::default(),
         }
     }
 
-    /// Records the differences to the last counts. `breaker` is the circuit breaker of the metrics
-    /// themselves.
+    /// Records the differences from the last counts. `breaker` is the circuit breaker of the
+    /// metrics themselves.
     pub(super) fn record(
         &self,
         counts: RecordCounts,
@@ -129,8 +129,8 @@ impl SelfMetrics {
         }
     }
 
-    /// Records the state of each breaker together with new counts, and whenever a breaker is open
-    /// or was open the last time.
+    /// Records the state of a breaker if there are new counts, if it is open, or if it was open at
+    /// the previous call. Records new openings in any case.
     fn record_breakers(&self, breakers: [Option<BreakerStatus>; 3], has_new: bool) {
         let mut reported = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, signal) in SIGNALS.into_iter().enumerate() {
@@ -162,14 +162,14 @@ impl SignalMetrics {
             exported: counter.bind(&outcome("exported")),
             spilled: counter.bind(&outcome("spilled")),
             dropped: counter.bind(&outcome(DROPPED)),
-            pending: gauge(meter, pending, unit, "Records that wait for their export."),
+            pending: gauge(meter, pending, unit, "Records waiting for export."),
             reported: Mutex::default(),
         }
     }
 
-    /// Records the difference to the last counts. If only exported spans were added, nothing is
+    /// Records the difference from the last counts. If only exported spans were added, nothing is
     /// recorded: otherwise the counts of each flush would be a reason for another flush. Returns
-    /// whether something was recorded.
+    /// `true` if anything was recorded.
     fn record(&self, now: Counts) -> bool {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let relevant = |counts: &Counts| (counts.finished, counts.spilled, counts.dropped);

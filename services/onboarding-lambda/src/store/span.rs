@@ -42,16 +42,16 @@ fn duration_histogram(meter: &Meter) -> Histogram<f64> {
         .build()
 }
 
-/// The span of a call in progress, whose duration is recorded as well.
+/// The span of a call in progress. Ending it also records the duration of the call.
 ///
-/// If it is dropped before [`end`](Self::end), the call was cancelled and the span ends as failed.
-/// A span that is merely dropped would look like a success.
+/// If it is dropped before [`end`](Self::end) or `fail`, the call was cancelled and the span ends
+/// as failed. A span that is merely dropped would look like a success.
 #[derive(Debug)]
 pub(super) struct StoreSpan<'a> {
     instruments: &'a StoreInstruments,
     context: Context,
     began: Instant,
-    /// Attributes of the metric. Taken when the call ends.
+    /// Attributes of the metric. `None` when the call has ended.
     attributes: Option<Vec<KeyValue>>,
 }
 
@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the attributes of the durations that `call` records, and their numbers.
+    /// Returns each set of attributes that `call` records durations with, and their number.
     fn recorded(call: impl FnOnce(&StoreInstruments)) -> Vec<(String, u64)> {
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();
