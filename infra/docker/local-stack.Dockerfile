@@ -19,7 +19,7 @@ RUN compile.sh tools
 COPY . .
 # The profile of `cargo baton`: only the function is optimised.
 ARG PROFILE=demo
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     BINARY=baton compile.sh package baton-local && compile.sh package onboarding-lambda
 
 FROM ${BASE_IMAGE}

@@ -17,7 +17,7 @@ RUN compile.sh tools
 COPY . .
 # The profile `dev` compiles faster, for tests.
 ARG PROFILE=release
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     compile.sh package onboarding-api --features secrets
 
 FROM ${BASE_IMAGE}

@@ -21,7 +21,7 @@ COPY . .
 # The profile `dev` compiles faster, for tests.
 ARG PROFILE=release
 # The features of `[package.metadata.lambda.build]` in the manifest.
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     compile.sh package onboarding-lambda --features dead-letter-queue,dynamodb,secrets
 
 FROM ${BASE_IMAGE}
