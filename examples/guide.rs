@@ -28,3 +28,6 @@ mod deploy_with_cargo_lambda {}
 
 #[doc = include_str!("../docs/costs.md")]
 mod costs {}
+
+#[doc = include_str!("../docs/operate.md")]
+mod operate {}

@@ -35,12 +35,24 @@ class Prometheus(Api):
         series = self.get("query", query=expression)["result"]
         return [(sample["metric"], float(sample["value"][1])) for sample in series]
 
+    def range(self, expression, since, step):
+        """Returns the values of each series from a time until now."""
+        series = self.get("query_range", query=expression, start=since, end=time.time(), step=step)["result"]
+        return [[float(value) for _, value in one["values"]] for one in series]
+
     def exemplars(self, selector, since):
         """Returns the labels of each series with its exemplars."""
         return [
             (series["seriesLabels"], series["exemplars"])
             for series in self.get("query_exemplars", query=selector, start=since, end=time.time() + 1)
         ]
+
+    def rules(self):
+        """Returns the rules that have been evaluated, by the names of their alerts."""
+        return {rule["name"]: rule for group in self.get("rules")["groups"] for rule in group["rules"] if rule["health"] != "unknown"}
+
+    def alerts(self):
+        return self.get("alerts")["alerts"]
 
     def targets(self):
         """Returns the health of each job's target, with its last error."""

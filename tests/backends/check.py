@@ -7,8 +7,10 @@ import pathlib
 import sys
 import tempfile
 
+import alert_checks
 import file_checks
 import link_checks
+import panel_checks
 import store_checks
 from checks import outcome
 from files import Files
@@ -31,7 +33,7 @@ def check_stack(stack):
         if not outcome(start):
             return [False], 0
         outcomes, skipped = [True], 0
-        for check in (*store_checks.CHECKS, *link_checks.CHECKS):
+        for check in (*store_checks.CHECKS, *link_checks.CHECKS, *alert_checks.CHECKS, *panel_checks.CHECKS):
             missing = [name for name in check.needs if not getattr(stack.programs, name)]
             if missing:
                 skipped += 1

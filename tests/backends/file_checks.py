@@ -3,6 +3,9 @@
 import copy
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
 
 from bench import same
 from files import needing
@@ -126,6 +129,37 @@ def promtool(files):
         assert mistake in str(error), error
         return
     raise AssertionError(f"{mistake} was accepted")
+
+
+@needing()
+def rules(files):
+    """promtool accepts the rules, each alert has a test in which it is raised, and a paragraph in docs/operate.md"""
+    [path] = (files.infra / "prometheus/rules").glob("*.yaml")
+    files.promtool("check", "rules", path)
+    tests = pathlib.Path(__file__).parent / "rules.yaml"
+    files.promtool("test", "rules", tests)
+    alerts = {rule["alert"]: rule for group in files.read("yaml", path)["groups"] for rule in group["rules"]}
+    cases = [case for test in files.read("yaml", tests)["tests"] for case in test["alert_rule_test"]]
+    same({case["alertname"] for case in cases if case.get("exp_alerts")}, set(alerts), "alerts that a test raises")
+    headings = re.findall(r"^### (.*)$", (files.root / "docs/operate.md").read_text(), re.MULTILINE)
+    anchors = {f"docs/operate.md#{heading.lower().replace(' ', '-')}" for heading in headings}
+    unknown = {name: rule["annotations"]["runbook"] for name, rule in alerts.items() if rule["annotations"]["runbook"] not in anchors}
+    same(unknown, {}, "links to paragraphs that do not exist")
+
+
+@needing()
+def written(files):
+    """the dashboards and the alerts of Grafana are those that infra/grafana/*.py write"""
+    fresh = files.folder / "fresh"
+    shutil.copytree(files.infra, fresh, ignore=shutil.ignore_patterns("__pycache__"))
+    outputs = [*files.infra.glob("grafana/dashboards/*.json"), files.infra / "grafana/provisioning/alerting/alerts.yaml"]
+    assert len(outputs) > 1, outputs
+    for path in outputs:
+        (fresh / path.relative_to(files.infra)).unlink()
+    for script in ("dashboards.py", "alerts.py"):
+        subprocess.run([sys.executable, fresh / "grafana" / script], check=True, timeout=60)
+    different = [path.name for path in outputs if (fresh / path.relative_to(files.infra)).read_text() != path.read_text()]
+    same(different, [], "files that their script writes differently")
 
 
 @needing()

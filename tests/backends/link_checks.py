@@ -94,29 +94,6 @@ def trace_to_metrics(stack):
             until(lambda selector=selector: stack.prometheus.query(selector), f"no series for {selector}")
 
 
-@needing()
-def alerts(stack):
-    """alerts: each query is valid and does not raise an alert, and the counters of the Collector exist"""
-    rules = [rule for file in stack.files.provisioned("alerting") for group in file["groups"] for rule in group["rules"]]
-    for rule in rules:
-        query, threshold = rule["data"]
-        [evaluator] = [condition["evaluator"] for condition in threshold["model"]["conditions"]]
-        expression = query["model"]["expr"]
-        if expression == "min(up)":
-            # Without Loki and Tempo, their targets are down.
-            expression = 'min(up{job=~"prometheus|collector"})'
-            until(lambda: len(stack.prometheus.query('up{job=~"prometheus|collector"} == 1')) == 2, "the targets are not up")
-        [(_, value)] = stack.prometheus.query(expression)
-        raised = {"gt": value > evaluator["params"][0], "lt": value < evaluator["params"][0]}[evaluator["type"]]
-        assert not raised, f"{rule['title']}: {value}"
-    for selector in re.findall(r"\{__name__=~\"[^}]*\}", " ".join(rule["data"][0]["model"]["expr"] for rule in rules)):
-        # A counter of failures exists only after a failure. That of successes has the same form.
-        counter = selector.replace("send_failed", "sent")
-        backend = next((name for signal, name in (("sent_spans", "tempo"), ("sent_log", "loki")) if signal in counter), "prometheus")
-        if getattr(stack.programs, backend):
-            until(lambda counter=counter: stack.prometheus.query(counter), f"no series for {counter}")
-
-
 # The last check, because it sends one more request.
 @needing("tempo")
 def service_map(stack):

@@ -14,6 +14,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$root/target/backends
+# shellcheck source=../cached-venv.sh
+. "$here/../cached-venv.sh"
 # shellcheck source=../collector/build.sh
 . "$here/../collector/build.sh"
 
@@ -25,6 +27,11 @@ fi
 if [ -z "${BATON_LOKI:-}" ] && [ -x "$work/loki" ]; then BATON_LOKI=$work/loki; fi
 cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --workspace --bins
 
+cached_venv "$work/python" "$root/infra/grafana/requirements.txt" >&2 || {
+  echo "the packages that write the dashboards cannot be installed"
+  exit 77 # `.ci/run` reports it as skipped.
+}
+
 # `collector` and the modules that it imports are in tests/collector, and `checks` is in tests.
-PYTHONPATH="$here/../collector:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "${PYTHON:-python3}" "$here/check.py" "$root" "$work" "$BATON_COLLECTOR" \
+PYTHONPATH="$here/../collector:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$work/python/venv/bin/python" "$here/check.py" "$root" "$work" "$BATON_COLLECTOR" \
   "${CARGO_TARGET_DIR:-$root/target}/debug" "${BATON_LOKI:-}" "${BATON_TEMPO:-}"
