@@ -11,17 +11,22 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$root/target/backends
 
-# shellcheck source=build.sh
-. "$here/build.sh"
+# shellcheck source=../go-program.sh
+. "$here/../go-program.sh"
 
-command -v go >/dev/null || skip "the backends cannot be built: Go is not installed"
+# Compiling without optimisation takes a third of the time.
+unoptimised=(-gcflags "all=-N -l")
+
 case ${1:-} in
   "") ;;
-  loki) build_loki ;;
+  loki) build_go_program "$work/loki" "$here/loki" github.com/grafana/loki/v3/cmd/loki "${unoptimised[@]}" ;;
   *)
     echo "unknown argument '$1', expected loki" >&2
     exit 2
     ;;
 esac
-build_formats
-build_prometheus
+build_go_program "$work/formats" "$here/formats" .
+# Without service discovery, because all targets are static.
+for program in prometheus promtool; do
+  build_go_program "$work/$program" "$here/prometheus" "github.com/prometheus/prometheus/cmd/$program" "${unoptimised[@]}" -tags remove_all_sd
+done

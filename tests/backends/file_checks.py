@@ -94,7 +94,7 @@ def complaints(files, project):
         mounts = [volume for volume in service.get("volumes", []) if volume["type"] == "bind"]
         paths += [pathlib.Path(mount["source"]) for mount in mounts]
         found += [f"path: {name} needs {path}, which is not in the repository" for path in paths if not files.holds(path)]
-        found += [f"file: {name} reads {path}, which is not mounted" for path in unmounted(files, service, mounts)]
+        found += [f"file: {name} reads {path}, which is not mounted" for path in unmounted(service, mounts)]
         found += [
             f"health: {name} waits for the health of {other}, which has no check"
             for other, needed in service.get("depends_on", {}).items()
@@ -103,13 +103,13 @@ def complaints(files, project):
     return found
 
 
-def unmounted(files, service, mounts):
+def unmounted(service, mounts):
     """Returns the configuration files that a service's command names and no mount contains."""
     for argument in service.get("command") or []:
         path = pathlib.PurePosixPath(argument.partition("=")[2])
         if not argument.lstrip("-").startswith("config") or not path.is_absolute():
             continue
-        folders = {pathlib.PurePosixPath(mount["target"]): files.source(mount) for mount in mounts}
+        folders = {pathlib.PurePosixPath(mount["target"]): pathlib.Path(mount["source"]) for mount in mounts}
         sources = [folder / path.relative_to(target) for target, folder in folders.items() if path.is_relative_to(target)]
         if not any(source.is_file() for source in sources):
             yield path

@@ -13,8 +13,6 @@ class Files:
     def __init__(self, root, work, folder):
         self.root = root
         self.infra = root / "infra"
-        # The layers of the Collector's configuration.
-        self.collector = self.infra / "collector"
         self.work = work
         self.folder = folder
 
@@ -49,11 +47,6 @@ class Files:
         command = ["git", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS).stdout
         return [name for name in listed.split("\0") if (self.root / name).is_file()]
-
-    def source(self, mount):
-        """Returns the folder of a mount of the Compose file."""
-        folder = pathlib.Path(mount["source"])
-        return self.collector if folder == self.infra / "collector" else folder
 
     def holds(self, path):
         """Returns whether a path is a file or a folder of the repository."""

@@ -176,7 +176,7 @@ class Stack:
         paths = [argument.removeprefix(f"--config={mount['target']}/") for argument in self.compose["collector"]["command"]]
         missing = [f"backends/{name}.yaml" for name in ("loki", "tempo") if not getattr(self.programs, name)]
         layers = [path for path in paths if path not in missing] + (["backends/discard.yaml"] if missing else [])
-        return [self.files.source(mount) / layer for layer in layers]
+        return [pathlib.Path(mount["source"]) / layer for layer in layers]
 
     def service_programs(self, folder, variables=None, options=()):
         """Returns both services, with the resource attributes that they have in the Compose file."""
