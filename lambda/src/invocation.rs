@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent};
@@ -41,15 +42,11 @@ impl InvocationHandler {
         FlushLayer(Arc::clone(&self.flusher))
     }
 
-    /// Records the age of the process when it is ready for its first invocation. Records nothing if
-    /// the age is not the time of an initialisation: after a restart, which keeps the process, and
-    /// with SnapStart, which restores the process from a snapshot.
+    /// Records the duration of the initialisation, when the process is ready for its first
+    /// invocation.
     pub(crate) fn record_init(&self) {
-        if !is_snapstart()
-            && !is_restarted()
-            && let Some(age) = process_age()
-        {
-            self.processor.metrics.record_init(age);
+        if let Some(duration) = init_duration(is_snapstart(), is_restarted()) {
+            self.processor.metrics.record_init(duration);
         }
     }
 
@@ -225,6 +222,15 @@ impl From<InvocationError> for Diagnostic {
             error_message: error.to_string(),
         }
     }
+}
+
+/// Returns the age of the process, unless that is not the duration of its initialisation: a restart
+/// keeps the process, and SnapStart restores it from a snapshot.
+fn init_duration(is_snapstart: bool, is_restarted: bool) -> Option<Duration> {
+    if is_snapstart || is_restarted {
+        return None;
+    }
+    process_age()
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The part of the Runtime API's contract that the library implements itself: requests for events,
 //! and the trace id of each.
 
+use std::time::{Duration, Instant};
+
 use ::http::StatusCode;
 use baton_test_support::{
-    CollectorResponse, FakeLambda, LambdaError, Record, TestCollector, event,
+    CollectorResponse, FakeLambda, LambdaError, PointValue, Record, TestCollector, event,
 };
 use serde_json::{Value, json};
 
@@ -106,4 +108,49 @@ async fn with_snap_start_the_function_waits_for_the_restore_before_the_first_eve
             "/2018-06-01/runtime/invocation/next"
         ]
     );
+}
+
+/// Returns the data points of `faas.init_duration` after one invocation, and the time from the
+/// start of the function to its end.
+async fn init_durations(initialization_type: &str) -> (Vec<PointValue>, Duration) {
+    let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
+    let began = Instant::now();
+    let lambda = start_with(SCRIPTED, &collector, |function| {
+        function.variable("AWS_LAMBDA_INITIALIZATION_TYPE", initialization_type)
+    })
+    .await;
+    let invocation = lambda.invoke(event(&[Record::new(0)]), TIMEOUT).await;
+    assert!(invocation.unwrap().response.is_ok());
+    let elapsed = began.elapsed();
+    let metrics = collector.metrics().unwrap();
+    assert!(
+        metrics
+            .iter()
+            .any(|metric| metric.name == "faas.coldstarts")
+    );
+    let points = metrics
+        .into_iter()
+        .filter(|metric| metric.name == "faas.init_duration")
+        .flat_map(|metric| metric.points);
+    (points.map(|point| point.value).collect(), elapsed)
+}
+
+#[tokio::test]
+async fn the_init_duration_is_measured_once_from_the_start_of_the_process() {
+    let (points, elapsed) = init_durations("on-demand").await;
+    let [PointValue::Histogram { count: 1, sum, .. }] = &points[..] else {
+        panic!("expected one duration, found {points:?}");
+    };
+    // The clock of the process has a resolution of ten milliseconds.
+    let limit = elapsed + Duration::from_millis(10);
+    assert!(
+        sum.is_some_and(|seconds| (0.0..limit.as_secs_f64()).contains(&seconds)),
+        "{sum:?} of {elapsed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_restored_snapshot_has_no_init_duration() {
+    let (points, _) = init_durations("snap-start").await;
+    assert_eq!(points, []);
 }

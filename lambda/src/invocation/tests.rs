@@ -91,3 +91,10 @@ fn the_invocation_fails_if_all_messages_failed_and_that_is_configured() {
     // In an empty batch, no message has failed.
     assert!(response_with(batch(&[]), &[], &config).is_ok());
 }
+
+#[test]
+fn neither_a_restart_nor_a_restored_snapshot_has_an_init_duration() {
+    assert!(init_duration(false, false).is_some());
+    assert_eq!(init_duration(true, false), None);
+    assert_eq!(init_duration(false, true), None);
+}

@@ -41,6 +41,8 @@ async fn handle(dispatcher: Arc<Dispatcher>, request: Request<Incoming>) -> Http
             let error = function_error(request).await?;
             Ok(accepted(dispatcher.complete(id, Err(error))))
         }
+        // A snapshot is restored immediately.
+        (Method::GET, ["restore", "next"]) => Ok(Response::new(Full::default())),
         (Method::POST, ["init", "error"]) => {
             dispatcher.fail_init(function_error(request).await?);
             Ok(accepted(true))
