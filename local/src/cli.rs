@@ -63,7 +63,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     Demo(demo::DemoArgs),
     Load(Box<load::CheckedLoadArgs>),
     Replay(replay::ReplayArgs),
@@ -112,7 +112,7 @@ async fn run_command(command: CliCommand) -> Exit {
         }
     };
     match command {
-        CliCommand::Up(arguments) => up::run(arguments, &mut signals).await,
+        CliCommand::Up(arguments) => up::run(*arguments, &mut signals).await,
         CliCommand::Demo(arguments) => demo::run(arguments, &mut signals).await,
         CliCommand::Load(arguments) => load::run(*arguments, &mut signals).await,
         CliCommand::Replay(arguments) => replay::run(arguments, &mut signals).await,

@@ -2,9 +2,10 @@
 //!
 //! It implements the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`),
 //! accepts any signature without verifying it, and responds to `GET /` and `GET /health` with 200
-//! once it is ready. Requests for a host that is neither this machine nor SQS on AWS are rejected
-//! with 421, unless [`SqsConfig::allowed_hosts`] contains it. Queues are created through the API
-//! and stored in memory. Queue URLs have the form `http://127.0.0.1:PORT/000000000000/NAME`.
+//! once it is ready. `GET /metrics` returns the depth of each queue in the OpenMetrics text format.
+//! Requests for a host that is neither this machine nor SQS on AWS are rejected with 421, unless
+//! [`SqsConfig::allowed_hosts`] contains it. Queues are created through the API and stored in
+//! memory. Queue URLs have the form `http://127.0.0.1:PORT/000000000000/NAME`.
 //!
 //! These behave as on AWS: visibility timeouts, delays, retention, redrive to a dead-letter queue,
 //! long polls that return as soon as a message arrives, message and system attributes with their
@@ -21,7 +22,7 @@
 //!
 //! Layers, from the socket inwards: `server` (HTTP) → `actions` (one function per action; `wire`
 //! has the JSON types) → `shared_account` (lock, clock, long polls) → `account` (all queues) →
-//! `queue` (one queue; pure: the time is an argument).
+//! `queue` (one queue; pure: the time is an argument). `metrics` reads all queues.
 
 mod account;
 mod actions;
@@ -31,6 +32,7 @@ mod digest;
 mod error;
 mod limits;
 mod message;
+mod metrics;
 mod new_message;
 mod queue;
 mod receipt;
@@ -41,4 +43,4 @@ mod wire;
 
 pub use config::SqsConfig;
 pub(crate) use limits::check_queue_name;
-pub use server::serve;
+pub use server::{Listeners, serve};

@@ -4,19 +4,21 @@
 //! [`Stack::start`] returns when every part is ready; [`Stack::stop`] leaves no process behind. The
 //! user's AWS configuration is not read, and every listener is on loopback.
 
+use std::net::SocketAddr;
+
 use aws_sdk_sqs::Client;
 use tokio::net::TcpListener;
 
 use self::config::{ACCOUNT, REGION};
 use self::mapping_task::MappingTask;
 use self::producer::Producer;
-use self::servers::{Servers, listen};
+use self::servers::{Servers, listen, loopback};
 use self::variables::Addresses;
 use crate::AllowedHosts;
 use crate::environment::Lambda;
 use crate::mapping::MappingSnapshot;
 use crate::otlp::{self, ReceiverConfig, SpanStore};
-use crate::sqs::{self, SqsConfig};
+use crate::sqs::{self, Listeners, SqsConfig};
 
 mod binaries;
 mod client;
@@ -62,6 +64,8 @@ pub struct Endpoints {
     pub otlp_http: String,
     /// URL of the OTLP receiver over gRPC.
     pub otlp_grpc: String,
+    /// URL of the metrics of the queues, in the OpenMetrics text format.
+    pub metrics: String,
 }
 
 /// A running stack.
@@ -88,7 +92,16 @@ impl Stack {
     /// configuration, the function does not initialise, or the producer does not become ready.
     pub async fn start(config: StackConfig) -> Result<Self, StackError> {
         let mut servers = Servers::new();
-        let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
+        let SqsUrls {
+            actions: sqs_url,
+            metrics,
+        } = serve_sqs(
+            &mut servers,
+            config.ports.sqs,
+            config.metrics_address,
+            &config.allowed_hosts,
+        )
+        .await?;
         let spans = SpanStore::default();
         let receiver = ReceiverConfig {
             store: spans.clone(),
@@ -120,6 +133,7 @@ impl Stack {
             producer: producer_address.map(|address| format!("http://{address}")),
             otlp_http,
             otlp_grpc,
+            metrics,
         };
         Ok(Self {
             endpoints,
@@ -250,7 +264,7 @@ async fn producer_exit(producer: Option<&Producer>) -> StackError {
 /// ```
 #[derive(Debug)]
 pub struct SqsEndpoint {
-    url: String,
+    urls: SqsUrls,
     servers: Servers,
 }
 
@@ -263,20 +277,26 @@ impl SqsEndpoint {
     /// Fails if the port is in use.
     pub async fn start(port: u16, allowed_hosts: &AllowedHosts) -> Result<Self, StackError> {
         let mut servers = Servers::new();
-        let url = serve_sqs(&mut servers, port, allowed_hosts).await?;
-        Ok(Self { url, servers })
+        let urls = serve_sqs(&mut servers, port, None, allowed_hosts).await?;
+        Ok(Self { urls, servers })
     }
 
     /// Returns the URL of the endpoint.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        &self.urls.actions
+    }
+
+    /// Returns the URL of the metrics of the queues.
+    #[must_use]
+    pub fn metrics_url(&self) -> &str {
+        &self.urls.metrics
     }
 
     /// Returns the variables that a shell needs to use the endpoint, with their values.
     #[must_use]
     pub fn shell_variables(&self) -> Vec<(String, String)> {
-        variables::sqs_variables(&self.url)
+        variables::sqs_variables(&self.urls.actions)
     }
 
     /// Waits until the endpoint fails.
@@ -294,12 +314,27 @@ impl SqsEndpoint {
     }
 }
 
+/// URLs of the SQS endpoint.
+#[derive(Debug)]
+struct SqsUrls {
+    actions: String,
+    metrics: String,
+}
+
 async fn serve_sqs(
     servers: &mut Servers,
     port: u16,
+    metrics_address: Option<SocketAddr>,
     allowed_hosts: &AllowedHosts,
-) -> Result<String, StackError> {
-    let (listener, url) = bind("the SQS endpoint", port).await?;
+) -> Result<SqsUrls, StackError> {
+    let (sqs, actions) = bind("the SQS endpoint", loopback(port)).await?;
+    let (metrics, metrics_url) = match metrics_address {
+        Some(address) => {
+            let (listener, url) = bind("the metrics of the queues", address).await?;
+            (Some(listener), url)
+        }
+        None => (None, actions.clone()),
+    };
     let config = SqsConfig {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
@@ -308,9 +343,16 @@ async fn serve_sqs(
     };
     servers.spawn(
         "the SQS endpoint",
-        sqs::serve(listener, config, servers.shutdown_signal()),
+        sqs::serve(
+            Listeners { sqs, metrics },
+            config,
+            servers.shutdown_signal(),
+        ),
     );
-    Ok(url)
+    Ok(SqsUrls {
+        actions,
+        metrics: format!("{metrics_url}/metrics"),
+    })
 }
 
 async fn serve_otlp(
@@ -318,8 +360,8 @@ async fn serve_otlp(
     ports: Ports,
     receiver: ReceiverConfig,
 ) -> Result<(String, String), StackError> {
-    let (http, http_url) = bind("OTLP over HTTP", ports.otlp_http).await?;
-    let (grpc, grpc_url) = bind("OTLP over gRPC", ports.otlp_grpc).await?;
+    let (http, http_url) = bind("OTLP over HTTP", loopback(ports.otlp_http)).await?;
+    let (grpc, grpc_url) = bind("OTLP over gRPC", loopback(ports.otlp_grpc)).await?;
     servers.spawn(
         "the OTLP receiver (HTTP)",
         otlp::serve_http(http, receiver.clone(), servers.shutdown_signal()),
@@ -331,7 +373,10 @@ async fn serve_otlp(
     Ok((http_url, grpc_url))
 }
 
-async fn bind(service: &'static str, port: u16) -> Result<(TcpListener, String), StackError> {
-    let (listener, address) = listen(service, port).await?;
+async fn bind(
+    service: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, String), StackError> {
+    let (listener, address) = listen(service, address).await?;
     Ok((listener, format!("http://{address}")))
 }

@@ -3,9 +3,10 @@ use std::time::Duration;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde_json::json;
 
+use crate::support::http;
 use crate::support::producer::onboarding;
 use crate::support::spans::{PROCESS, SEND};
-use crate::support::stack::Stack;
+use crate::support::stack::{Endpoints, Stack};
 
 /// The rules for addresses on both sides, and their tests.
 const ADDRESS_RULES: [&str; 2] = [
@@ -156,5 +157,18 @@ async fn a_body_that_is_not_json_fails_only_its_message() {
         .collect();
     assert_eq!(of_valid.len(), 1);
     assert!(!of_valid[0].has_failed());
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_separate_listener_serves_the_depth_of_both_queues() {
+    let stack = Stack::up(&["--metrics-address", "127.0.0.1:0"]).await;
+    let Endpoints { sqs, metrics, .. } = &stack.endpoints;
+    assert!(!metrics.starts_with(sqs), "{metrics}");
+    let depth = http::get(metrics).await.body;
+    for queue in ["onboarding", "onboarding-dlq"] {
+        let label = format!("dimension_QueueName=\"{queue}\"");
+        assert_eq!(depth.matches(&label).count(), 4, "{queue}: {depth}");
+    }
     stack.stop().await;
 }

@@ -1,5 +1,6 @@
 //! Command-line options, and their conversion to a [`StackConfig`].
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,6 +108,11 @@ pub(super) struct ListenOptions {
         hide_default_value = true
     )]
     otlp_grpc_port: u16,
+    /// Also serve the metrics of the queues at this address, for a Prometheus in another container,
+    /// e.g. 0.0.0.0:9325, with --allow-host for the name by which it reaches this one. The SQS
+    /// endpoint always serves them at /metrics
+    #[arg(long, value_name = "IP:PORT", value_parser = socket_address)]
+    metrics_address: Option<SocketAddr>,
     /// Also accept requests for this host name at the SQS endpoint and the OTLP receiver, e.g.
     /// host.docker.internal; may be repeated. Both always accept localhost, *.localhost and
     /// loopback addresses, and the SQS endpoint also accepts SQS's names on AWS. All others are
@@ -213,6 +219,7 @@ impl StackOptions {
             faults: self.faults,
             logging: Logging::Default,
             allowed_hosts: listeners.allowed_hosts(),
+            metrics_address: listeners.metrics_address,
         }
     }
 }
@@ -230,6 +237,11 @@ fn batch_size(text: &str) -> Result<NonZeroUsize, String> {
         .ok()
         .filter(|size: &NonZeroUsize| size.get() <= MAX_BATCH_SIZE);
     size.ok_or_else(|| format!("expected a number from 1 to {MAX_BATCH_SIZE}"))
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:9325")
 }
 
 fn concurrency(text: &str) -> Result<NonZeroUsize, &'static str> {

@@ -23,7 +23,7 @@ const DIMMED: Style = Style::new().dimmed();
 
 /// Options that have no effect with `--sqs-only`. They are listed one by one because a conflict
 /// with one of clap's groups would report the whole group.
-const NOT_FOR_SQS_ONLY: [&str; 19] = [
+const NOT_FOR_SQS_ONLY: [&str; 20] = [
     "logs",
     "function",
     "producer",
@@ -31,6 +31,7 @@ const NOT_FOR_SQS_ONLY: [&str; 19] = [
     "producer_port",
     "otlp_http_port",
     "otlp_grpc_port",
+    "metrics_address",
     "batch_size",
     "batching_window",
     "concurrency",
@@ -56,8 +57,8 @@ const NOT_FOR_SQS_ONLY: [&str; 19] = [
 pub(super) struct UpArgs {
     /// Print one line of JSON when the stack is ready: {"sqs": URL, "queue_url": URL,
     /// "dead_letter_queue_url": URL, "producer": URL or null, "otlp_http": URL, "otlp_grpc": URL,
-    /// "variables": {NAME: VALUE}}. The variables are those to export in a shell. With --sqs-only,
-    /// everything but "sqs" and "variables" is null
+    /// "metrics": URL, "variables": {NAME: VALUE}}. The variables are those to export in a shell.
+    /// With --sqs-only, everything but "sqs", "metrics" and "variables" is null
     #[arg(long)]
     json: bool,
     /// Start only the SQS endpoint, without queues
@@ -234,6 +235,7 @@ struct ReadyLine<'a> {
     producer: Option<&'a str>,
     otlp_http: Option<&'a str>,
     otlp_grpc: Option<&'a str>,
+    metrics: &'a str,
     variables: BTreeMap<String, String>,
 }
 
@@ -246,6 +248,7 @@ impl<'a> ReadyLine<'a> {
             producer: endpoints.producer.as_deref(),
             otlp_http: Some(&endpoints.otlp_http),
             otlp_grpc: Some(&endpoints.otlp_grpc),
+            metrics: &endpoints.metrics,
             variables: variables.into_iter().collect(),
         }
     }
@@ -290,6 +293,7 @@ fn write_endpoints(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()
         producer,
         otlp_http,
         otlp_grpc,
+        metrics,
     } = endpoints;
     let rows = [
         ("sqs", sqs),
@@ -297,11 +301,16 @@ fn write_endpoints(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()
         ("dead letters", dead_letter_queue),
         ("otlp/http", otlp_http),
         ("otlp/grpc", otlp_grpc),
+        ("metrics", metrics),
     ];
     let producer = producer.iter().map(|url| ("producer", url));
     producer
         .chain(rows)
-        .try_for_each(|(name, url)| writeln!(out, "  {DIMMED}{name:<14}{DIMMED:#}{url}"))
+        .try_for_each(|(name, url)| write_row(out, name, url))
+}
+
+fn write_row(out: &mut impl Write, name: &str, url: &str) -> io::Result<()> {
+    writeln!(out, "  {DIMMED}{name:<14}{DIMMED:#}{url}")
 }
 
 fn write_onboarding(out: &mut impl Write, producer: &str) -> io::Result<()> {
@@ -341,6 +350,7 @@ fn print_sqs_ready(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
             &mut out,
             &ReadyLine {
                 sqs: endpoint.url(),
+                metrics: endpoint.metrics_url(),
                 variables: endpoint.shell_variables().into_iter().collect(),
                 ..ReadyLine::default()
             },
@@ -350,7 +360,8 @@ fn print_sqs_ready(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
         out,
         "\n{HEADING}The SQS endpoint is up{HEADING:#}; Ctrl-C stops it\n"
     )?;
-    writeln!(out, "  {DIMMED}{:<14}{DIMMED:#}{}", "sqs", endpoint.url())?;
+    write_row(&mut out, "sqs", endpoint.url())?;
+    write_row(&mut out, "metrics", endpoint.metrics_url())?;
     write_variables(&mut out, &endpoint.shell_variables())?;
     writeln!(out)?;
     out.flush()
@@ -379,12 +390,13 @@ mod tests {
             &mut line,
             &ReadyLine {
                 sqs: "http://127.0.0.1:1",
+                metrics: "http://127.0.0.1:1/metrics",
                 variables: [("AWS_DEFAULT_REGION".to_owned(), "us-east-1".to_owned())].into(),
                 ..ReadyLine::default()
             },
         )
         .unwrap();
-        let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"variables":{"AWS_DEFAULT_REGION":"us-east-1"}}"#;
+        let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"metrics":"http://127.0.0.1:1/metrics","variables":{"AWS_DEFAULT_REGION":"us-east-1"}}"#;
         assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
     }
 

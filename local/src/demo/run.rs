@@ -97,6 +97,7 @@ impl Demo {
             variables: Vec::new(),
             logging: Logging::SpanCounts,
             allowed_hosts: AllowedHosts::default(),
+            metrics_address: None,
         };
         let stack = Stack::start(config).await?;
         let watch = stack.watch_function();

@@ -52,5 +52,6 @@ pub(crate) fn own_stack_config(function: PathBuf, producer: PathBuf) -> StackCon
         ],
         logging: Logging::Default,
         allowed_hosts: AllowedHosts::default(),
+        metrics_address: None,
     }
 }

@@ -111,6 +111,13 @@ impl Account {
         self.queues.get_mut(name).ok_or(SqsError::QueueDoesNotExist)
     }
 
+    /// Returns all queues with their names.
+    pub(crate) fn queues(&mut self) -> impl Iterator<Item = (&str, &mut StandardQueue)> {
+        self.queues
+            .iter_mut()
+            .map(|(name, queue)| (name.as_str(), queue))
+    }
+
     /// Returns at most `limit` names of queues that start with `prefix` and sort after `after`.
     pub(crate) fn list_queues(
         &self,
@@ -303,6 +310,11 @@ impl Account {
     /// Returns the account id in queue URLs.
     pub(crate) fn account_id(&self) -> &str {
         &self.config.account_id
+    }
+
+    /// Returns the region in ARNs.
+    pub(crate) fn region(&self) -> &str {
+        &self.config.region
     }
 
     fn arn(&self, name: &str) -> String {

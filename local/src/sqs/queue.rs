@@ -44,6 +44,16 @@ pub(crate) struct DeadLetter {
     first_received_at: Option<Timestamp>,
 }
 
+/// Numbers of messages in a queue by state, and the age of the oldest one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueueDepth {
+    pub(crate) visible: usize,
+    pub(crate) not_visible: usize,
+    pub(crate) delayed: usize,
+    /// Time since the oldest message was sent; zero if there is none.
+    pub(crate) oldest_age: Duration,
+}
+
 /// Messages that a receive removed from the queue or hid.
 #[derive(Default)]
 pub(crate) struct ReceiveOutcome {
@@ -98,6 +108,20 @@ impl StandardQueue {
     /// Returns the size of all messages in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.messages.bytes()
+    }
+
+    /// Returns the numbers of messages, and the age of the oldest one.
+    pub(crate) fn depth(&mut self, now: Timestamp) -> QueueDepth {
+        self.advance(now);
+        QueueDepth {
+            visible: self.messages.ready(),
+            not_visible: self.messages.in_flight(),
+            delayed: self.messages.delayed(),
+            oldest_age: self
+                .messages
+                .oldest()
+                .map_or(Duration::ZERO, |sent_at| now.duration_since(sent_at)),
+        }
     }
 
     /// Returns all attributes of the queue, as in `GetQueueAttributes`.

@@ -21,9 +21,10 @@ use super::account::{Account, AccountConfig};
 use super::actions::{self, ActionRequest};
 use super::config::SqsConfig;
 use super::error::SqsError;
+use super::metrics;
 use super::shared_account::SharedAccount;
 use super::wire::ErrorResponse;
-use crate::allowed_hosts::{AllowedHosts, HostCheckError, HostCheckLayer};
+use crate::allowed_hosts::{HostCheckError, HostCheckLayer};
 
 /// Largest request. It is large enough that ten messages of the largest size, with JSON escapes,
 /// get AWS's `BatchRequestTooLong`.
@@ -40,17 +41,38 @@ const TRACE_HEADER: &str = "x-amzn-trace-id";
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// Serves SQS on `listener` until `shutdown` completes. Long polls then return without messages,
+/// Listeners of the endpoint. A [`TcpListener`] converts into listeners without a separate one for
+/// metrics.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Listener for the actions of SQS, which also serves the metrics.
+    pub sqs: TcpListener,
+    /// Listener for the metrics alone. Unlike the other one, it can be reachable from other
+    /// machines without giving them access to messages.
+    pub metrics: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(sqs: TcpListener) -> Self {
+        Self { sqs, metrics: None }
+    }
+}
+
+/// Serves SQS on the listeners until `shutdown` completes. Long polls then return without messages,
 /// and all queues are dropped.
 ///
 /// # Errors
 ///
 /// Returns an error if the listener's address, which is part of the queue URLs, cannot be read.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: SqsConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let Listeners {
+        sqs: listener,
+        metrics,
+    } = listeners.into();
     let base_url = match config.base_url {
         Some(base_url) => base_url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", listener.local_addr()?),
@@ -78,10 +100,14 @@ pub async fn serve(
             tracing::debug!(%error, "cannot disable Nagle's algorithm for a connection");
         }
     });
+    let check_host =
+        HostCheckLayer::new(config.allowed_hosts.with_sqs_on_aws(), host_error_response);
+    let metrics_router = metrics_router(Arc::clone(&account)).layer(check_host.clone());
     let serving =
-        axum::serve(listener, router(account, config.allowed_hosts)).with_graceful_shutdown(stop);
+        axum::serve(listener, router(account).layer(check_host)).with_graceful_shutdown(stop);
     tokio::select! {
         served = async { serving.await } => served,
+        served = serve_metrics(metrics, metrics_router) => served,
         () = wait_for_drain(closing) => Ok(()),
     }
 }
@@ -93,16 +119,40 @@ async fn wait_for_drain(mut closing: watch::Receiver<bool>) {
     tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-fn router(account: Arc<SharedAccount>, allowed_hosts: AllowedHosts) -> Router {
-    let check_host = HostCheckLayer::new(allowed_hosts.with_sqs_on_aws(), host_error_response);
+/// Serves the metrics alone, if there is a listener for them. A request for them is short, so it
+/// is not awaited at the end.
+async fn serve_metrics(listener: Option<TcpListener>, router: Router) -> std::io::Result<()> {
+    match listener {
+        Some(listener) => axum::serve(listener, router).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn metrics_router(account: Arc<SharedAccount>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(account)
+}
+
+fn router(account: Arc<SharedAccount>) -> Router {
     Router::new()
         .route("/", get(ready).post(handle))
         .route("/health", get(ready))
         // Older SDKs post to the queue's URL. The body names the queue too.
         .route("/{account}/{queue}", axum::routing::post(handle))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
-        .with_state(account)
-        .layer(check_host)
+        .with_state(Arc::clone(&account))
+        .merge(metrics_router(account))
+}
+
+async fn metrics(State(account): State<Arc<SharedAccount>>) -> Response {
+    match account.access(metrics::format) {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot format the metrics of the queues");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 async fn ready() -> &'static str {

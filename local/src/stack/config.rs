@@ -1,6 +1,7 @@
 //! Configuration of the stack.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -53,6 +54,7 @@ const MAX_CUSTOMER_ID: usize = 64;
 ///     faults: Vec::new(),
 ///     logging: Logging::Default,
 ///     allowed_hosts: AllowedHosts::default(),
+///     metrics_address: None,
 /// };
 /// # drop(config);
 /// # Ok::<(), baton_local::stack::InvalidQueueName>(())
@@ -89,6 +91,9 @@ pub struct StackConfig {
     pub logging: Logging,
     /// Host names that the SQS endpoint and the OTLP receiver accept; requests for others get 421.
     pub allowed_hosts: AllowedHosts,
+    /// Address of a listener that serves the metrics of the queues and nothing else, in addition to
+    /// the SQS endpoint.
+    pub metrics_address: Option<SocketAddr>,
 }
 
 /// Log level of the function and the producer.

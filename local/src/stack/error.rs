@@ -1,6 +1,7 @@
 //! Errors of the stack, with the output of the process concerned.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use crate::mapping::MappingError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StackError {
-    /// A listener cannot be bound to its port.
-    #[error("cannot listen on 127.0.0.1:{port} for {service}")]
+    /// A listener cannot be bound to its address.
+    #[error("cannot listen on {address} for {service}")]
     Listen {
         /// Name of the service.
         service: &'static str,
-        /// The configured port.
-        port: u16,
+        /// The configured address.
+        address: SocketAddr,
         /// Error of the operating system.
         source: io::Error,
     },

@@ -83,19 +83,22 @@ impl Servers {
     }
 }
 
-/// Listens on a loopback port; 0 stands for a free port.
+/// Returns the loopback address with this port; 0 stands for a free port.
+pub(super) fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// Listens on an address, and returns the address with the port that was used.
 pub(super) async fn listen(
     service: &'static str,
-    port: u16,
+    address: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), StackError> {
     let failed = |source| StackError::Listen {
         service,
-        port,
+        address,
         source,
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .map_err(failed)?;
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }

@@ -179,6 +179,7 @@ mod tests {
             faults,
             logging: Logging::SpanCounts,
             allowed_hosts: crate::AllowedHosts::default(),
+            metrics_address: None,
         }
     }
 

@@ -1,9 +1,6 @@
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
-use crate::support::Endpoint;
+use crate::support::{Endpoint, exchange};
 
 /// Hosts that name this machine or SQS on AWS.
 const ACCEPTED: [&str; 13] = [
@@ -139,12 +136,4 @@ async fn list_queues(address: SocketAddr, head: &str) -> String {
          Content-Length: 2\r\n\r\n{{}}"
     );
     exchange(address, &request).await
-}
-
-async fn exchange(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await.unwrap();
-    response
 }

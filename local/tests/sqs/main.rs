@@ -20,5 +20,8 @@ mod errors;
 // Start and shutdown.
 mod lifecycle;
 
+// Metrics of the queues.
+mod metrics;
+
 // Host names that are accepted, as protection against DNS rebinding.
 mod hosts;

@@ -9,13 +9,16 @@ use aws_sdk_sqs::operation::purge_queue::PurgeQueueError;
 use aws_sdk_sqs::types::{
     Message, MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
 };
-use baton_local::sqs::{SqsConfig, serve};
-use tokio::net::TcpListener;
+use baton_local::sqs::{Listeners, SqsConfig, serve};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
+    /// Address of the listener for metrics alone.
+    pub(crate) metrics: SocketAddr,
     pub(crate) client: Client,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -27,13 +30,18 @@ impl Endpoint {
     }
 
     pub(crate) async fn start_with(config: SqsConfig) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (sqs, address) = listen().await;
+        let (metrics_listener, metrics) = listen().await;
+        let listeners = Listeners {
+            sqs,
+            metrics: Some(metrics_listener),
+        };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap_or(()) };
-        let serving = tokio::spawn(serve(listener, config, shutdown));
+        let serving = tokio::spawn(serve(listeners, config, shutdown));
         Self {
             address,
+            metrics,
             client: client(&format!("http://{address}")),
             stop,
             serving,
@@ -99,6 +107,12 @@ impl Endpoint {
     }
 }
 
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
 pub(crate) fn batch_entry(id: &str, body: &str) -> SendMessageBatchRequestEntry {
     SendMessageBatchRequestEntry::builder()
         .id(id)
@@ -116,6 +130,15 @@ pub(crate) fn client(endpoint_url: &str) -> Client {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
     Client::from_conf(config)
+}
+
+/// Sends a request as it is and returns the whole response.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }
 
 pub(crate) fn text(value: &str) -> MessageAttributeValue {

@@ -41,6 +41,7 @@ pub(crate) struct Endpoints {
         reason = "part of the contract, which this type checks; there is no console yet"
     )]
     pub(crate) console: Option<String>,
+    pub(crate) metrics: String,
     pub(crate) variables: HashMap<String, String>,
 }
 

@@ -269,3 +269,22 @@ fn the_timer_is_set_for_the_earliest_event() {
     receive(&mut queue, 1, 6);
     assert_eq!(queue.process_due(at(6)), Some(at(36)));
 }
+
+#[test]
+fn the_depth_counts_each_state_and_the_age_of_the_oldest_message() {
+    let mut queue = queue();
+    assert_eq!(queue.depth(at(0)).oldest_age, Duration::ZERO);
+    send(&mut queue, "received", 0, 0);
+    receive(&mut queue, 1, 5);
+    send(&mut queue, "ready", 0, 10);
+    send(&mut queue, "delayed", 60, 10);
+    let depth = |visible, not_visible, delayed, seconds| QueueDepth {
+        visible,
+        not_visible,
+        delayed,
+        oldest_age: Duration::from_secs(seconds),
+    };
+    assert_eq!(queue.depth(at(20)), depth(1, 1, 1, 20));
+    // The visibility timeout and the delay have passed.
+    assert_eq!(queue.depth(at(100)), depth(3, 0, 0, 100));
+}
