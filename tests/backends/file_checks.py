@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import alloy
 from bench import same
 from files import needing
 
@@ -14,26 +15,6 @@ CHECKS = []
 
 # An image with a version of at least two numbers.
 PINNED = re.compile(r"[\w./-]+:v?\d+(\.\d+)+$")
-
-# Blocks of Alloy's components with their arguments, from its documentation. The block "" is the
-# component itself.
-OUTPUT = {"output": {"traces", "metrics", "logs"}}
-ALLOY = {
-    "otelcol.receiver.otlp": {"": set(), "grpc": {"endpoint"}, "http": {"endpoint"}, **OUTPUT},
-    "otelcol.processor.memory_limiter": {
-        "": {"check_interval", "limit", "limit_percentage", "spike_limit", "spike_limit_percentage"},
-        **OUTPUT,
-    },
-    "otelcol.processor.batch": {"": {"timeout", "send_batch_size", "send_batch_max_size", "metadata_keys"}, **OUTPUT},
-    "otelcol.processor.deltatocumulative": {"": {"max_stale", "max_streams"}, "output": {"metrics"}},
-    "otelcol.auth.basic": {"": set(), "client_auth": {"username", "password"}},
-    "otelcol.exporter.otlphttp": {
-        "": {"traces_endpoint", "metrics_endpoint", "logs_endpoint", "encoding"},
-        "client": {"endpoint", "auth", "headers", "timeout", "compression"},
-    },
-}
-# Exported fields that other components refer to, for components that do not export `input`.
-EXPORTS = {"otelcol.receiver.otlp": None, "otelcol.auth.basic": "handler"}
 
 
 @needing()
@@ -162,40 +143,46 @@ def written(files):
     same(different, [], "files that their script writes differently")
 
 
+# Parts of the configuration of Alloy, a mistake in each, and the complaint about it.
+ALLOY_MISTAKES = (
+    ("otelcol.processor.batch \"", 'otelcol.processor.batches "', "unknown component otelcol.processor.batches"),
+    ("timeout         =", "time_out        =", "unknown argument otelcol.processor.batch time_out"),
+    ("batch.services.input", "batch.service.input", "unknown reference otelcol.processor.batch.service.input"),
+    ("client_auth {", "client {", "unknown block otelcol.auth.basic client"),
+    (
+        "sending_queue {",
+        "sending_queue {\n\t\tbatch {\n\t\t\tsize = 1\n\t\t}",
+        "unknown argument otelcol.exporter.otlphttp sending_queue batch size",
+    ),
+    ('check_interval         = "1s"', "", "missing argument otelcol.processor.memory_limiter check_interval"),
+    ("\tclient {", "\tcookies {", "missing block otelcol.exporter.otlphttp client"),
+    (
+        'max_elapsed_time = "0s"',
+        "max_elapsed_time = 0",
+        "otelcol.exporter.otlphttp retry_on_failure max_elapsed_time: expected a duration, found 0",
+    ),
+    ("http {", "grpc {", "block otelcol.receiver.otlp grpc occurs 2 times"),
+)
+
+
 @needing()
-def alloy(files):
-    """the configuration of Alloy can be parsed, its components, arguments and references exist, and its variables are documented"""
+def alloy_file(files):
+    """the configuration of Alloy can be parsed, its settings and references exist, and its variables are documented"""
     path = files.infra / "alloy/config.alloy"
     text = path.read_text()
-    same(alloy_complaints(files.read("alloy", path)), [], "complaints")
+    same(alloy.complaints(files.read("alloy", path)), [], "complaints")
+    assert f"Alloy {alloy.VERSION}." in text, f"the file does not name the version {alloy.VERSION}"
     read, documented = set(re.findall(r'sys\.env\("(\w+)"\)', text)), set(re.findall(r"^//   ([A-Z_]+) ", text, re.MULTILINE))
     same(read, documented, "variables that are read, and that are documented")
-    for original, mistake in (("timeout  ", "time_out "), ("batch.services.input", "batch.service.input"), ("client_auth {", "client {")):
+    for original, mistake, expected in ALLOY_MISTAKES:
         assert original in text, original
-        changed = alloy_complaints(files.read_text("alloy", text.replace(original, mistake)))
-        assert changed, f"{mistake!r} was accepted"
+        changed = alloy.complaints(files.read_text("alloy", text.replace(original, mistake)))
+        assert expected in changed, f"{mistake!r}: expected {expected!r}, found {changed}"
     try:
         files.read_text("alloy", text.replace("client_auth {", "client_auth"))
     except ValueError:
         return
     raise AssertionError("a block without a brace was accepted")
-
-
-def alloy_complaints(configuration):
-    """Returns unknown components, blocks, arguments and references of a configuration of Alloy."""
-    found, exported, references = [], set(), set()
-    for component in configuration["blocks"]:
-        known = ALLOY.get(component["name"])
-        if known is None:
-            found.append(f"unknown component {component['name']}")
-            continue
-        exports = EXPORTS.get(component["name"], "input")
-        exported |= {f"{component['name']}.{component['label']}.{exports}"} if exports else set()
-        for block in (dict(component, name=""), *component["blocks"]):
-            unknown = set(block["arguments"]) - known.get(block["name"], set()) if block["name"] in known else {"block"}
-            found += [f"unknown {name} in {component['name']} {block['name']}" for name in unknown]
-            references |= {reference for value in block["arguments"].values() for reference in re.findall(r"otelcol(?:\.\w+)+", value)}
-    return found + [f"unknown reference {reference}" for reference in references - exported]
 
 
 @needing()
@@ -207,8 +194,6 @@ def provisioning(files):
         host, port = source["url"].removeprefix("http://").split(":")
         listening = [published["target"] for published in services[host]["ports"]]
         assert int(port) in listening, f"{source['url']}: {host} listens on {listening}"
-    named = set(references(list(sources.values()))) | set(references(files.provisioned("alerting")))
-    same(named - {"__expr__"}, set(sources), "data sources that links and alerts name")
     mounted = {volume["target"]: pathlib.Path(volume["source"]) for volume in services["grafana"]["volumes"] if volume["type"] == "bind"}
     for file in files.provisioned("dashboards"):
         for provider in file["providers"]:
@@ -221,10 +206,34 @@ def provisioning(files):
             assert rule["condition"] in ids and all(query["model"]["refId"] == query["refId"] for query in rule["data"]), rule["title"]
 
 
-def references(value):
-    """Returns the ids of the data sources that a value contains."""
+@needing()
+def references(files):
+    """each reference to a data source in dashboards, links and alerts names one that exists, with its type"""
+    types = {uid: source["type"] for uid, source in files.data_sources().items()}
+    paths = [path for path in sorted((files.infra / "grafana").rglob("*")) if path.suffix in (".yaml", ".json")]
+    found = [place for path in paths for place in unknown_sources(types, files.read("yaml", path), path.relative_to(files.root))]
+    same(found, [], "unknown data sources")
+    for mistake, place in (
+        ({"panels": [{"datasource": {"type": "loki", "uid": "tempo"}}]}, "file panels 0 datasource"),
+        ({"data": [{}, {"datasourceUid": "lokki"}]}, "file data 1 datasourceUid"),
+        ({"correlations": [{"targetUID": "mimir"}]}, "file correlations 0 targetUID"),
+        ({"templating": {"datasource": "loki"}}, "file templating datasource"),
+    ):
+        [complaint] = unknown_sources(types, mistake, "file")
+        same(complaint.split(":")[0], place, "place of a mistake")
+
+
+def unknown_sources(types, value, place):
+    """Yields the place of each reference to a data source that does not exist. `types` has the types of all data sources."""
     if isinstance(value, list):
-        return [name for member in value for name in references(member)]
+        for number, member in enumerate(value):
+            yield from unknown_sources(types, member, f"{place} {number}")
     if not isinstance(value, dict):
-        return []
-    return [name for key, member in value.items() for name in ([member] if key == "datasourceUid" else references(member))]
+        return
+    for key, member in value.items():
+        if key in ("datasourceUid", "targetUID") and member not in {*types, "__expr__"}:
+            yield f"{place} {key}: {member!r}, expected one of {sorted(types)}"
+        elif key == "datasource" and member not in [{"type": kind, "uid": uid} for uid, kind in types.items()]:
+            yield f"{place} {key}: {member!r}, expected type and uid of one of {types}"
+        elif key != "datasource":
+            yield from unknown_sources(types, member, f"{place} {key}")
