@@ -3,6 +3,7 @@
 check.py ROOT WORK COLLECTOR SERVICES LOKI TEMPO
 """
 
+import functools
 import pathlib
 import sys
 import tempfile
@@ -25,12 +26,12 @@ def optional(path):
 def check_stack(stack):
     """Starts the stack and runs its checks. Returns their outcomes and the number of skipped checks."""
 
-    def start():
+    def start(stack):
         """the stack starts, and the services accept requests"""
         stack.start()
 
     try:
-        if not outcome(start):
+        if not outcome(running(start), stack):
             return [False], 0
         outcomes, skipped = [True], 0
         for check in (*store_checks.CHECKS, *link_checks.CHECKS, *alert_checks.CHECKS, *panel_checks.CHECKS):
@@ -39,10 +40,28 @@ def check_stack(stack):
                 skipped += 1
                 print(f"skipped {check.__doc__.splitlines()[0]}: there is no program for {' and '.join(missing)}", flush=True)
             else:
-                outcomes.append(outcome(check, stack))
+                outcomes.append(outcome(running(check), stack))
+                if stack.exited():
+                    print("The other checks are not run, because a program has exited.", flush=True)
+                    break
         return outcomes, skipped
     finally:
         stack.stop()
+
+
+def running(check):
+    """Returns a check that also fails if a program has exited, and then names it."""
+
+    @functools.wraps(check)
+    def checked(stack):
+        try:
+            check(stack)
+        except Exception as error:
+            assert not stack.exited(), f"{'; '.join(stack.exited())}; {error}"
+            raise
+        assert not stack.exited(), "; ".join(stack.exited())
+
+    return checked
 
 
 def main(root, work, collector, services, loki, tempo):

@@ -28,7 +28,8 @@ REQUESTS = 20
 
 
 def cause_failures(stack):
-    """Sends messages that fail, are slow or become dead letters, and messages while there is no collector."""
+    """Sends messages that fail, are slow or become dead letters, messages while there is no collector, and a request
+    while there is no queue."""
     with started(stack, "failing", FAULTS) as services, started(stack, "small", SMALL_BUFFER) as small:
         handle(services, "c-failing-1")
         # The second message for a customer fails permanently.
@@ -53,6 +54,8 @@ def cause_failures(stack):
             return all(stack.prometheus.query(metric) for metric in REPORTED_LATER)
 
         until(reported, "the failures during the outage are not reported")
+    with stack.producer_without_queue() as producer:
+        producer.fail()
     stack.services.onboard(REQUESTS)
     # A rate needs two samples.
     until(lambda: stack.prometheus.query("min(count_over_time(otelcol_receiver_accepted_spans_total[10s])) >= 2"), "the collector is not scraped")

@@ -1,16 +1,21 @@
-"""The query of every panel returns something after the failures that alert_checks.failing has caused."""
+"""After the failures that alert_checks.failing has caused: the query of every panel returns something, and the link from
+spans to metrics finds errors."""
 
 import json
 import math
 
 from bench import until
 from files import needing
+from link_checks import metric_queries
+from whole import EXPECTED_SPANS
 
 CHECKS = []
 
 # Values of Grafana's variables.
 VARIABLES = {"__rate_interval": "30s", "__interval": "1m", "service": ".+", "environment": ".*", "queue": ".*"}
 STEP_SECONDS = 5
+# The spans that fail when there is no queue, or when the function fails.
+FAILED_SPANS = EXPECTED_SPANS[:3]
 
 
 @needing()
@@ -23,6 +28,14 @@ def panels_of_prometheus(stack):
         if not can_be_shown(stack, expression):
             continue
         until(lambda expression=expression: values(stack, expression), f"{panel}: nothing for {expression}")
+
+
+@needing()
+def errors_of_spans(stack):
+    """trace to metrics: the query for errors finds those of failed requests and messages"""
+    [expressions] = [found for query, found in metric_queries(stack, FAILED_SPANS).items() if "STATUS_CODE_ERROR" in query]
+    for expression in expressions:
+        until(lambda expression=expression: stack.prometheus.query(expression), f"nothing for {expression}")
 
 
 # Parts of the names of metrics that need a program.

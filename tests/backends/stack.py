@@ -3,23 +3,23 @@ folders."""
 
 import contextlib
 import json
-import os
 import pathlib
-import signal
 import socket
-import subprocess
 import time
 import urllib.request
 from typing import NamedTuple
 
 from apis import Loki, Prometheus, Tempo
-from bench import log_tail, responds, until, wait_for_exit
+from bench import TIMEOUT_SECONDS
 from collector import free_host
-from services import Services
+from program import Program
+from services import Producer
+from services_of_compose import ComposeServices
 
 # Enough for several batches in more than one environment.
 REQUESTS = 20
-STOP_SECONDS = 10
+# Starts of Tempo, if another process takes its port.
+ATTEMPTS = 3
 
 
 class Programs(NamedTuple):
@@ -32,40 +32,6 @@ class Programs(NamedTuple):
     baton: pathlib.Path
     loki: pathlib.Path | None
     tempo: pathlib.Path | None
-
-
-class Program:
-    """A program that runs during a `with` block, started with the command of its service in the Compose file."""
-
-    def __init__(self, name, command, folder, ready, variables=None):
-        self.name = name
-        self.command = command
-        self.ready = ready
-        self.log = folder / f"{name}.log"
-        self.environment = {"PATH": os.environ["PATH"], **(variables or {})}
-
-    def __enter__(self):
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            until(self.is_ready, lambda: f"{self.name} is not ready: {log_tail(self.log)}")
-        except BaseException:
-            self.process.kill()
-            self.process.wait()
-            raise
-        return self
-
-    def is_ready(self):
-        assert self.process.poll() is None, f"{self.name} exited: {log_tail(self.log)}"
-        return responds(self.ready)
-
-    def __exit__(self, *_):
-        if self.process.poll() is not None:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        # Killed if it has not stopped in time, as Docker does. No check needs a clean shutdown.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            wait_for_exit(self.process, STOP_SECONDS)
 
 
 class Stack:
@@ -81,28 +47,48 @@ class Stack:
         self.loki = Loki(self.url("loki", 3100))
         self.tempo = Tempo(self.url("tempo", 3200))
         self.running = contextlib.ExitStack()
+        # Everything that must run while the checks do.
+        self.started = []
 
     def url(self, name, port):
         return f"http://{self.hosts[name]}:{port}"
 
     def start(self):
         """Starts all programs, those that receive before those that send, and sends requests."""
-        self.running.enter_context(self.prometheus_program())
+        self.enter(self.prometheus_program())
         if self.programs.loki:
-            self.running.enter_context(self.loki_program())
+            self.enter(self.loki_program())
         if self.programs.tempo:
-            self.running.enter_context(self.tempo_program())
-        self.collector = self.running.enter_context(self.collector_program())
+            self.start_tempo()
+        self.collector = self.enter(self.collector_program())
         self.began = time.time()
-        self.services = self.running.enter_context(self.service_programs(self.folder))
+        self.services = self.enter(self.service_programs(self.folder))
         self.requests = self.services.onboard(REQUESTS)
+
+    def enter(self, program):
+        self.running.enter_context(program)
+        self.started.append(program)
+        return program
+
+    def start_tempo(self):
+        """Starts Tempo, with another port if its port is taken after free_port has found it."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return self.enter(self.tempo_program())
+            except AssertionError as error:
+                if "address already in use" not in str(error) or attempt + 1 == ATTEMPTS:
+                    raise
+
+    def exited(self):
+        """Returns descriptions of the programs that have exited, with the ends of their logs."""
+        return [running.exited() for program in self.started for running in program.running if running.exited()]
 
     def onboard_directly(self):
         """Sends one more request, from a client that sends no trace context."""
         body = {"customer_id": "c-direct", "email": "c-direct@example.com", "plan": "team"}
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"{self.services.url}/onboarding", json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=STOP_SECONDS) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
             assert response.status == 202, response.status
 
     def stop(self):
@@ -152,7 +138,7 @@ class Stack:
     def tempo_program(self):
         replacements = {
             "0.0.0.0": self.hosts["tempo"],
-            "9095": free_port(),
+            "grpc_listen_port: 9095": f"grpc_listen_port: {free_port()}",
             "/var/tempo": self.folder / "tempo",
             "http://prometheus:9090": self.url("prometheus", 9090),
         }
@@ -179,12 +165,11 @@ class Stack:
         return [pathlib.Path(mount["source"]) / layer for layer in layers]
 
     def service_programs(self, folder, variables=None, options=()):
-        """Returns both services, with the resource attributes that they have in the Compose file."""
-        own = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": self.url("collector", 4318),
-            "OTEL_RESOURCE_ATTRIBUTES": self.compose["onboarding-api"]["environment"]["OTEL_RESOURCE_ATTRIBUTES"],
-        }
-        return Services(self.programs, self.programs.services, folder, own | (variables or {}), options)
+        """Returns both services, with additional variables and options."""
+        return ComposeServices(self.compose, self.programs, folder, self.hosts["collector"], variables or {}, options)
+
+    def producer_without_queue(self):
+        return Producer(self.programs.services, self.folder, {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url("collector", 4318)})
 
 
 def free_port():

@@ -1,0 +1,106 @@
+"""Both services as infra/compose.yaml starts them, with their commands and variables. Only addresses and the folder of the
+programs differ."""
+
+import json
+import os
+import signal
+import subprocess
+
+from bench import TIMEOUT_SECONDS, log_tail, same, until, wait_for_exit
+from program import Running
+from services import Services
+
+# The folder of the programs in the images.
+IMAGE_FOLDER = "/usr/local/bin"
+
+
+class ComposeServices(Services):
+    """The services `local-stack` and `onboarding-api` during a `with` block.
+
+    `collector` is the host of the collector. `variables` are additional variables of both services, and `options` are
+    additional options of the local stack.
+    """
+
+    def __init__(self, compose, programs, folder, collector, variables, options):
+        self.folder = folder
+        self.logs = {name: folder / f"{name}.log" for name in ("local-stack", "onboarding-api")}
+        self.requests = []
+        self.running = []
+        stack, producer = compose["local-stack"], compose["onboarding-api"]
+        [port] = [argument.partition("=")[2] for argument in stack["command"] if argument.startswith("--sqs-port=")]
+        self.queues = f"http://127.0.0.1:{port}"
+        hosts = {"http://collector:": f"http://{collector}:"}
+        replaced = hosts | {f"{IMAGE_FOLDER}/": f"{programs.services}/", f"--sqs-port={port}": "--sqs-port=0"}
+        own = [f"--env={name}={value}" for name, value in variables.items()]
+        self.command = [programs.baton, *replace_all(stack["command"], replaced), *own, "--json", *options]
+        # The local stack publishes the port of onboarding-api, because they share a network namespace.
+        listen = producer["environment"]["LISTEN_ADDR"]
+        same(listen, f"0.0.0.0:{stack['ports'][0]['target']}", "LISTEN_ADDR of onboarding-api")
+        self.producer = programs.services / "onboarding-api"
+        self.replaced = hosts | {listen: "127.0.0.1:0"}
+        self.environment = producer["environment"] | variables
+
+    def __enter__(self):
+        try:
+            queues = self.start_stack()
+            names, values = zip(*self.environment.items(), strict=True)
+            environment = dict(zip(names, replace_all(values, self.replaced | {self.queues: queues}), strict=True))
+            self.start("onboarding-api", [self.producer], environment, subprocess.DEVNULL)
+            self.url = "http://" + until(self.address, lambda: f"onboarding-api does not listen: {log_tail(self.logs['onboarding-api'])}")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start_stack(self):
+        """Starts the local stack, and returns the URL of its queues."""
+        process = self.start("local-stack", self.command, {}, subprocess.PIPE)
+        line = process.stdout.readline()
+        if not line:
+            process.wait(TIMEOUT_SECONDS)
+            raise AssertionError(f"local-stack did not start: {log_tail(self.logs['local-stack'])}")
+        return json.loads(line)["sqs"]
+
+    def start(self, name, command, environment, output):
+        """Starts a program, whose log is its standard error. Without a pipe, the log includes its standard output."""
+        with self.logs[name].open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                env={"PATH": os.environ["PATH"], **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output if output == subprocess.PIPE else log,
+                stderr=log,
+                text=True,
+            )
+        self.running.append(Running(name, process, self.logs[name]))
+        return process
+
+    def stop(self):
+        """Stops the producer, and then the local stack."""
+        while self.running:
+            process = self.running.pop().process
+            process.send_signal(signal.SIGTERM)
+            if process.stdout:
+                process.stdout.close()
+            wait_for_exit(process)
+
+    def address(self):
+        """Returns the address in the log line `listening` of onboarding-api."""
+        lines = [json.loads(line) for line in self.logs["onboarding-api"].read_text().split("\n")[:-1]]
+        return next((line["address"] for line in lines if line.get("message") == "listening"), None)
+
+    def streams(self):
+        """Returns the log that contains the lines of all execution environments of the function."""
+        return [self.logs["local-stack"]]
+
+
+def replace_all(texts, replaced):
+    """Returns texts with other addresses and folders. Each original must occur in one of them."""
+    texts = list(texts)
+    for original, replacement in replaced.items():
+        assert any(original in text for text in texts), f"infra/compose.yaml: expected {original} in {texts}"
+        texts = [text.replace(original, replacement) for text in texts]
+    return texts
