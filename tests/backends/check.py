@@ -11,6 +11,7 @@ import tempfile
 import alert_checks
 import file_checks
 import link_checks
+import page_checks
 import panel_checks
 import store_checks
 from checks import outcome
@@ -34,7 +35,7 @@ def check_stack(stack):
         if not outcome(running(start), stack):
             return [False], 0
         outcomes, skipped = [True], 0
-        for check in (*store_checks.CHECKS, *link_checks.CHECKS, *alert_checks.CHECKS, *panel_checks.CHECKS):
+        for check in (*store_checks.CHECKS, *link_checks.CHECKS, *alert_checks.CHECKS, *page_checks.CHECKS, *panel_checks.CHECKS):
             missing = [name for name in check.needs if not getattr(stack.programs, name)]
             if missing:
                 skipped += 1

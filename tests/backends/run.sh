@@ -32,6 +32,7 @@ cached_venv "$work/python" "$root/infra/grafana/requirements.txt" >&2 || {
   exit 77 # `.ci/run` reports it as skipped.
 }
 
-# `collector` and the modules that it imports are in tests/collector, and `checks` is in tests.
+# `collector` and the modules that it imports are in tests/collector, and `checks` and `pages`
+# are in tests.
 PYTHONPATH="$here/../collector:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$work/python/venv/bin/python" "$here/check.py" "$root" "$work" "$BATON_COLLECTOR" \
   "${CARGO_TARGET_DIR:-$root/target}/debug" "${BATON_LOKI:-}" "${BATON_TEMPO:-}"

@@ -265,6 +265,8 @@ def gateway(bench):
             with Services(bench.programs, bench.programs.plain, folder, sending_to(collector)) as services:
                 handle(services, LOAD)
                 services.stop()
+            # docs/operate.md tells readers to look for this message.
+            until(lambda: "Exporting failed" in collector.log.read_text(), "the Collector does not log that its backend is down")
             collector.kill()
             same(backend.spans(), [], "spans before the restart")
             backend.start()

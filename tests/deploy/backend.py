@@ -15,6 +15,8 @@ class Backend:
         self.key = key
         # Number of requests with a wrong key or without one.
         self.refused = 0
+        # While it is unavailable, it responds with 503.
+        self.available = True
 
     def __enter__(self):
         self.collector.start()
@@ -45,6 +47,9 @@ class Relay(Handler):
         if self.headers.get("authorization") != backend.key:
             backend.refused += 1
             self.respond(401)
+            return
+        if not backend.available:
+            self.respond(503)
             return
         headers = {name: value for name, value in self.headers.items() if name.lower().startswith("content-")}
         connection = http.client.HTTPConnection(backend.collector.endpoint("http", scheme=""), timeout=10)

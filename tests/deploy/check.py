@@ -8,6 +8,7 @@ import time
 import stack_checks  # noqa: F401, I001: in the order of the checks
 import task_checks  # noqa: F401
 import script_checks  # noqa: F401
+import operate_checks  # noqa: F401
 import page_checks  # noqa: F401
 import cargo_lambda_checks  # noqa: F401
 from bench import CHECKS

@@ -1,12 +1,18 @@
 """The commands of a page of the guide, which run section by section in one shell, as a reader runs them."""
 
-import re
+import pages
 
-# Replacements for commands. Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS, and SAM asks
+# Replacements for commands. Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS, and has no
+# `aws logs tail GROUP --since TIME`, which prints time, stream and message of each event. SAM asks
 # before it changes something. There is no Docker daemon, and no load balancer to which curl could
 # connect.
 COMMANDS = """
-aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
+aws() {
+  if [ "${*:1:2} ${4:-}" = "logs tail --since" ] && [ $# = 5 ]; then
+    set -- logs filter-log-events --log-group-name "$3" --query 'events[].[timestamp,logStreamName,message]' --output text
+  fi
+  command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+}
 sam() {
   case $1 in
     build) ;; # Done by run.sh.
@@ -16,8 +22,10 @@ sam() {
 }
 docker() { cat >/dev/null; }
 curl() { :; }
+# The alias is in a folder that the copy of the repository does not have.
+cargo() { if [ "$1" = baton ]; then shift && "$BATON" "$@"; else command cargo "$@"; fi; }
 # The functions are not exported: the scripts that the page runs use the real commands.
-export -fn aws sam docker curl
+export -fn aws sam docker curl cargo
 """
 
 
@@ -39,8 +47,9 @@ class Page:
         self.emulator = emulator
         self.folder = folder
         self.state = state
-        self.sections = sections(page.read_text())
+        self.sections = pages.sections(page.read_text())
         self.replaced = replaced
+        self.has_run = []
 
     def run(self, *titles, **variables):
         """Runs the commands of these sections, and returns their output."""
@@ -50,20 +59,18 @@ class Page:
         """Returns an output of the page's stack, with the function that the page defines."""
         return self.emulator.run("bash", "-c", f". {self.state}; output {name}", cwd=self.folder).strip()
 
+    def check_complete(self, exceptions):
+        """Fails unless all commands of the page have run, except in these sections. `exceptions` gives the reasons."""
+        pages.check_complete(self.sections, self.has_run, exceptions)
+
     def run_section(self, title, variables):
         commands = self.sections[title]
+        self.has_run.append(title)
         for example, value in self.replaced.items():
             commands = commands.replace(example, value)
         state = self.state
-        script = f"set -euo pipefail; set -a; [ ! -e {state} ] || . {state}\n{COMMANDS}\n{commands}\n{{ export -p; declare -f; }} >{state}\n"
+        before = f"set -euo pipefail; set -a; [ ! -e {state} ] || . {state}"
+        script = f"{before}\n{COMMANDS}\n{commands}\n{{ export -p; declare -f; }} >{state}\n"
+        variables = {"BATON": str(self.emulator.programs.baton), **variables}
         return self.emulator.run("bash", "-c", script, cwd=self.folder, **variables)
 
-
-def sections(text):
-    """Returns the commands of each section by title. The pages have example output in separate blocks."""
-    found = {}
-    for part in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]:
-        title, _, body = part.partition("\n")
-        blocks = re.findall(r"^```console\n(.*?)^```$", body, flags=re.DOTALL | re.MULTILINE)
-        found[title] = re.sub(r"^\$ ", "", "".join(blocks), flags=re.MULTILINE)
-    return found

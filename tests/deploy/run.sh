@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys template.yaml into an emulator of AWS with `sam deploy`, sends messages through the whole
 # pipeline, and checks the items, the dead-letter queue and the telemetry at a real Collector; then
-# updates the stack, checks it with infra/validate.sh, and deploys the function with cargo-lambda.
+# updates the stack, checks it with infra/validate.sh, and runs the commands of the guide's pages.
 # The last line is "N passed, N failed".
 #
 # Needs Go, python3 and Rust; installs SAM, the AWS CLI, cargo-lambda and the emulator under target
@@ -46,9 +46,10 @@ lambda=$root/target/cargo-lambda/venv/bin
 mkdir -p "$work"
 build_collector "$root/target/collector"
 build_function
-cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package onboarding-api
+cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package onboarding-api --package baton-local --bins
 
-# `collector` and the modules that it imports are in tests/collector, and `checks`, `servers`
-# and `spelling` are in tests.
+debug=${CARGO_TARGET_DIR:-$root/target}/debug
+# `collector` and the modules that it imports are in tests/collector, and `checks`, `pages`,
+# `servers` and `spelling` are in tests.
 PYTHONPATH="$here/../collector:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$tools/python" "$here/check.py" "$root" "$work/build" "$lambda:$tools" \
-  "$work/venv/bin/ministack" "$root/target/collector/otelcol" "${CARGO_TARGET_DIR:-$root/target}/debug/onboarding-api"
+  "$work/venv/bin/ministack" "$root/target/collector/otelcol" "$debug/onboarding-api" "$debug/baton"

@@ -26,6 +26,7 @@ class Programs(NamedTuple):
     emulator: pathlib.Path
     collector: pathlib.Path
     producer: pathlib.Path
+    baton: pathlib.Path
 
     @property
     def configuration(self):

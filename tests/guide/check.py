@@ -4,6 +4,7 @@
 """
 
 import difflib
+import functools
 import re
 import subprocess
 import sys
@@ -142,6 +143,40 @@ def alarms_of_template():
     return [str(conditions.count("")), str(conditions.count("HasProducer"))]
 
 
+# Inline code in operate.md that is not in the source, and the reasons.
+NOT_IN_SOURCE = {
+    "Exporting failed": "a message of the collector; tests/collector checks that it is logged",
+    "collector_instance_id": "the name in Prometheus of collector.instance.id",
+    "docker compose -f infra/compose.yaml ps": "a command",
+    "duration_ms_bucket": "the name in Coralogix of the metric duration",
+    "ingress.ingress.eu2.coralogix.com": "an example of a mistake",
+    "{service_name=\"onboarding-lambda\"}": "a query of Loki",
+    **dict.fromkeys(("process …", "put …", "send …", "PutItem …"), "the beginning of a span's name, which other suites check"),
+}
+
+
+def unknown_names(text):
+    """Returns inline code that is not in the source: names, paths, and messages that the services log."""
+    code = {" ".join(name.split()) for name in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))}
+    return sorted(name for name in code - set(NOT_IN_SOURCE) if not is_known(name))
+
+
+def is_known(name):
+    if re.fullmatch(r"[a-z' ]+ [a-z]+", name):
+        # A message is the beginning of a string in a program, and not only in a comment or a test.
+        return any(f'"{name}' in text for path, text in sources().items() if path.endswith(".rs"))
+    return (ROOT / name).exists() or any(name.partition("=")[0] in text for text in sources().values())
+
+
+@functools.cache
+def sources():
+    """Returns the texts of the repository's files by path, except pages, tests and programs that measure."""
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True, text=True, timeout=60).stdout
+    excluded = re.compile(r"\.md$|^(bench|fuzz)/|(^|/)tests(/|\.rs$)")
+    paths = [path for path in listed.split("\0") if path and not excluded.search(path) and (ROOT / path).is_file()]
+    return {path: (ROOT / path).read_text(errors="replace") for path in paths}
+
+
 class Checks:
     """Counts the checks and prints each in one line."""
 
@@ -190,6 +225,12 @@ def main():
     refused = costs("--memory", "64")
     message = "argument --memory: expected an integer from 128 to 10,240, found '64'"
     checks.equal("costs.py refuses invalid values", (refused.returncode, message in refused.stderr), (2, True))
+    operate = (DOCS / "operate.md").read_text()
+    mistakes = unknown_names("`customers onboarded` `customer onboarded` `NO_SUCH_VARIABLE=1`")
+    checks.equal("unknown names are found", mistakes, ["NO_SUCH_VARIABLE=1", "customers onboarded"])
+    checks.equal("names and messages in operate.md exist", unknown_names(operate), [])
+    unneeded = [name for name in NOT_IN_SOURCE if f"`{name}`" not in " ".join(operate.split())]
+    checks.equal("exceptions for operate.md are needed", unneeded, [])
     checks.equal("stated numbers of lines", wrong_line_counts(DOCS / "from-lambda-runtime.md"), [])
     print(f"{checks.passed} passed, {checks.failed} failed")
     sys.exit(checks.failed != 0)
