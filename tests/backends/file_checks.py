@@ -58,6 +58,60 @@ def compose_rules(files):
         same([complaint.split(":")[0] for complaint in complaints(files, changed)][:1], [expected], "complaints about a mistake")
 
 
+# The variables for ports, in the order of the published ports.
+PORTS = {
+    "API_PORT": 8080,
+    "OTLP_GRPC_PORT": 4317,
+    "OTLP_HTTP_PORT": 4318,
+    "TEMPO_PORT": 3200,
+    "LOKI_PORT": 3100,
+    "PROMETHEUS_PORT": 9090,
+    "GRAFANA_PORT": 3000,
+}
+
+
+@needing()
+def ports(files):
+    """each port can be published elsewhere on 127.0.0.1 with a variable, which infra/README.md lists with its default"""
+    same(published(files.compose()), {port: str(port) for port in PORTS.values()}, "published ports by default")
+    for name, port in PORTS.items():
+        project = files.compose(**{name: "12345"})
+        same(published(project), {other: str(other) for other in PORTS.values()} | {port: "12345"}, f"published ports with {name}")
+        same(complaints(files, project), [], f"complaints with {name}")
+    text = (files.infra / "README.md").read_text()
+    missing = [name for name, port in PORTS.items() if f"`{name}` ({port})" not in " ".join(text.split())]
+    same(missing, [], "variables that infra/README.md does not list")
+
+
+def published(project):
+    """Returns the published ports by those in the containers."""
+    return {port["target"]: port["published"] for service in project["services"].values() for port in service.get("ports") or []}
+
+
+@needing()
+def notifications(files):
+    """alerts are sent nowhere by default, and with ALERT_WEBHOOK_URL to it"""
+    same(notified(files), {"apiVersion": 1, "resetPolicies": [1]}, "notifications by default")
+    url = "http://hook.example.com"
+    same(complaints(files, files.compose(ALERT_WEBHOOK_URL=url)), [], "complaints")
+    sent = notified(files, ALERT_WEBHOOK_URL=url)
+    [point], [policy] = sent["contactPoints"], sent["policies"]
+    same(policy["receiver"], point["name"], "receiver of the policy")
+    [receiver] = point["receivers"]
+    same((receiver["type"], receiver["settings"]), ("webhook", {"url": "$ALERT_WEBHOOK_URL"}), "receiver")
+    same(files.compose(ALERT_WEBHOOK_URL=url)["services"]["grafana"]["environment"]["ALERT_WEBHOOK_URL"], url, "variable of Grafana")
+
+
+def notified(files, **variables):
+    """Returns the file that is mounted over provisioning/alerting/notifications.yaml."""
+    target = "/etc/grafana/provisioning/alerting/notifications.yaml"
+    # Docker cannot create a file in the folder, which is mounted for reading only.
+    assert (files.infra / "grafana/provisioning/alerting/notifications.yaml").is_file()
+    volumes = files.compose(**variables)["services"]["grafana"]["volumes"]
+    [source] = [volume["source"] for volume in volumes if volume["target"] == target]
+    return files.read("yaml", source)
+
+
 def complaints(files, project):
     """Returns the violations of these rules in a project."""
     found = []
@@ -200,7 +254,7 @@ def provisioning(files):
             path = provider["options"]["path"]
             assert mounted.get(path) == files.infra / "grafana/dashboards", f"{path} is not mounted"
     assert mounted["/etc/grafana/provisioning"] == files.infra / "grafana/provisioning"
-    for group in (group for file in files.provisioned("alerting") for group in file["groups"]):
+    for group in (group for file in files.provisioned("alerting") for group in file.get("groups", [])):
         for rule in group["rules"]:
             ids = [query["refId"] for query in rule["data"]]
             assert rule["condition"] in ids and all(query["model"]["refId"] == query["refId"] for query in rule["data"]), rule["title"]

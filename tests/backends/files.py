@@ -29,8 +29,10 @@ class Files:
         path.write_text(text)
         return self.read(file_format, path)
 
-    def compose(self):
-        return self.read("compose", self.infra / "compose.yaml")
+    def compose(self, **variables):
+        """Returns the project of the Compose file with these variables."""
+        assignments = [f"{name}={value}" for name, value in variables.items()]
+        return json.loads(output(self.work / "formats", "compose", self.infra / "compose.yaml", *assignments))
 
     def provisioned(self, kind):
         """Returns the content of the files that provision Grafana, for `datasources`, `dashboards` or `alerting`."""
@@ -52,6 +54,17 @@ class Files:
         """Returns whether a path is a file or a folder of the repository."""
         name = str(pathlib.Path(path).relative_to(self.root))
         return any(found == name or found.startswith(f"{name}/") for found in self.names())
+
+
+def boards(files):
+    """Returns the dashboards by the names of their files."""
+    folder = files.infra / "grafana/dashboards"
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def label_of(variable):
+    """Returns the metric and the label from which a variable of a dashboard has its values."""
+    return variable["query"].removeprefix("label_values(").removesuffix(")").split(", ")
 
 
 def output(*command):

@@ -3,7 +3,7 @@
 import re
 
 from bench import same, until
-from files import needing
+from files import boards, label_of, needing
 from store_checks import EDGES, LOGGED, edges, traced_lines
 from whole import EXPECTED_SPANS
 
@@ -42,12 +42,37 @@ def trace_to_logs(stack):
 @needing("loki", "tempo")
 def log_to_trace(stack):
     """log to trace: the derived field of each line is the id of a trace in Tempo"""
-    [field] = stack.files.data_sources()["loki"]["jsonData"]["derivedFields"]
+    field = derived_field(stack, "Trace")
     same((field["matcherType"], field["datasourceUid"], field["url"]), ("label", "tempo", "${__value.raw}"), "derived field")
     for line in until(lambda: traced_lines(stack), "there are no lines"):
         names = {**line.labels, **line.metadata}
-        [trace] = [value for name, value in names.items() if re.fullmatch(field["matcherRegex"], name)]
+        [trace] = [value for name, value in names.items() if re.search(field["matcherRegex"], name)]
         until(lambda trace=trace: stack.tempo.spans(trace), f"Tempo does not know the trace {trace}")
+
+
+def derived_field(stack, name):
+    """Returns a derived field of Loki, which is a link from its lines."""
+    [field] = [field for field in stack.files.data_sources()["loki"]["jsonData"]["derivedFields"] if field["name"] == name]
+    return field
+
+
+@needing("loki")
+def log_to_metrics(stack):
+    """log to metrics: the derived field of each line leads to a dashboard with its service"""
+    field = derived_field(stack, "Service")
+    same((field["matcherType"], field.get("datasourceUid")), ("label", None), "derived field")
+    path, _, parameter = field["url"].partition("?")
+    by_path = {f"/d/{board['uid']}": board for board in boards(stack.files).values()}
+    assert path in by_path, f"{path} is not a dashboard, expected one of {sorted(by_path)}"
+    name, _, value = parameter.removeprefix("var-").partition("=")
+    variables = {variable["name"]: variable for variable in by_path[path]["templating"]["list"]}
+    assert name in variables, f"{path} has no variable {name}, expected one of {sorted(variables)}"
+    same(value, "${__value.raw}", "value of the variable")
+    metric, label = label_of(variables[name])
+    for line in until(lambda: traced_lines(stack), "there are no lines"):
+        names = {**line.labels, **line.metadata}
+        [service] = [value for name, value in names.items() if re.search(field["matcherRegex"], name)]
+        assert stack.prometheus.query(f'last_over_time({metric}{{{label}="{service}"}}[1h])'), f"no {metric} of {service}"
 
 
 @needing()

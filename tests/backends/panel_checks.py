@@ -1,11 +1,10 @@
 """After the failures that alert_checks.failing has caused: the query of every panel returns something, and the link from
 spans to metrics finds errors."""
 
-import json
 import math
 
 from bench import until
-from files import needing
+from files import boards, label_of, needing
 from link_checks import metric_queries
 from whole import EXPECTED_SPANS
 
@@ -56,10 +55,10 @@ def values(stack, expression):
 @needing()
 def variables(stack):
     """each variable of a dashboard has values"""
-    for name, board in boards(stack).items():
+    for name, board in boards(stack.files).items():
         for variable in board["templating"].get("list", []):
             if variable["type"] == "query":
-                metric, label = variable["query"].removeprefix("label_values(").removesuffix(")").split(", ")
+                metric, label = label_of(variable)
                 assert any(label in labels for labels, _ in stack.prometheus.query(f"last_over_time({metric}[1h])")), f"{name}: {variable['query']}"
 
 
@@ -91,15 +90,9 @@ def message_id(stack):
     return line.metadata["message_id"]
 
 
-def boards(stack):
-    """Returns the dashboards by the names of their files."""
-    folder = stack.files.infra / "grafana/dashboards"
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-
-
 def queries(stack, source):
     """Yields the queries of a data source, with the dashboard and title of their panel."""
-    for name, board in boards(stack).items():
+    for name, board in boards(stack.files).items():
         for panel in board["panels"]:
             for target in panel.get("targets", []):
                 if panel["datasource"]["uid"] == source:

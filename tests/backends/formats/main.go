@@ -1,9 +1,10 @@
 // Command formats reads files with the parsers that their programs use, and prints them as JSON.
 //
-//	formats compose FILE  a Compose file, with the library of Docker Compose
-//	formats alloy FILE    a configuration of Grafana Alloy, with the parser of River, from which
-//	                      Alloy's syntax descends
-//	formats yaml FILE     any YAML file
+//	formats compose FILE [NAME=VALUE...]  a Compose file with these variables, with the library of
+//	                                      Docker Compose
+//	formats alloy FILE                    a configuration of Grafana Alloy, with the parser of River,
+//	                                      from which Alloy's syntax descends
+//	formats yaml FILE                     any YAML file
 package main
 
 import (
@@ -21,10 +22,15 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fail(fmt.Errorf("usage: formats compose|alloy|yaml FILE"))
+	if len(os.Args) < 3 || len(os.Args) > 3 && os.Args[1] != "compose" {
+		fail(fmt.Errorf("usage: formats compose FILE [NAME=VALUE...], or formats alloy|yaml FILE"))
 	}
-	read, known := map[string]func(string) (any, error){"compose": compose, "alloy": alloy, "yaml": document}[os.Args[1]]
+	variables := os.Args[3:]
+	read, known := map[string]func(string) (any, error){
+		"compose": func(path string) (any, error) { return compose(path, variables) },
+		"alloy":   alloy,
+		"yaml":    document,
+	}[os.Args[1]]
 	if !known {
 		fail(fmt.Errorf("unknown format %q, expected compose, alloy or yaml", os.Args[1]))
 	}
@@ -45,8 +51,8 @@ func fail(err error) {
 // compose reads a project as `docker compose config` does: it checks the file against the schema,
 // resolves variables and paths, and checks the references between services. Variables of this
 // process are not used.
-func compose(path string) (any, error) {
-	options, err := cli.NewProjectOptions([]string{path}, cli.WithInterpolation(true), cli.WithResolvedPaths(true))
+func compose(path string, variables []string) (any, error) {
+	options, err := cli.NewProjectOptions([]string{path}, cli.WithEnv(variables), cli.WithInterpolation(true), cli.WithResolvedPaths(true))
 	if err != nil {
 		return nil, err
 	}
