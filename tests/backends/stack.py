@@ -136,9 +136,11 @@ class Stack:
         return Program("loki", command, self.folder, self.url("loki", 3100) + "/ready")
 
     def tempo_program(self):
+        port = free_port()
         replacements = {
             "0.0.0.0": self.hosts["tempo"],
-            "grpc_listen_port: 9095": f"grpc_listen_port: {free_port()}",
+            "grpc_listen_port: 9095": f"grpc_listen_port: {port}",
+            "127.0.0.1:9095": f"127.0.0.1:{port}",
             "/var/tempo": self.folder / "tempo",
             "http://prometheus:9090": self.url("prometheus", 9090),
         }
