@@ -31,12 +31,12 @@ SPAN_METRICS = {
 class Collector:
     """A Collector that runs during a `with` block, unless it is stopped earlier.
 
-    `files` are names in infra/collector. If none of them is a backend, the Collector writes each signal to a file.
-    `overlay` is a function from the Collector's address to additional configuration. If `backend`, another Collector, is
+    `files` are names in infra/collector. If none of them is a backend, or with `to_files`, the Collector writes each
+    signal to a file. `overlay` is a function from the Collector's address to additional configuration. If `backend`, another Collector, is
     given, this one exports to it.
     """
 
-    def __init__(self, programs, folder, overlay=None, backend=None, files=SIDECAR, variables=None):
+    def __init__(self, programs, folder, overlay=None, backend=None, files=SIDECAR, variables=None, to_files=False):
         self.programs = programs
         self.folder = folder
         self.host = free_host()
@@ -48,7 +48,7 @@ class Collector:
             self.environment["OTLP_ENDPOINT"] = backend.endpoint("http")
         self.options = [f"--config={programs.configuration / name}.yaml" for name in files]
         changed = frequent_span_metrics(files)
-        if not any(name.startswith("backends/") for name in files):
+        if to_files or not any(name.startswith("backends/") for name in files):
             changed = merged(changed, self.file_backend())
         self.overlay = folder / "overlay.yaml"
         # JSON is YAML.

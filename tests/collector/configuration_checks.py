@@ -3,6 +3,7 @@
 import itertools
 import json
 import subprocess
+import urllib.error
 import urllib.request
 
 from bench import check, same, until
@@ -278,6 +279,39 @@ def gateway(bench):
         arrived.check_whole()
         arrived.check_once()
         same({point.attributes.get("collector.instance.id") for point in backend.points()}, {"gateway-1"}, "gateways in the metrics")
+
+
+@check
+def full_queue(bench):
+    """a queue that is full before the memory limit is reached: other backends and the span metrics receive refused spans repeatedly"""
+    variables = {"OTLP_ENDPOINT": "http://127.0.0.1:9", "QUEUE_BYTES": "1000"}
+    files = (*SIDECAR, "backends/otlp")
+    with Collector(bench.programs, bench.folder(), files=files, variables=variables, to_files=True) as collector:
+        # The backend at OTLP_ENDPOINT is down. Its queue accepts a few spans, but not all of these.
+        accepted = list(itertools.takewhile(lambda number: post_span(collector, number), range(RETRIED)))
+        assert 0 < len(accepted) < RETRIED, f"{len(accepted)} spans are accepted"
+        for _ in range(2):
+            assert not post_span(collector, len(accepted)), "the refused span is accepted"
+        # The limits that infra/README.md states: the span has been sent three times.
+        received = lambda: [int(found.name) for found in collector.spans()]
+        wanted = [*accepted, *[len(accepted)] * 3]
+        until(lambda: received() == wanted, lambda: f"the other backend has received {received()}, expected {wanted}")
+        SpanMetrics(collector, GRAFANA, SECONDS).check(3, **{"span.name": str(len(accepted))})
+
+
+# More spans than the queue in `full_queue` accepts. The id of a span has one digit for its number.
+RETRIED = 10
+
+
+def post_span(collector, number):
+    """Sends a span, and returns whether it is accepted. It must otherwise be refused with a status that means: retry."""
+    resource, spans = {"attributes": attributes({"service.name": "orders"})}, [span(number, {"text": "x" * 200})]
+    try:
+        post(collector, "traces", {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]})
+    except urllib.error.HTTPError as error:
+        same(error.code, 503, "status of a refused span")
+        return False
+    return True
 
 
 @check
