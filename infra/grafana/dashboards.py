@@ -19,6 +19,8 @@ ERROR = 'status_code="STATUS_CODE_ERROR"'
 # Selectors with the variables of the dashboards.
 SERVICE = 'service_name=~"$service", deployment_environment_name=~"$environment"'
 QUEUE = 'messaging_destination_name=~"$queue", deployment_environment_name=~"$environment"'
+# A queue and its dead-letter queue, if the name of that begins with the name of the queue.
+DEPTH = 'dimension_QueueName=~"($queue).*"'
 # Requests to a service and messages that it handles, and the calls that it makes.
 ENTRIES = f'{SERVICE}, span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"'
 OUTGOING = f'{SERVICE}, span_kind=~"SPAN_KIND_CLIENT|SPAN_KIND_PRODUCER"'
@@ -96,6 +98,10 @@ def queue():
     by, legend = "messaging_destination_name", "{{messaging_destination_name}}"
     latency, receives = "baton_sqs_queue_latency_seconds_bucket", "baton_sqs_receive_count"
 
+    def depth(metric):
+        """Returns a query for a metric of SQS, as the local stack and yet-another-cloudwatch-exporter name it."""
+        return f"max by (dimension_QueueName) (aws_sqs_approximate_{metric}_maximum{{{DEPTH}}})"
+
     def later_than(delivery):
         """Returns a query for the share of the deliveries after this one of a message."""
         earlier = rate(f"{receives}_bucket", f'{QUEUE}, le=~"{delivery}([.]0)?"', by)
@@ -118,6 +124,19 @@ def queue():
                     "The queue grows while more messages are sent than received. Redeliveries count as received.",
                 ),
                 lines("Time in the queue", "s", quantiles(latency, QUEUE), "From the time at which SQS accepted a message to the start of its handler.", limit=60),
+            ],
+            "Depth": [
+                lines(
+                    "Messages in the queue",
+                    "short",
+                    {
+                        "{{dimension_QueueName}}": depth("number_of_messages_visible"),
+                        "{{dimension_QueueName}}, in flight": depth("number_of_messages_not_visible"),
+                        "{{dimension_QueueName}}, delayed": depth("number_of_messages_delayed"),
+                    },
+                    "Messages that wait, also in the dead-letter queue, that a function handles or has failed to handle, and that are delayed.",
+                ),
+                lines("Age of the oldest message", "s", {"{{dimension_QueueName}}": depth("age_of_oldest_message")}, "Grows while no message is deleted."),
             ],
             "Failures": [
                 lines(

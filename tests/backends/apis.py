@@ -37,8 +37,11 @@ class Prometheus(Api):
 
     def range(self, expression, since, step):
         """Returns the values of each series from a time until now."""
-        series = self.get("query_range", query=expression, start=since, end=time.time(), step=step)["result"]
-        return [[float(value) for _, value in one["values"]] for one in series]
+        return [[float(value) for _, value in one["values"]] for one in self.series(expression, since, step)]
+
+    def series(self, expression, since, step):
+        """Returns the labels of each series, as `metric`, and its pairs of times and `values`."""
+        return self.get("query_range", query=expression, start=since, end=time.time(), step=step)["result"]
 
     def exemplars(self, selector, since):
         """Returns the labels of each series with its exemplars."""

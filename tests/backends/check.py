@@ -1,6 +1,6 @@
 """Runs the checks and prints a summary. Started by run.sh.
 
-check.py ROOT WORK COLLECTOR SERVICES LOKI TEMPO
+check.py ROOT WORK COLLECTOR SERVICES LOKI TEMPO PICTURES
 """
 
 import functools
@@ -24,8 +24,9 @@ def optional(path):
     return pathlib.Path(path).resolve() if path else None
 
 
-def check_stack(stack):
-    """Starts the stack and runs its checks. Returns their outcomes and the number of skipped checks."""
+def check_stack(stack, pictures):
+    """Starts the stack and runs its checks. Returns their outcomes and the number of skipped checks. Writes pictures of the
+    dashboards into the folder `pictures`, if there is one."""
 
     def start(stack):
         """the stack starts, and the services accept requests"""
@@ -45,6 +46,11 @@ def check_stack(stack):
                 if stack.exited():
                     print("The other checks are not run, because a program has exited.", flush=True)
                     break
+        if pictures:
+            # Needs a package that is installed only for pictures.
+            from pictures import draw
+
+            draw(stack, pictures)
         return outcomes, skipped
     finally:
         stack.stop()
@@ -65,14 +71,14 @@ def running(check):
     return checked
 
 
-def main(root, work, collector, services, loki, tempo):
+def main(root, work, collector, services, loki, tempo, pictures):
     root, work, services = pathlib.Path(root), pathlib.Path(work), pathlib.Path(services)
     programs = Programs(work / "prometheus", pathlib.Path(collector), services, services / "baton", optional(loki), optional(tempo))
     with tempfile.TemporaryDirectory() as directory:
         folder = pathlib.Path(directory)
         files = Files(root, work, folder)
         outcomes = [outcome(check, files) for check in file_checks.CHECKS]
-        stack_outcomes, skipped = check_stack(Stack(files, programs, folder))
+        stack_outcomes, skipped = check_stack(Stack(files, programs, folder), optional(pictures))
         outcomes += stack_outcomes
     print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed" + (f", {skipped} skipped" if skipped else ""))
     return 0 if all(outcomes) else 1

@@ -3,6 +3,7 @@
 import itertools
 
 from bench import until
+from collector import free_host
 from services import new_request
 
 # Customers whose messages fail or are slow, as in BATON_DEMO_FAULTS.
@@ -72,7 +73,7 @@ def started(stack, name, variables):
     """Returns both services with these variables, in a folder of their own."""
     folder = stack.folder / name
     folder.mkdir()
-    return stack.service_programs(folder, variables, OPTIONS)
+    return stack.service_programs(folder, free_host(), variables, OPTIONS)
 
 
 def handle(services, customer):

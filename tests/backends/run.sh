@@ -8,7 +8,8 @@
 #   Loki   takes minutes to build: run `compile.sh loki`, or set BATON_LOKI to its path
 #   Tempo  cannot be built from its Go module: set BATON_TEMPO to the path of a released program
 #
-# BATON_COLLECTOR is the path of a Collector to use instead of the one that is built.
+# BATON_COLLECTOR is the path of a Collector to use instead of the one that is built. BATON_PICTURES
+# is a folder into which pictures of the dashboards are written.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -32,7 +33,11 @@ cached_venv "$work/python" "$root/infra/grafana/requirements.txt" >&2 || {
   exit 77 # `.ci/run` reports it as skipped.
 }
 
+if [ -n "${BATON_PICTURES:-}" ]; then
+  "$work/python/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/pictures.txt"
+fi
+
 # `collector` and the modules that it imports are in tests/collector, and `checks` and `pages`
 # are in tests.
 PYTHONPATH="$here/../collector:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$work/python/venv/bin/python" "$here/check.py" "$root" "$work" "$BATON_COLLECTOR" \
-  "${CARGO_TARGET_DIR:-$root/target}/debug" "${BATON_LOKI:-}" "${BATON_TEMPO:-}"
+  "${CARGO_TARGET_DIR:-$root/target}/debug" "${BATON_LOKI:-}" "${BATON_TEMPO:-}" "${BATON_PICTURES:-}"

@@ -17,11 +17,11 @@ IMAGE_FOLDER = "/usr/local/bin"
 class ComposeServices(Services):
     """The services `local-stack` and `onboarding-api` during a `with` block.
 
-    `collector` is the host of the collector. `variables` are additional variables of both services, and `options` are
+    `hosts` are those of the collector and of the metrics of the local stack. `variables` are additional variables of both services, and `options` are
     additional options of the local stack.
     """
 
-    def __init__(self, compose, programs, folder, collector, variables, options):
+    def __init__(self, compose, programs, folder, hosts, variables, options):
         self.folder = folder
         self.logs = {name: folder / f"{name}.log" for name in ("local-stack", "onboarding-api")}
         self.requests = []
@@ -29,15 +29,16 @@ class ComposeServices(Services):
         stack, producer = compose["local-stack"], compose["onboarding-api"]
         [port] = [argument.partition("=")[2] for argument in stack["command"] if argument.startswith("--sqs-port=")]
         self.queues = f"http://127.0.0.1:{port}"
-        hosts = {"http://collector:": f"http://{collector}:"}
-        replaced = hosts | {f"{IMAGE_FOLDER}/": f"{programs.services}/", f"--sqs-port={port}": "--sqs-port=0"}
+        collector = {"http://collector:": f"http://{hosts['collector']}:"}
+        metrics = {"--metrics-address=0.0.0.0:": f"--metrics-address={hosts['local-stack']}:"}
+        replaced = collector | metrics | {f"{IMAGE_FOLDER}/": f"{programs.services}/", f"--sqs-port={port}": "--sqs-port=0"}
         own = [f"--env={name}={value}" for name, value in variables.items()]
         self.command = [programs.baton, *replace_all(stack["command"], replaced), *own, "--json", *options]
         # The local stack publishes the port of onboarding-api, because they share a network namespace.
         listen = producer["environment"]["LISTEN_ADDR"]
         same(listen, f"0.0.0.0:{stack['ports'][0]['target']}", "LISTEN_ADDR of onboarding-api")
         self.producer = programs.services / "onboarding-api"
-        self.replaced = hosts | {listen: "127.0.0.1:0"}
+        self.replaced = collector | {listen: "127.0.0.1:0"}
         self.environment = producer["environment"] | variables
 
     def __enter__(self):

@@ -42,7 +42,7 @@ class Stack:
         self.programs = programs
         self.folder = folder
         self.compose = files.compose()["services"]
-        self.hosts = {name: free_host() for name in ("prometheus", "loki", "tempo", "collector")}
+        self.hosts = {name: free_host() for name in ("prometheus", "loki", "tempo", "collector", "local-stack")}
         self.prometheus = Prometheus(self.url("prometheus", 9090))
         self.loki = Loki(self.url("loki", 3100))
         self.tempo = Tempo(self.url("tempo", 3200))
@@ -62,7 +62,7 @@ class Stack:
             self.start_tempo()
         self.collector = self.enter(self.collector_program())
         self.began = time.time()
-        self.services = self.enter(self.service_programs(self.folder))
+        self.services = self.enter(self.service_programs(self.folder, self.hosts["local-stack"]))
         self.requests = self.services.onboard(REQUESTS)
 
     def enter(self, program):
@@ -117,6 +117,7 @@ class Stack:
     def prometheus_program(self):
         host = self.hosts["prometheus"]
         targets = {
+            "local-stack:9325": f"{self.hosts['local-stack']}:9325",
             "collector:8888": f"{self.hosts['collector']}:8888",
             "tempo:3200": f"{self.hosts['tempo']}:3200",
             "loki:3100": f"{self.hosts['loki']}:3100",
@@ -166,9 +167,10 @@ class Stack:
         layers = [path for path in paths if path not in missing] + (["backends/discard.yaml"] if missing else [])
         return [pathlib.Path(mount["source"]) / layer for layer in layers]
 
-    def service_programs(self, folder, variables=None, options=()):
-        """Returns both services, with additional variables and options."""
-        return ComposeServices(self.compose, self.programs, folder, self.hosts["collector"], variables or {}, options)
+    def service_programs(self, folder, host, variables=None, options=()):
+        """Returns both services, with additional variables and options. `host` serves the metrics of the queues."""
+        hosts = {"collector": self.hosts["collector"], "local-stack": host}
+        return ComposeServices(self.compose, self.programs, folder, hosts, variables or {}, options)
 
     def producer_without_queue(self):
         return Producer(self.programs.services, self.folder, {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url("collector", 4318)})

@@ -65,10 +65,10 @@ def own_counts(stack):
 
 @needing()
 def scrapes(stack):
-    """Prometheus scrapes itself, the Collector, Tempo and Loki"""
-    running = {"prometheus", "collector", *(name for name in ("tempo", "loki") if getattr(stack.programs, name))}
+    """Prometheus scrapes itself, the local stack, the Collector, Tempo and Loki"""
+    running = {"prometheus", "local-stack", "collector", *(name for name in ("tempo", "loki") if getattr(stack.programs, name))}
     until(lambda: running <= healthy(stack), lambda: stack.prometheus.targets())
-    same(set(stack.prometheus.targets()), {"prometheus", "collector", "tempo", "loki"}, "scraped jobs")
+    same(set(stack.prometheus.targets()), {"prometheus", "local-stack", "collector", "tempo", "loki"}, "scraped jobs")
 
 
 def healthy(stack):

@@ -151,6 +151,7 @@ NOT_IN_SOURCE = {
     "docker compose -f infra/compose.yaml ps": "a command",
     "duration_ms_bucket": "the name in Coralogix of the metric duration",
     "ingress.ingress.eu2.coralogix.com": "an example of a mistake",
+    "yet-another-cloudwatch-exporter": "a program",
     "{service_name=\"onboarding-lambda\"}": "a query of Loki",
     **dict.fromkeys(("process …", "put …", "send …", "PutItem …"), "the beginning of a span's name, which other suites check"),
 }
