@@ -31,3 +31,6 @@ mod costs {}
 
 #[doc = include_str!("../docs/operate.md")]
 mod operate {}
+
+#[doc = include_str!("../docs/profiling.md")]
+mod profiling {}

@@ -17,8 +17,10 @@ RUN compile.sh tools
 COPY . .
 # The profile `dev` compiles faster, for tests.
 ARG PROFILE=release
+# `secrets,profiling` with PROFILE=profiling for CPU profiles: see docs/profiling.md.
+ARG FEATURES=secrets
 RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    compile.sh package onboarding-api --features secrets
+    compile.sh package onboarding-api --features "$FEATURES"
 
 FROM ${BASE_IMAGE}
 COPY --from=build /out/onboarding-api /usr/local/bin/onboarding-api

@@ -29,6 +29,7 @@
 //! | `server_duration` | the duration of each request |
 //! | `openapi` | the description of the API |
 //! | `wire` | the JSON of responses and messages |
+//! | `profiling` | CPU profiles, with the feature `profiling` |
 //!
 //! The binary reads flags and variables (`config`), creates the AWS client (`aws`) and raises the
 //! limit of file descriptors (`descriptors`).
@@ -156,6 +157,20 @@
 //!
 //! SIGINT (Ctrl-C) skips the first step.
 //!
+//! # CPU profiles
+//!
+//! With the feature `profiling` and `PROFILING_ADDR`, a second listener serves CPU profiles of the
+//! process in the format of pprof, and nothing else. `GET /debug/pprof/profile` responds after
+//! `seconds` (1 to 300, by default 30) with `frequency` samples (1 to 100, by default 100) for each
+//! second of CPU time. `docs/profiling.md` describes its use.
+//!
+//! | status | cause |
+//! |---|---|
+//! | 400 | a parameter is unknown or invalid |
+//! | 409 | another profile is being taken |
+//! | 500 | the profiler cannot be started |
+//! | 503 | the service is stopping |
+//!
 //! # Configuration
 //!
 //! Each setting is a variable and a flag. The flag has priority, and an empty value means the
@@ -171,6 +186,7 @@
 //! | `MAX_CONNECTIONS`, `--max-connections` | `8192` | maximum number of open connections; larger than `MAX_CONCURRENT_REQUESTS` |
 //! | `SHUTDOWN_GRACE_PERIOD`, `--shutdown-grace-period` | `5` | seconds after SIGTERM in which the service is not ready but still accepts requests |
 //! | `SHUTDOWN_TIMEOUT`, `--shutdown-timeout` | `15` | seconds for accepted requests to finish after the grace period; the last export then has three more |
+//! | `PROFILING_ADDR`, `--profiling-addr` | `off` | port on loopback, or socket address, that serves CPU profiles; needs the feature `profiling` |
 //!
 //! Libraries read these variables:
 //!
@@ -192,6 +208,8 @@ mod forwarded;
 mod onboarding;
 mod openapi;
 mod problem;
+#[cfg(feature = "profiling")]
+pub mod profiling;
 mod queue;
 mod readiness;
 mod repeated_events;

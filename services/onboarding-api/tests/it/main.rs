@@ -28,6 +28,10 @@ mod telemetry;
 #[cfg(feature = "secrets")]
 mod secrets;
 
+// CPU profiles of this process and of the binary.
+#[cfg(feature = "profiling")]
+mod profiling;
+
 // Start and shutdown, of the server in this process and of the binary.
 mod lifecycle;
 

@@ -2,7 +2,7 @@
 //! reported.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ const DEFAULT_GRACE_PERIOD: &str = "5";
 
 /// The time limit of a request.
 const DEFAULT_SHUTDOWN_TIMEOUT: &str = "15";
+
+/// Profiles show the names of functions and threads, so they are served only on request.
+const PROFILING_OFF: &str = "off";
 
 /// No orchestrator waits longer than this, so a larger number is a mistake: most likely it is in
 /// milliseconds.
@@ -93,6 +96,16 @@ const SHUTDOWN_TIMEOUT: Setting = Setting {
     default: DEFAULT_SHUTDOWN_TIMEOUT,
     expected: "whole seconds from 0 to 3600",
 };
+const PROFILING_ADDR: Setting = Setting {
+    variable: "PROFILING_ADDR",
+    flag: Some("--profiling-addr"),
+    default: PROFILING_OFF,
+    expected: if cfg!(feature = "profiling") {
+        "off, a port on loopback such as 6060, or an IP address and a port such as 127.0.0.1:6060"
+    } else {
+        "off, because onboarding-api is built without the feature profiling"
+    },
+};
 /// The AWS SDK reads the region, from more sources than a variable.
 const AWS_REGION: Setting = Setting {
     variable: "AWS_REGION",
@@ -133,6 +146,9 @@ pub(crate) struct Arguments {
     /// Time for accepted requests to finish after the grace period
     #[arg(long, env, hide_env_values = true, value_name = "SECONDS", default_value = SHUTDOWN_TIMEOUT.default)]
     shutdown_timeout: OsString,
+    /// Port on loopback, or socket address, that serves CPU profiles (needs the feature profiling)
+    #[arg(long, env, hide_env_values = true, value_name = "ADDR", default_value = PROFILING_ADDR.default)]
+    profiling_addr: OsString,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -158,6 +174,8 @@ pub(crate) struct ProcessConfig {
     pub(crate) limits: Limits,
     pub(crate) grace_period: Duration,
     pub(crate) shutdown_timeout: Duration,
+    /// Address of CPU profiles. Without the feature `profiling` it is always `None`.
+    pub(crate) profiling_addr: Option<SocketAddr>,
 }
 
 /// A missing or invalid value.
@@ -214,6 +232,7 @@ impl Arguments {
         let shutdown_timeout =
             SHUTDOWN_TIMEOUT.parse_number(self.shutdown_timeout, 0..=MAX_SECONDS);
         let shutdown_timeout = invalid.ok_or_push(shutdown_timeout);
+        let profiling_addr = invalid.ok_or_push(parse_profiling_addr(self.profiling_addr));
         if region.is_none_or(str::is_empty) {
             invalid.0.push(AWS_REGION.invalid("is not set"));
         }
@@ -230,6 +249,7 @@ impl Arguments {
                 },
                 grace_period: seconds(grace_period?),
                 shutdown_timeout: seconds(shutdown_timeout?),
+                profiling_addr: profiling_addr?,
             })
         };
         match config() {
@@ -255,6 +275,21 @@ fn parse_listen_addr(value: OsString) -> Result<SocketAddr, InvalidSetting> {
     let value = LISTEN_ADDR.text(value)?;
     let address = value.parse();
     address.map_err(|_| LISTEN_ADDR.invalid(format!("is {value:?}")))
+}
+
+/// Parses the address of CPU profiles. A port alone means loopback.
+fn parse_profiling_addr(value: OsString) -> Result<Option<SocketAddr>, InvalidSetting> {
+    let value = PROFILING_ADDR.text(value)?;
+    if value == PROFILING_OFF {
+        return Ok(None);
+    }
+    let port = value
+        .parse()
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    match port.or_else(|_| value.parse()) {
+        Ok(address) if cfg!(feature = "profiling") => Ok(Some(address)),
+        _ => Err(PROFILING_ADDR.invalid(format!("is {value:?}"))),
+    }
 }
 
 /// Parses the delivery timeout. A request that timed out first would not report the error of SQS.

@@ -23,6 +23,8 @@ mod aws;
 mod config;
 mod descriptors;
 mod health;
+#[cfg(feature = "profiling")]
+mod profiling;
 
 /// The allocator mimalloc, with which a request takes about 10 % less CPU time than with glibc's.
 /// Most of a request's memory is freed on a different thread from the one that allocated it, and
@@ -129,6 +131,10 @@ async fn serve(
     let bound = listener
         .local_addr()
         .map_err(|source| ServeError::Bind { address, source })?;
+    #[cfg(feature = "profiling")]
+    let profiling = profiling::start(config.profiling_addr)
+        .await
+        .map_err(|(address, source)| ServeError::BindProfiling { address, source })?;
     info!(address = %bound, "listening");
     let drain = onboarding_api::run(
         listener,
@@ -142,6 +148,10 @@ async fn serve(
         shutdown,
     )
     .await;
+    #[cfg(feature = "profiling")]
+    if let Some(profiling) = profiling {
+        profiling.stop().await;
+    }
     match drain {
         DrainOutcome::Complete => info!("stopped"),
         DrainOutcome::TimedOut => warn!("stopped with unfinished requests: shutdown timed out"),
@@ -167,6 +177,12 @@ fn shutdown_signal(grace_period: Duration) -> io::Result<impl Future<Output = Du
 enum ServeError {
     #[error("cannot listen on {address}")]
     Bind {
+        address: std::net::SocketAddr,
+        source: io::Error,
+    },
+    #[cfg(feature = "profiling")]
+    #[error("cannot serve CPU profiles on {address}")]
+    BindProfiling {
         address: std::net::SocketAddr,
         source: io::Error,
     },

@@ -33,6 +33,9 @@ fn isolated(program: &str) -> Command {
 #[derive(Debug)]
 pub(crate) struct ApiProcess {
     pub(crate) address: SocketAddr,
+    /// The lines of the log until the process listened.
+    #[cfg(feature = "profiling")]
+    pub(crate) start_log: Vec<Value>,
     child: Child,
     /// The output, which is read while the process runs because it would block on a full pipe.
     log: JoinHandle<Vec<Value>>,
@@ -84,6 +87,8 @@ impl ApiProcess {
                 break line["address"].as_str().unwrap().parse().unwrap();
             }
         };
+        #[cfg(feature = "profiling")]
+        let start_log = log.clone();
         let rest = async move {
             while let Some(line) = lines.next_line().await.unwrap() {
                 log.push(serde_json::from_str(&line).unwrap());
@@ -92,6 +97,8 @@ impl ApiProcess {
         };
         Self {
             address,
+            #[cfg(feature = "profiling")]
+            start_log,
             child,
             log: tokio::spawn(rest),
         }

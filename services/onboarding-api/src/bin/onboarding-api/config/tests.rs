@@ -42,6 +42,7 @@ fn only_the_queue_url_and_the_region_are_required() {
     assert_eq!(config.limits.max_concurrent_requests, 4096);
     assert_eq!(config.grace_period, Duration::from_secs(5));
     assert_eq!(config.shutdown_timeout, Duration::from_secs(15));
+    assert_eq!(config.profiling_addr, None);
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
         ("--max-connections", "1"),
         ("--shutdown-grace-period", "-1"),
         ("--shutdown-timeout", "20s"),
+        ("--profiling-addr", "localhost:6060"),
     ];
     let messages: Vec<String> = parse(&flags, None)
         .unwrap_err()
@@ -113,6 +115,11 @@ fn every_invalid_value_is_reported_with_its_names_and_its_expected_form() {
             "\"20s\"",
             "whole seconds",
         ],
+        [
+            "PROFILING_ADDR (--profiling-addr)",
+            "\"localhost:6060\"",
+            "expected off",
+        ],
         ["AWS_REGION", "not set", "eu-west-1"],
     ];
     assert_eq!(messages.len(), expected.len(), "{messages:?}");
@@ -149,6 +156,32 @@ fn there_must_be_more_connections_than_concurrent_requests() {
     assert!(invalid[0].to_string().starts_with(expected), "{invalid:?}");
 }
 
+#[cfg(feature = "profiling")]
+#[test]
+fn a_port_alone_serves_profiles_on_loopback_only() {
+    for (value, expected) in [
+        ("6060", Some("127.0.0.1:6060")),
+        ("0.0.0.0:6060", Some("0.0.0.0:6060")),
+        ("[::1]:0", Some("[::1]:0")),
+        ("off", None),
+    ] {
+        let address = parse_profiling_addr(value.into()).unwrap();
+        assert_eq!(address, expected.map(|text| text.parse().unwrap()));
+    }
+    for value in ["65536", ":6060", "on", "localhost:6060"] {
+        let invalid = parse_profiling_addr(value.into()).unwrap_err();
+        assert!(invalid.to_string().contains("a port on loopback"));
+    }
+}
+
+#[cfg(not(feature = "profiling"))]
+#[test]
+fn an_address_for_profiles_without_the_feature_is_an_error() {
+    let invalid = parse_profiling_addr("6060".into()).unwrap_err();
+    let expected = "PROFILING_ADDR (--profiling-addr) is \"6060\"; expected off, because onboarding-api is built without the feature profiling";
+    assert_eq!(invalid.to_string(), expected);
+}
+
 #[test]
 fn a_value_that_is_not_utf_8_is_invalid_and_not_unset() {
     let invalid = parse_queue_url(OsString::from_vec(vec![b'a', 0xff])).unwrap_err();
@@ -166,6 +199,7 @@ fn each_setting_has_the_variable_and_the_flag_of_its_argument() {
         MAX_CONNECTIONS,
         SHUTDOWN_GRACE_PERIOD,
         SHUTDOWN_TIMEOUT,
+        PROFILING_ADDR,
     ];
     let expected = settings.map(|setting| (setting.variable.into(), setting.flag.unwrap().into()));
     assert_eq!(

@@ -1,0 +1,198 @@
+//! Takes the samples of a profile, and names their functions.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use rpprof::{ProfilerGuard, ProfilerGuardBuilder};
+
+use super::parameters::ProfileParameters;
+use super::pprof::{ProfileBuilder, Stack};
+
+/// Name of a function without a symbol.
+const UNKNOWN_FUNCTION: &str = "(unknown)";
+
+/// A finished profile.
+#[derive(Debug)]
+pub(super) struct FinishedProfile {
+    /// The profile in the format of pprof, compressed with gzip.
+    pub(super) encoded: Vec<u8>,
+    pub(super) samples: u64,
+    /// Samples that were not taken, because a sample of another thread was being stored.
+    pub(super) missed_samples: u64,
+    /// There are samples, but no function has a name.
+    pub(super) is_without_symbols: bool,
+}
+
+/// An error that prevents a profile.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SamplingError {
+    #[error("{0}")]
+    Profiler(rpprof::Error),
+    #[error(
+        "cannot create a temporary file in {}: set TMPDIR to a writable folder, such as /dev/shm, and restart the service",
+        std::env::temp_dir().display()
+    )]
+    TemporaryFile,
+    #[error("the request was cancelled")]
+    Cancelled,
+    #[error("cannot compress the profile: {0}")]
+    Compression(io::Error),
+}
+
+/// Takes samples, and blocks the thread meanwhile. It ends early, without a profile, if the sender
+/// of `request_dropped` is dropped.
+///
+/// # Errors
+///
+/// Returns an error if the profiler cannot be started, or if it ended early.
+pub(super) fn take_samples(
+    parameters: ProfileParameters,
+    request_dropped: &Receiver<()>,
+) -> Result<FinishedProfile, SamplingError> {
+    let profiler = start(parameters.frequency)?;
+    match request_dropped.recv_timeout(parameters.duration()) {
+        Err(RecvTimeoutError::Timeout) => {}
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => return Err(SamplingError::Cancelled),
+    }
+    finish(profiler, parameters)
+}
+
+fn start(frequency: u32) -> Result<ProfilerGuard<'static>, SamplingError> {
+    // The largest frequency fits into any integer.
+    let frequency = i32::try_from(frequency).unwrap_or(i32::MAX);
+    let profiler = ProfilerGuardBuilder::default().frequency(frequency).build();
+    profiler.map_err(|error| match error {
+        // The profiler keeps samples in a temporary file if there are too many for its buffer.
+        // Nothing else in its creation can fail.
+        rpprof::Error::CreatingError => SamplingError::TemporaryFile,
+        error => SamplingError::Profiler(error),
+    })
+}
+
+fn finish(
+    profiler: ProfilerGuard<'static>,
+    parameters: ProfileParameters,
+) -> Result<FinishedProfile, SamplingError> {
+    let report = profiler.report().build_unresolved();
+    let report = report.map_err(SamplingError::Profiler)?;
+    // Names are looked up after the end, because that also needs CPU time.
+    drop(profiler);
+    let mut names = FunctionNames::default();
+    let mut profile = ProfileBuilder::new(parameters.frequency);
+    for (sample, count) in &report.data {
+        let count = u64::try_from(*count).unwrap_or_default();
+        let thread = &sample.thread_name[..sample.thread_name_length];
+        let functions = sample.frames.iter().map(|frame| names.name(frame.ip));
+        profile.add(Stack {
+            functions: functions.collect(),
+            thread: String::from_utf8_lossy(thread).into_owned(),
+            count,
+        });
+    }
+    let timing = &report.timing;
+    Ok(FinishedProfile {
+        samples: profile.samples(),
+        missed_samples: report.missed_samples,
+        is_without_symbols: names.are_all_unknown(),
+        encoded: profile
+            .encode(timing.start_time, timing.duration)
+            .map_err(SamplingError::Compression)?,
+    })
+}
+
+/// Names of functions by addresses in their code.
+///
+/// A function that the compiler has inlined counts as the one that contains it. The profiler merges
+/// stacks whose functions are the same, and keeps the addresses of only one of them, so that it is
+/// unknown which of the inlined functions were running.
+#[derive(Debug, Default)]
+struct FunctionNames {
+    names: HashMap<usize, String>,
+    has_name: bool,
+}
+
+impl FunctionNames {
+    fn name(&mut self, address: usize) -> String {
+        if let Some(name) = self.names.get(&address) {
+            return name.clone();
+        }
+        let mut name = None;
+        // Inlined functions come first, and last the function that contains them.
+        backtrace::resolve(address as *mut _, |symbol| {
+            // The alternate form leaves out the hash.
+            name = symbol
+                .name()
+                .map(|name| without_trait(&format!("{name:#}")));
+        });
+        self.has_name |= name.is_some();
+        let name = name.unwrap_or_else(|| UNKNOWN_FUNCTION.to_owned());
+        self.names.insert(address, name.clone());
+        name
+    }
+
+    fn are_all_unknown(&self) -> bool {
+        !self.names.is_empty() && !self.has_name
+    }
+}
+
+/// Returns `Type::method` for `<Type as Trait>::method`. `go tool pprof` leaves out what is in
+/// angle brackets, and would show only `::method`.
+fn without_trait(name: &str) -> String {
+    let Some(inner) = name.strip_prefix('<') else {
+        return name.to_owned();
+    };
+    let mut depth = 0_usize;
+    let mut type_end = None;
+    for (index, character) in inner.char_indices() {
+        match character {
+            '<' => depth += 1,
+            // The arrow of a function's type is no bracket.
+            '>' if inner[..index].ends_with('-') => {}
+            '>' if depth == 0 => {
+                let type_end = type_end.unwrap_or(index);
+                return format!("{}{}", &inner[..type_end], &inner[index + 1..]);
+            }
+            '>' => depth -= 1,
+            ' ' if depth == 0 && inner[index..].starts_with(" as ") => {
+                type_end.get_or_insert(index);
+            }
+            _ => {}
+        }
+    }
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_of_a_trait_has_the_name_of_its_type() {
+        for (name, expected) in [
+            (
+                "<hyper::Connection<T, S> as core::future::Future>::poll",
+                "hyper::Connection<T, S>::poll",
+            ),
+            (
+                "<F as Call<fn(A) -> B>>::call::{{closure}}",
+                "F::call::{{closure}}",
+            ),
+            ("<alloc::vec::Vec<T>>::push", "alloc::vec::Vec<T>::push"),
+            (
+                "core::ptr::drop_in_place<A as B>",
+                "core::ptr::drop_in_place<A as B>",
+            ),
+            ("<unclosed", "<unclosed"),
+        ] {
+            assert_eq!(without_trait(name), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_symbol_is_unknown() {
+        let mut names = FunctionNames::default();
+        assert_eq!(names.name(1), UNKNOWN_FUNCTION);
+        assert!(names.are_all_unknown());
+    }
+}
