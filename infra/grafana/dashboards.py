@@ -19,7 +19,7 @@ ERROR = 'status_code="STATUS_CODE_ERROR"'
 # Selectors with the variables of the dashboards.
 SERVICE = 'service_name=~"$service", deployment_environment_name=~"$environment"'
 QUEUE = 'messaging_destination_name=~"$queue", deployment_environment_name=~"$environment"'
-# A queue and its dead-letter queue, if the name of that begins with the name of the queue.
+# A queue, and its dead-letter queue if the name of the latter begins with the name of the former.
 DEPTH = 'dimension_QueueName=~"($queue).*"'
 # Requests to a service and messages that it handles, and the calls that it makes.
 ENTRIES = f'{SERVICE}, span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"'
@@ -134,9 +134,9 @@ def queue():
                         "{{dimension_QueueName}}, in flight": depth("number_of_messages_not_visible"),
                         "{{dimension_QueueName}}, delayed": depth("number_of_messages_delayed"),
                     },
-                    "Messages that wait, also in the dead-letter queue, that a function handles or has failed to handle, and that are delayed.",
+                    "Visible, in-flight and delayed messages, also those in the dead-letter queue. A message is in flight until it is deleted or visible again.",
                 ),
-                lines("Age of the oldest message", "s", {"{{dimension_QueueName}}": depth("age_of_oldest_message")}, "Grows while no message is deleted."),
+                lines("Age of the oldest message", "s", {"{{dimension_QueueName}}": depth("age_of_oldest_message")}, "Grows until the oldest message leaves the queue."),
             ],
             "Failures": [
                 lines(

@@ -224,8 +224,8 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// Returns the age of the process, unless that is not the duration of its initialisation: a restart
-/// keeps the process, and SnapStart restores it from a snapshot.
+/// Returns the age of the process, or `None` if the age is not the duration of the initialisation:
+/// after a restart, which keeps the process, and with SnapStart, which restores it from a snapshot.
 fn init_duration(is_snapstart: bool, is_restarted: bool) -> Option<Duration> {
     if is_snapstart || is_restarted {
         return None;

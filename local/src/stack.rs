@@ -2,7 +2,8 @@
 //! mapping and producer.
 //!
 //! [`Stack::start`] returns when every part is ready; [`Stack::stop`] leaves no process behind. The
-//! user's AWS configuration is not read, and every listener is on loopback.
+//! user's AWS configuration is not read, and every listener is on loopback, except one that
+//! [`StackConfig::metrics_address`] binds elsewhere.
 
 use std::net::SocketAddr;
 

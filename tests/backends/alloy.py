@@ -76,7 +76,8 @@ def complaints(configuration):
 
 
 def blocks_of(component):
-    """Returns the blocks of a component by path: whether each is required, and its arguments with theirs and with their types."""
+    """Returns the blocks of a component by path, each as a pair: whether it is required, and its arguments by name. An argument is
+    also a pair: whether it is required, and its type, which is empty if the value is not checked."""
     blocks = {}
     for path, arguments in COMPONENTS[component].items():
         parsed = {}

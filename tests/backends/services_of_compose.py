@@ -17,8 +17,8 @@ IMAGE_FOLDER = "/usr/local/bin"
 class ComposeServices(Services):
     """The services `local-stack` and `onboarding-api` during a `with` block.
 
-    `hosts` are those of the collector and of the metrics of the local stack. `variables` are additional variables of both services, and `options` are
-    additional options of the local stack.
+    `hosts` are those of the collector and of the metrics of the local stack. `variables` are additional variables of both
+    services, and `options` are additional options of the local stack.
     """
 
     def __init__(self, compose, programs, folder, hosts, variables, options):

@@ -71,7 +71,7 @@ class Stack:
         return program
 
     def start_tempo(self):
-        """Starts Tempo, with another port if its port is taken after free_port has found it."""
+        """Starts Tempo, and retries with another port if another process has taken the port that free_port found."""
         for attempt in range(ATTEMPTS):
             try:
                 return self.enter(self.tempo_program())

@@ -304,7 +304,7 @@ RETRIED = 10
 
 
 def post_span(collector, number):
-    """Sends a span, and returns whether it is accepted. It must otherwise be refused with a status that means: retry."""
+    """Sends a span, and returns whether it is accepted. Otherwise, the status must be 503, which tells the sender to retry."""
     resource, spans = {"attributes": attributes({"service.name": "orders"})}, [span(number, {"text": "x" * 200})]
     try:
         post(collector, "traces", {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]})

@@ -111,7 +111,7 @@ async fn with_snap_start_the_function_waits_for_the_restore_before_the_first_eve
 }
 
 /// Returns the data points of `faas.init_duration` after one invocation, and the time from the
-/// start of the function to its end.
+/// start of the function to the end of that invocation.
 async fn init_durations(initialization_type: &str) -> (Vec<PointValue>, Duration) {
     let collector = TestCollector::start(CollectorResponse::Ok).await.unwrap();
     let began = Instant::now();

@@ -1,6 +1,6 @@
 """Draws a CPU profile as a flame graph: flame_graph.py PROFILE TITLE >FILE.svg
 
-Each rectangle is a function, its width the share of samples in which it was running or waited for a function above it that was.
+Each rectangle is a function. Its width is the share of the samples in which the function was running, or was waiting for one above it.
 """
 
 import html
@@ -50,7 +50,7 @@ GROUPS = (
 
 
 def short(name):
-    """Returns a name without the paths of its generic arguments and of its modules, except the crate."""
+    """Returns a name without generic arguments. If its path is long, only the crate and the last two parts are kept."""
     name = re.sub(r"::\{\{?(closure|impl)[^}]*\}\}?", "", name)
     name = re.sub(r"::\{vtable\.shim\}", "", name)
     if found := re.fullmatch(r"<(.+?) as (.+?)>::(\w+)", name):

@@ -108,9 +108,9 @@ pub(super) struct ListenOptions {
         hide_default_value = true
     )]
     otlp_grpc_port: u16,
-    /// Also serve the metrics of the queues at this address, for a Prometheus in another container,
-    /// e.g. 0.0.0.0:9325, with --allow-host for the name by which it reaches this one. The SQS
-    /// endpoint always serves them at /metrics
+    /// Also serve the metrics of the queues, and nothing else, at this address, e.g. 0.0.0.0:9325
+    /// for a Prometheus in another container; --allow-host must then contain the host name that it
+    /// connects to. The SQS endpoint always serves the metrics at /metrics
     #[arg(long, value_name = "IP:PORT", value_parser = socket_address)]
     metrics_address: Option<SocketAddr>,
     /// Also accept requests for this host name at the SQS endpoint and the OTLP receiver, e.g.

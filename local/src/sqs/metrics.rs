@@ -1,9 +1,9 @@
 //! The depth of each queue as metrics for Prometheus.
 //!
 //! Names and labels are those that `yet-another-cloudwatch-exporter` gives to the metrics of
-//! CloudWatch's namespace `AWS/SQS`, so that a dashboard shows these queues and those on AWS alike.
-//! Only the age differs: CloudWatch counts it from the time at which a message became a dead
-//! letter, and leaves out messages that were received more than three times.
+//! CloudWatch's namespace `AWS/SQS`, so that one dashboard can show these queues and those on AWS.
+//! Only the age differs: CloudWatch measures the age of a dead letter from its move to the
+//! dead-letter queue, and ignores messages that were received more than three times.
 
 use std::fmt;
 

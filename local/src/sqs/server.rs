@@ -119,8 +119,8 @@ async fn wait_for_drain(mut closing: watch::Receiver<bool>) {
     tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-/// Serves the metrics alone, if there is a listener for them. A request for them is short, so it
-/// is not awaited at the end.
+/// Serves only the metrics, if there is a listener for them. A shutdown does not wait for requests
+/// in progress, because they are short.
 async fn serve_metrics(listener: Option<TcpListener>, router: Router) -> std::io::Result<()> {
     match listener {
         Some(listener) => axum::serve(listener, router).await,

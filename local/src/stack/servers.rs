@@ -88,7 +88,7 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Listens on an address, and returns the address with the port that was used.
+/// Binds a listener to an address. Returns it with its actual address, in which the port is not 0.
 pub(super) async fn listen(
     service: &'static str,
     address: SocketAddr,

@@ -1,10 +1,10 @@
 //! CPU profiles over HTTP: `GET /debug/pprof/profile`, the path of Go's `net/http/pprof`, on a
 //! listener that is separate from that of the API.
 //!
-//! A profile is taken by a timer of this process's CPU time, whose signal (`SIGPROF`) interrupts
-//! the running thread. The handler of the signal walks the stack with the unwind tables of the
-//! binary. It neither allocates nor calls the unwinder of the C library, which can deadlock in a
-//! signal handler.
+//! During a profile, a timer counts the CPU time of this process, and its signal (`SIGPROF`)
+//! interrupts the running thread. The signal handler walks the stack with the unwind tables of the
+//! binary. It neither allocates nor calls the system's unwinder (`_Unwind_Backtrace`), which can
+//! deadlock in a signal handler.
 
 use std::future::{Future, IntoFuture as _};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ mod sampling;
 /// Path of CPU profiles. `go tool pprof` and Grafana Alloy request it.
 const PROFILE_PATH: &str = "/debug/pprof/profile";
 
-/// Time for the last responses after the end of the service. They only say that it stops.
+/// Time limit for the last responses after `shutdown`. They only say that the service is stopping.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves profiles on `listener` until `shutdown` resolves. A profile that is being taken then ends
@@ -81,7 +81,7 @@ async fn respond_with_profile(
         frequency = parameters.frequency,
         "taking a CPU profile"
     );
-    // The task ends early if this sender is dropped, and with it the request.
+    // If the client disconnects, this sender is dropped with the request, and the task ends early.
     let (_request, request_dropped) = std::sync::mpsc::channel();
     let samples = tokio::task::spawn_blocking(move || {
         let _slot = slot;
@@ -117,7 +117,7 @@ async fn wait_for_stop(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-/// A request that gets no profile.
+/// An error that a request gets instead of a profile.
 #[derive(Debug, thiserror::Error)]
 enum ProfileError {
     #[error(transparent)]
@@ -144,7 +144,7 @@ impl IntoResponse for ProfileError {
             Self::UnknownPath => StatusCode::NOT_FOUND,
         };
         if status.is_server_error() {
-            warn!(error = %self, "no CPU profile");
+            warn!(error = %self, "request for a CPU profile failed");
         }
         (status, format!("{self}\n")).into_response()
     }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use url::form_urlencoded;
 
-/// Length of a profile if the request does not contain it, as in Go.
+/// Default length of a profile, the same as in Go.
 const DEFAULT_SECONDS: u32 = 30;
 
 /// Longer profiles only delay other requests for profiles: the samples of five minutes are enough
 /// for functions with a thousandth of the CPU time.
 const SECONDS: RangeInclusive<u32> = 1..=300;
 
-/// Samples for each second of CPU time if the request does not contain it, as in Go.
+/// Default number of samples for each second of CPU time, the same as in Go.
 const DEFAULT_FREQUENCY: u32 = 100;
 
-/// The kernel checks the timer at its own tick, on most systems 250 times a second. At 50 to 150
-/// Hz, the samples of a profile under load contained 83 % of the CPU time, and at 250 Hz only half.
+/// The kernel checks the timer at each of its own ticks, commonly 250 times a second. At 50 to 150
+/// Hz, the samples of a profile under load accounted for 83 % of the CPU time, at 250 Hz only half.
 const FREQUENCIES: RangeInclusive<u32> = 1..=100;
 
 /// Parameters of a profile.

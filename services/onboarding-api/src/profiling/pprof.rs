@@ -16,7 +16,7 @@ const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 /// Id of the only mapping, the program.
 const PROGRAM: u64 = 1;
 
-/// Equal samples of a stack.
+/// Samples of one thread with the same stack.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stack {
     /// Names of the functions, the running one first.
@@ -57,7 +57,7 @@ impl ProfileBuilder {
             mapping: vec![Mapping {
                 id: PROGRAM,
                 filename: builder.string(&program.to_string_lossy()),
-                // Tools do not search for the names in a local file.
+                // With this, tools do not look for the names in a local binary.
                 has_functions: true,
             }],
             period_type: Some(cpu),

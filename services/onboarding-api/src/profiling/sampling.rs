@@ -147,7 +147,7 @@ fn without_trait(name: &str) -> String {
     for (index, character) in inner.char_indices() {
         match character {
             '<' => depth += 1,
-            // The arrow of a function's type is no bracket.
+            // The arrow in a function's type is not a bracket.
             '>' if inner[..index].ends_with('-') => {}
             '>' if depth == 0 => {
                 let type_end = type_end.unwrap_or(index);

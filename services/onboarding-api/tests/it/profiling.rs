@@ -25,7 +25,7 @@ const PROFILE: &str = "/debug/pprof/profile";
 /// Time limit for what takes milliseconds on an idle machine.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Only one profile of a process can be taken at a time, also by tests.
+/// Lock for tests that take profiles: a process can take only one profile at a time.
 static PROFILER: Mutex<()> = Mutex::const_new(());
 
 /// Serves profiles of this process.

@@ -38,7 +38,7 @@ const DEFAULT_GRACE_PERIOD: &str = "5";
 /// The time limit of a request.
 const DEFAULT_SHUTDOWN_TIMEOUT: &str = "15";
 
-/// Profiles show the names of functions and threads, so they are served only on request.
+/// Profiles reveal the names of functions and threads, so they are not served by default.
 const PROFILING_OFF: &str = "off";
 
 /// No orchestrator waits longer than this, so a larger number is a mistake: most likely it is in

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-/// Serves CPU profiles until it is stopped.
+/// A running server of CPU profiles.
 #[derive(Debug)]
 pub(crate) struct ProfilingServer {
     /// Dropping it stops the server.
