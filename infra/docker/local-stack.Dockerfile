@@ -4,7 +4,7 @@
 #
 #   docker build -f infra/docker/local-stack.Dockerfile -t local-stack .
 #
-# The stack listens on loopback only. The producer must share its network namespace.
+# The queue listens on loopback only. The producer must share the network namespace of the stack.
 
 ARG RUST_IMAGE=docker.io/library/rust:1.95-bookworm
 # The Debian release must not be older than that of RUST_IMAGE, because the binaries need the C

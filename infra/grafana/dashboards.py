@@ -19,8 +19,7 @@ ERROR = 'status_code="STATUS_CODE_ERROR"'
 # Selectors with the variables of the dashboards.
 SERVICE = 'service_name=~"$service", deployment_environment_name=~"$environment"'
 QUEUE = 'messaging_destination_name=~"$queue", deployment_environment_name=~"$environment"'
-# A queue, and its dead-letter queue if the name of the latter begins with the name of the former.
-DEPTH = 'dimension_QueueName=~"($queue).*"'
+DEPTH = 'dimension_QueueName=~"$measured_queue"'
 # Requests to a service and messages that it handles, and the calls that it makes.
 ENTRIES = f'{SERVICE}, span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"'
 OUTGOING = f'{SERVICE}, span_kind=~"SPAN_KIND_CLIENT|SPAN_KIND_PRODUCER"'
@@ -30,6 +29,8 @@ ENVIRONMENTS = choice("environment", "Environment", f"label_values({CALLS}, depl
 SERVICES = choice("service", "Service", f"label_values({CALLS}, service_name)")
 FUNCTIONS = choice("service", "Function", "label_values(faas_invocations_total, service_name)")
 QUEUES = choice("queue", "Queue", "label_values(messaging_client_consumed_messages_total, messaging_destination_name)")
+# A choice of its own, because the names of dead-letter queues are not in the metrics of the function.
+MEASURED_QUEUES = choice("measured_queue", "Queue (depth)", "label_values(aws_sqs_approximate_number_of_messages_visible_maximum, dimension_QueueName)")
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -111,7 +112,7 @@ def queue():
         "baton-queue",
         "Baton / Queue",
         "From the send of a message to the start of its handler.",
-        [ENVIRONMENTS, QUEUES],
+        [ENVIRONMENTS, QUEUES, MEASURED_QUEUES],
         {
             "Messages": [
                 lines(

@@ -5,7 +5,7 @@
 //! user's AWS configuration is not read, and every listener is on loopback, except one that
 //! [`StackConfig::metrics_address`] binds elsewhere.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use aws_sdk_sqs::Client;
 use tokio::net::TcpListener;
@@ -378,6 +378,13 @@ async fn bind(
     service: &'static str,
     address: SocketAddr,
 ) -> Result<(TcpListener, String), StackError> {
-    let (listener, address) = listen(service, address).await?;
+    let (listener, mut address) = listen(service, address).await?;
+    // Clients on this machine cannot rely on an unspecified address, and the host check rejects it.
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
     Ok((listener, format!("http://{address}")))
 }

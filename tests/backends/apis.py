@@ -19,8 +19,8 @@ def get(url, parameters=None, headers=None):
         return json.load(response)
 
 
-def text(url):
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+def text(url, headers=None):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=TIMEOUT_SECONDS) as response:
         return response.read().decode()
 
 

@@ -32,6 +32,13 @@ def check_stack(stack, pictures):
         """the stack starts, and the services accept requests"""
         stack.start()
 
+    def drawn(stack):
+        """the dashboards can be drawn"""
+        # Needs a package that is installed only for pictures.
+        from pictures import draw
+
+        draw(stack, pictures)
+
     try:
         if not outcome(running(start), stack):
             return [False], 0
@@ -45,12 +52,9 @@ def check_stack(stack, pictures):
                 outcomes.append(outcome(running(check), stack))
                 if stack.exited():
                     print("The other checks are not run, because a program has exited.", flush=True)
-                    break
+                    return outcomes, skipped
         if pictures:
-            # Needs a package that is installed only for pictures.
-            from pictures import draw
-
-            draw(stack, pictures)
+            outcomes.append(outcome(running(drawn), stack))
         return outcomes, skipped
     finally:
         stack.stop()

@@ -57,6 +57,7 @@ def cause_failures(stack):
         until(reported, "the failures during the outage are not reported")
     with stack.producer_without_queue() as producer:
         producer.fail()
+    stack.services.leave_messages()
     stack.services.onboard(REQUESTS)
     # A rate needs two samples.
     until(lambda: stack.prometheus.query("min(count_over_time(otelcol_receiver_accepted_spans_total[10s])) >= 2"), "the collector is not scraped")

@@ -3,7 +3,7 @@ spans to metrics finds errors."""
 
 import math
 
-from bench import until
+from bench import same, until
 from files import boards, label_of, needing
 from link_checks import metric_queries
 from whole import EXPECTED_SPANS
@@ -11,7 +11,7 @@ from whole import EXPECTED_SPANS
 CHECKS = []
 
 # Values of Grafana's variables.
-VARIABLES = {"__rate_interval": "30s", "__interval": "1m", "service": ".+", "environment": ".*", "queue": ".*"}
+VARIABLES = {"__rate_interval": "30s", "__interval": "1m", "service": ".+", "environment": ".*", "queue": ".*", "measured_queue": ".+"}
 STEP_SECONDS = 5
 # The spans that fail when there is no queue, or when the function fails.
 FAILED_SPANS = EXPECTED_SPANS[:3]
@@ -27,6 +27,15 @@ def panels_of_prometheus(stack):
         if not can_be_shown(stack, expression):
             continue
         until(lambda expression=expression: values(stack, expression), f"{panel}: nothing for {expression}")
+
+
+@needing()
+def depth(stack):
+    """the charts of the depth of the queues show messages in each state"""
+    expressions = [substituted(target["expr"], VARIABLES) for _, target in queries(stack, "prometheus") if "aws_sqs_" in target["expr"]]
+    same(len(expressions), 4, "queries for the depth of the queues")
+    for expression in expressions:
+        until(lambda expression=expression: any(values(stack, expression)), f"only zeros for {expression}")
 
 
 @needing()

@@ -8,7 +8,8 @@ import datetime
 import re
 
 import matplotlib
-from panel_checks import STEP_SECONDS, VARIABLES, boards, message_id, substituted
+from files import boards
+from panel_checks import STEP_SECONDS, VARIABLES, message_id, substituted
 
 matplotlib.use("agg")
 from matplotlib import dates, pyplot, ticker  # noqa: E402
@@ -30,7 +31,7 @@ FORMATS = {
 def draw(stack, folder):
     """Writes a picture of each dashboard into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, board in boards(stack).items():
+    for name, board in boards(stack.files).items():
         rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
         figure = pyplot.figure(figsize=(24 * WIDTH, (rows + 2) * HEIGHT))
         figure.suptitle(board["title"], x=0.01, y=0.995, ha="left", va="top", fontsize=14, weight="bold")

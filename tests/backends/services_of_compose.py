@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
 
 from bench import TIMEOUT_SECONDS, log_tail, same, until, wait_for_exit
 from program import Running
@@ -43,7 +44,7 @@ class ComposeServices(Services):
 
     def __enter__(self):
         try:
-            queues = self.start_stack()
+            queues = self.sqs = self.start_stack()
             names, values = zip(*self.environment.items(), strict=True)
             environment = dict(zip(names, replace_all(values, self.replaced | {self.queues: queues}), strict=True))
             self.start("onboarding-api", [self.producer], environment, subprocess.DEVNULL)
@@ -55,6 +56,17 @@ class ComposeServices(Services):
 
     def __exit__(self, *_):
         self.stop()
+
+    def leave_messages(self):
+        """Leaves a message in each state in the queues: delayed, in flight until its visibility timeout, and waiting."""
+        self.send_message("onboarding", "not an onboarding", 900)
+        self.send_message("onboarding", "not an onboarding")
+        self.send_message("onboarding-dlq", "not an onboarding")
+
+    def send_message(self, queue, body, delay=0):
+        message = {"QueueUrl": f"{self.sqs}/000000000000/{queue}", "MessageBody": body, "DelaySeconds": delay}
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.SendMessage"}
+        urllib.request.urlopen(urllib.request.Request(self.sqs, json.dumps(message).encode(), headers), timeout=TIMEOUT_SECONDS).close()
 
     def start_stack(self):
         """Starts the local stack, and returns the URL of its queues."""

@@ -4,6 +4,8 @@ import collections
 import pathlib
 import subprocess
 
+import yaml
+from apis import text
 from bench import TIMEOUT_SECONDS, responds, same, until
 from files import needing
 from stack import REQUESTS
@@ -69,6 +71,14 @@ def scrapes(stack):
     running = {"prometheus", "local-stack", "collector", *(name for name in ("tempo", "loki") if getattr(stack.programs, name))}
     until(lambda: running <= healthy(stack), lambda: stack.prometheus.targets())
     same(set(stack.prometheus.targets()), {"prometheus", "local-stack", "collector", "tempo", "loki"}, "scraped jobs")
+
+
+@needing()
+def scrapes_by_name(stack):
+    """the local stack accepts the host name that Prometheus uses between containers"""
+    jobs = yaml.safe_load((stack.files.infra / "prometheus/prometheus.yaml").read_text())["scrape_configs"]
+    [name] = [target for job in jobs if job["job_name"] == "local-stack" for target in job["static_configs"][0]["targets"]]
+    text(stack.url("local-stack", 9325) + "/metrics", {"Host": name})
 
 
 def healthy(stack):

@@ -162,9 +162,10 @@ async fn a_body_that_is_not_json_fails_only_its_message() {
 
 #[tokio::test]
 async fn a_separate_listener_serves_the_depth_of_both_queues() {
-    let stack = Stack::up(&["--metrics-address", "127.0.0.1:0"]).await;
+    let stack = Stack::up(&["--metrics-address", "0.0.0.0:0"]).await;
     let Endpoints { sqs, metrics, .. } = &stack.endpoints;
     assert!(!metrics.starts_with(sqs), "{metrics}");
+    assert!(metrics.starts_with("http://127.0.0.1:"), "{metrics}");
     let depth = http::get(metrics).await.body;
     for queue in ["onboarding", "onboarding-dlq"] {
         let label = format!("dimension_QueueName=\"{queue}\"");

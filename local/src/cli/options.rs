@@ -113,10 +113,10 @@ pub(super) struct ListenOptions {
     /// connects to. The SQS endpoint always serves the metrics at /metrics
     #[arg(long, value_name = "IP:PORT", value_parser = socket_address)]
     metrics_address: Option<SocketAddr>,
-    /// Also accept requests for this host name at the SQS endpoint and the OTLP receiver, e.g.
-    /// host.docker.internal; may be repeated. Both always accept localhost, *.localhost and
-    /// loopback addresses, and the SQS endpoint also accepts SQS's names on AWS. All others are
-    /// rejected, as protection against DNS rebinding by web pages
+    /// Also accept requests for this host name at the SQS endpoint, the OTLP receiver and
+    /// --metrics-address, e.g. host.docker.internal; may be repeated. All of them always accept
+    /// localhost, *.localhost and loopback addresses, and the SQS endpoint also accepts SQS's names
+    /// on AWS. Other names are rejected, as protection against DNS rebinding by web pages
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<HostName>,
 }

@@ -89,7 +89,8 @@ pub struct StackConfig {
     pub faults: Vec<Fault>,
     /// Log level of the function and the producer.
     pub logging: Logging,
-    /// Host names that the SQS endpoint and the OTLP receiver accept; requests for others get 421.
+    /// Host names that the SQS endpoint, the OTLP receiver and the listener for metrics accept;
+    /// requests for others get 421.
     pub allowed_hosts: AllowedHosts,
     /// Address of a listener that serves the metrics of the queues and nothing else, in addition to
     /// the SQS endpoint.
