@@ -17,4 +17,4 @@ cargo=(cargo build --quiet --locked --manifest-path "$root/Cargo.toml")
 "${cargo[@]}" --profile demo --package baton-local --package onboarding-lambda --bins
 mkdir -p "$work"
 PYTHONDONTWRITEBYTECODE=1 exec python3 "$here/measure.py" "$target/demo" "$target/profiling/onboarding-api" "$work" \
-  "$root/docs/profiling-onboarding-api.svg" "${1:-20}"
+  "$root/docs/profiling-onboarding-api.svg" "${1:-30}"

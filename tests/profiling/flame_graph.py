@@ -132,7 +132,8 @@ def draw(profile, title):
     ]
     left = MARGIN
     for key, label in LABELS.items():
-        lines.append(f"<rect x='{left}' y='30' width='11' height='11' fill='{COLOURS[key]}'/><text x='{left + 15}' y='40' fill='{TEXT}'>{label}</text>")
+        lines.append(f"<rect x='{left}' y='30' width='11' height='11' fill='{COLOURS[key]}'/>")
+        lines.append(f"<text x='{left + 15}' y='40' fill='{TEXT}'>{label}</text>")
         left += 15 + len(label) * 6.7 + 16
     for name, left, depth, width, samples in found:
         top = height - MARGIN - ROW * (depth + 1)

@@ -6,6 +6,7 @@
 import pathlib
 import statistics
 import sys
+import tempfile
 import threading
 
 import flame_graph
@@ -51,14 +52,23 @@ def measure_overhead(producer):
 
 
 def main(binaries, binary, work, svg, seconds):
-    with producer_with_stack(binaries / "baton", binaries / "onboarding-lambda", binary, work) as producer:
+    # A process that took a profile leaves a file behind.
+    with (
+        tempfile.TemporaryDirectory(dir=work) as temporary,
+        producer_with_stack(binaries / "baton", binaries / "onboarding-lambda", binary, work, temporary) as producer,
+    ):
         # The first profile reads the tables of the program.
         producer.profile(1)
+        used = producer.cpu_seconds()
         body, report = producer.profile_under_load(seconds, FREQUENCY)
+        used = producer.cpu_seconds() - used
         profile = pprof.read(body)
         (work / "profile.pb.gz").write_bytes(body)
         accepted = report["requests"]["accepted"]
         print(f"{profile.samples} samples in {profile.seconds:.1f} s, {accepted} requests accepted in {seconds + 1} s")
+        # The load lasts a second longer than the profile.
+        profiled, used = profile.samples * profile.seconds_per_sample, used * seconds / (seconds + 1)
+        print(f"the samples stand for {profiled:.1f} s of about {used:.1f} s of CPU time: {profiled / used:.2f}")
         for title, parts in SHARES.items():
             inside = sum(count for stack, count in profile.stacks.items() if any(part in name for name in stack for part in parts))
             print(f"{100 * inside / profile.samples:5.1f} %  {title}")

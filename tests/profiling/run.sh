@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Takes CPU profiles of the onboarding API under load, as docs/profiling.md describes it, reads them
-# with `go tool pprof` and draws one as a flame graph. The last line is "N passed, N failed".
+# Takes CPU profiles of the onboarding API under load, reads them with `go tool pprof`, and draws one
+# as a flame graph. Runs the commands of docs/profiling.md that take and read a profile. The last
+# line is "N passed, N failed".
 #
-# Needs Rust, Go and python3. The API is built with the feature `profiling` in the profile `dev`.
+# Needs Rust, Go, curl and python3. The API is built with the feature `profiling` in the profile
+# `dev`.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -22,4 +24,4 @@ cp --force "$built/onboarding-api" "$work/"
 # The other suites start the service without the feature.
 "${build[@]}"
 
-PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec python3 "$here/check.py" "$built" "$work"
+PYTHONPATH="$here/.." PYTHONDONTWRITEBYTECODE=1 exec python3 "$here/check.py" "$built" "$work" "$root/docs/profiling.md"

@@ -1,5 +1,6 @@
 """A local stack, a producer that serves CPU profiles, and load on it. All on loopback."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -7,6 +8,7 @@ import pathlib
 import queue
 import subprocess
 import threading
+import urllib.error
 import urllib.request
 
 # Time limit in seconds for the start of a process, which takes milliseconds on an idle machine.
@@ -22,6 +24,7 @@ class Process:
     """A process that writes lines of JSON, and is stopped at the end."""
 
     def __init__(self, command, variables, log):
+        self._path = log
         self._log = log.open("w")
         self.process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=self._log, text=True)
         self._lines = queue.Queue()
@@ -48,10 +51,14 @@ class Process:
 
     def find(self, is_wanted):
         """Returns the first line that matches."""
-        while (line := self._lines.get(timeout=START_SECONDS)) is not None:
-            if is_wanted(line):
-                return line
-        raise RuntimeError(f"{self.process.args[0]} exited before it was ready")
+        program = self.process.args[0]
+        try:
+            while (line := self._lines.get(timeout=START_SECONDS)) is not None:
+                if is_wanted(line):
+                    return line
+        except queue.Empty:
+            raise TimeoutError(f"{program} was not ready within {START_SECONDS} s; its standard error is in {self._path}") from None
+        raise RuntimeError(f"{program} exited before it was ready; its standard error is in {self._path}")
 
 
 class Producer:
@@ -74,17 +81,19 @@ class Producer:
     def profile(self, seconds, frequency=100):
         """Returns the body of a profile's response."""
         url = f"{self.profiles}{PROFILE}?seconds={seconds}&frequency={frequency}"
-        with urllib.request.urlopen(url, timeout=seconds + START_SECONDS) as response:
-            return response.read()
+        try:
+            with urllib.request.urlopen(url, timeout=seconds + START_SECONDS) as response:
+                return response.read()
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{url}: status {error.code}: {error.read().decode()}") from error
 
     def profile_under_load(self, seconds, frequency=100):
         """Returns a profile that is taken while requests are sent, and the report of the load."""
-        taken = queue.Queue()
-        thread = threading.Thread(target=lambda: taken.put(self.profile(seconds, frequency)))
-        thread.start()
-        report = self.load(seconds + 1, "--concurrency", str(CONNECTIONS))
-        thread.join()
-        return taken.get_nowait(), report
+        with concurrent.futures.ThreadPoolExecutor() as executor:
+            profile = executor.submit(self.profile, seconds, frequency)
+            report = self.load(seconds + 1, "--concurrency", str(CONNECTIONS))
+            # Raises the exception of the thread, if there is one.
+            return profile.result(), report
 
     def cpu_seconds(self):
         """Returns the CPU time that the process has used."""
@@ -93,11 +102,11 @@ class Producer:
 
 
 @contextlib.contextmanager
-def producer_with_stack(baton, function, binary, work):
-    """Starts the queue, the function and the OTLP receiver of `baton up`, and the producer."""
+def producer_with_stack(baton, function, binary, work, temporary):
+    """Starts the queue, the function and the OTLP receiver of `baton up`, and the producer with its folder of temporary files."""
     up = [baton, "up", "--function", function, "--no-producer", "--json"]
     with Process(up, dict(os.environ), work / "baton.log") as stack:
         variables = stack.find(lambda line: "sqs" in line)["variables"]
-        variables |= {"LISTEN_ADDR": "127.0.0.1:0", "PROFILING_ADDR": "0", "SHUTDOWN_GRACE_PERIOD": "0"}
+        variables |= {"LISTEN_ADDR": "127.0.0.1:0", "PROFILING_ADDR": "0", "TMPDIR": temporary, "SHUTDOWN_GRACE_PERIOD": "0"}
         with Process([binary], dict(os.environ) | variables, work / "producer.log") as process:
             yield Producer(process, baton, work)

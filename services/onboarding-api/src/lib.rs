@@ -1,8 +1,8 @@
 //! The onboarding API: `POST /onboarding`, `POST /onboarding/batch`, `POST /telemetry/smoke`,
 //! `GET /openapi.json`, `GET /healthz`, `GET /readyz`.
 //!
-//! Every error response is a problem document (RFC 9457, `application/problem+json`) that names the
-//! invalid fields. No response, log line or span contains an e-mail address.
+//! Every error response of the API is a problem document (RFC 9457, `application/problem+json`)
+//! that names the invalid fields. No response, log line or span contains an e-mail address.
 //!
 //! The package is a service and not a library: the modules are in a library target so that its
 //! tests can serve the API in their own process.
@@ -164,11 +164,22 @@
 //! `seconds` (1 to 300, by default 30) with `frequency` samples (1 to 100, by default 100) for each
 //! second of CPU time. `docs/profiling.md` describes its use.
 //!
+//! ```console
+//! $ curl -o profile.pb.gz 'http://127.0.0.1:6060/debug/pprof/profile?seconds=30&frequency=100'
+//! ```
+//!
+//! The body has the type `application/octet-stream`: it is a message of `profile.proto`, compressed
+//! with gzip. Errors are `text/plain`:
+//!
 //! | status | cause |
 //! |---|---|
-//! | 400 | a parameter is unknown or invalid |
+//! | 400 | a parameter is unknown, invalid or given more than once |
+//! | 403 | the request comes from a web page: it has `origin`, or `sec-fetch-site: cross-site` |
+//! | 404 | unknown path |
+//! | 405 | the method is not GET |
 //! | 409 | another profile is being taken |
-//! | 500 | the profiler cannot be started |
+//! | 421 | `host` is neither `localhost`, a name under `.localhost` nor an IP address |
+//! | 500 | the profiler cannot be started, or its temporary file is missing; the text says what to do |
 //! | 503 | the service is stopping |
 //!
 //! # Configuration

@@ -15,8 +15,9 @@ const SECONDS: RangeInclusive<u32> = 1..=300;
 /// Default number of samples for each second of CPU time, the same as in Go.
 const DEFAULT_FREQUENCY: u32 = 100;
 
-/// The kernel checks the timer at each of its own ticks, commonly 250 times a second. At 50 to 150
-/// Hz, the samples of a profile under load accounted for 83 % of the CPU time, at 250 Hz only half.
+/// The kernel checks the timer at each of its own ticks, commonly 250 times a second, so a higher
+/// frequency adds few samples. The timer belongs to the process and its signal is pending at most
+/// once, so even at 100 Hz, samples are lost if several threads run: see `docs/profiling.md`.
 const FREQUENCIES: RangeInclusive<u32> = 1..=100;
 
 /// Parameters of a profile.
@@ -32,6 +33,8 @@ pub(super) struct ProfileParameters {
 pub(super) enum InvalidParameter {
     #[error("unknown parameter {0:?}, expected seconds or frequency")]
     Unknown(String),
+    #[error("{0} is given more than once, expected one value")]
+    Repeated(&'static str),
     #[error("{name} is {value:?}, expected a whole number from {} to {}", expected.start(), expected.end())]
     Value {
         name: &'static str,
@@ -42,20 +45,22 @@ pub(super) enum InvalidParameter {
 
 impl ProfileParameters {
     pub(super) fn parse(query: &str) -> Result<Self, InvalidParameter> {
-        let mut parameters = Self {
-            seconds: DEFAULT_SECONDS,
-            frequency: DEFAULT_FREQUENCY,
-        };
+        let (mut seconds, mut frequency) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
-                "seconds" => parameters.seconds = parse_number("seconds", &value, SECONDS)?,
-                "frequency" => {
-                    parameters.frequency = parse_number("frequency", &value, FREQUENCIES)?;
-                }
+            let (name, parameter, expected) = match &*name {
+                "seconds" => ("seconds", &mut seconds, SECONDS),
+                "frequency" => ("frequency", &mut frequency, FREQUENCIES),
                 _ => return Err(InvalidParameter::Unknown(name.into_owned())),
+            };
+            let number = parse_number(name, &value, expected)?;
+            if parameter.replace(number).is_some() {
+                return Err(InvalidParameter::Repeated(name));
             }
         }
-        Ok(parameters)
+        Ok(Self {
+            seconds: seconds.unwrap_or(DEFAULT_SECONDS),
+            frequency: frequency.unwrap_or(DEFAULT_FREQUENCY),
+        })
     }
 
     pub(super) fn duration(self) -> Duration {
@@ -108,6 +113,15 @@ mod tests {
         let error = ProfileParameters::parse("seconds=5&frequency=101").unwrap_err();
         let expected = "frequency is \"101\", expected a whole number from 1 to 100";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_reported() {
+        for query in ["seconds=1&seconds=2", "seconds=1&frequency=9&seconds=1"] {
+            let error = ProfileParameters::parse(query).unwrap_err();
+            let expected = "seconds is given more than once, expected one value";
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

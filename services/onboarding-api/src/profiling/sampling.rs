@@ -5,6 +5,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use rpprof::{ProfilerGuard, ProfilerGuardBuilder};
+use tempfile::NamedTempFile;
 
 use super::parameters::ProfileParameters;
 use super::pprof::{ProfileBuilder, Stack};
@@ -30,10 +31,20 @@ pub(super) enum SamplingError {
     #[error("{0}")]
     Profiler(rpprof::Error),
     #[error(
-        "cannot create a temporary file in {}: set TMPDIR to a writable folder, such as /dev/shm, and restart the service",
-        std::env::temp_dir().display()
+        "cannot create a temporary file in {folder}: {0}: make the folder writable, or restart the service with TMPDIR set to a writable folder, such as /dev/shm",
+        folder = std::env::temp_dir().display()
     )]
-    TemporaryFile,
+    TemporaryFile(io::Error),
+    #[error(
+        "cannot read the profiler's temporary file in {folder}: {0}: it must not be deleted during a profile; retry the request, and if that fails, restart the service with TMPDIR set to a writable folder, such as /dev/shm",
+        folder = std::env::temp_dir().display()
+    )]
+    LostFile(io::Error),
+    #[error(
+        "the profiler could not create a temporary file in {folder} at the end of an earlier profile, and cannot start again in this process: restart the service with TMPDIR set to a writable folder, such as /dev/shm",
+        folder = std::env::temp_dir().display()
+    )]
+    NotStopped,
     #[error("the request was cancelled")]
     Cancelled,
     #[error("cannot compress the profile: {0}")]
@@ -50,6 +61,9 @@ pub(super) fn take_samples(
     parameters: ProfileParameters,
     request_dropped: &Receiver<()>,
 ) -> Result<FinishedProfile, SamplingError> {
+    // The profiler needs a file at the end of the profile. Without this check, the request would
+    // fail only then, and every later one until a restart.
+    NamedTempFile::new().map_err(SamplingError::TemporaryFile)?;
     let profiler = start(parameters.frequency)?;
     match request_dropped.recv_timeout(parameters.duration()) {
         Err(RecvTimeoutError::Timeout) => {}
@@ -61,13 +75,27 @@ pub(super) fn take_samples(
 fn start(frequency: u32) -> Result<ProfilerGuard<'static>, SamplingError> {
     // The largest frequency fits into any integer.
     let frequency = i32::try_from(frequency).unwrap_or(i32::MAX);
-    let profiler = ProfilerGuardBuilder::default().frequency(frequency).build();
-    profiler.map_err(|error| match error {
-        // The profiler keeps samples in a temporary file if there are too many for its buffer.
-        // Nothing else in its creation can fail.
-        rpprof::Error::CreatingError => SamplingError::TemporaryFile,
+    let builder = ProfilerGuardBuilder::default().frequency(frequency);
+    let profiler = builder.clone().build().map_err(explain)?;
+    if profiler.report().build_unresolved().is_ok() {
+        return Ok(profiler);
+    }
+    // The file has been deleted since the last profile. The profiler creates one when it stops.
+    drop(profiler);
+    builder.build().map_err(explain)
+}
+
+/// Returns the cause of an error of the profiler, which keeps samples in a temporary file if there
+/// are too many for its buffer. It opens the file by its path to read it, and creates the next one
+/// when it stops. If it cannot, it counts as running until the process ends.
+fn explain(error: rpprof::Error) -> SamplingError {
+    match error {
+        rpprof::Error::IoError(error) => SamplingError::LostFile(error),
+        // Only one profile is taken at a time, so another cannot be the reason. The profiler's
+        // creation fails only if it cannot create its file, and is not repeated.
+        rpprof::Error::Running | rpprof::Error::CreatingError => SamplingError::NotStopped,
         error => SamplingError::Profiler(error),
-    })
+    }
 }
 
 fn finish(
@@ -75,7 +103,7 @@ fn finish(
     parameters: ProfileParameters,
 ) -> Result<FinishedProfile, SamplingError> {
     let report = profiler.report().build_unresolved();
-    let report = report.map_err(SamplingError::Profiler)?;
+    let report = report.map_err(explain)?;
     // Names are looked up after the end, because that also needs CPU time.
     drop(profiler);
     let mut names = FunctionNames::default();

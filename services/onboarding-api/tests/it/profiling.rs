@@ -1,18 +1,21 @@
 use std::hint::black_box;
 use std::io::Read as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use baton_test_support::FakeSqs;
 use flate2::read::GzDecoder;
+use http::request::Builder;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use prost::Message;
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -59,10 +62,15 @@ impl ProfilingServer {
 }
 
 async fn get(address: SocketAddr, path: &str) -> (StatusCode, Vec<u8>) {
+    let host = address.to_string();
+    let request = Request::get(path).header("host", host);
+    send(address, request).await
+}
+
+async fn send(address: SocketAddr, request: Builder) -> (StatusCode, Vec<u8>) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::get(path).header("host", address.to_string());
     let request = request.body(Empty::<Bytes>::new()).unwrap();
     let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -223,12 +231,82 @@ async fn invalid_requests_state_what_is_expected() {
             "unknown parameter \"hz\", expected seconds or frequency\n",
         ),
         (
+            "/debug/pprof/profile?seconds=1&seconds=2",
+            400,
+            "seconds is given more than once, expected one value\n",
+        ),
+        (
             "/debug/pprof/heap",
             404,
             "unknown path, expected /debug/pprof/profile\n",
         ),
     ] {
         assert_eq!(server.text(path).await, (status, text.to_owned()));
+    }
+}
+
+/// A path whose response does not take a profile.
+const UNKNOWN: &str = "/debug/pprof/heap";
+
+#[tokio::test]
+async fn only_names_of_this_machine_and_addresses_are_accepted_as_host() {
+    let server = ProfilingServer::start().await;
+    for host in [
+        "localhost",
+        "LOCALHOST:6060",
+        "api.localhost:80",
+        "127.0.0.1:6060",
+        "10.0.0.5",
+        "[::1]:6060",
+    ] {
+        let request = Request::get(UNKNOWN).header("host", host);
+        assert_eq!(send(server.address, request).await.0, 404, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "evil.example:6060",
+        "localhost.evil.example",
+        "notlocalhost",
+        "127.0.0.1.evil.example",
+        "",
+    ] {
+        let request = Request::get(format!("{PROFILE}?seconds=1")).header("host", host);
+        let (status, body) = send(server.address, request).await;
+        let expected = format!(
+            "the host {host:?} is not allowed: expected localhost, a name under .localhost or an IP address\n"
+        );
+        assert_eq!((status.as_u16(), body), (421, expected.into_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn requests_of_web_pages_are_rejected() {
+    let server = ProfilingServer::start().await;
+    let path = format!("{PROFILE}?seconds=1");
+    for (name, value) in [
+        ("origin", "http://evil.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let request = Request::get(&path).header("host", "localhost");
+        let (status, body) = send(server.address, request.header(name, value)).await;
+        let expected = b"requests from web pages are not allowed\n".to_vec();
+        assert_eq!((status.as_u16(), body), (403, expected));
+    }
+    // A person has opened the address in a browser.
+    let request = Request::get(UNKNOWN).header("host", "localhost");
+    let request = request.header("sec-fetch-site", "none");
+    assert_eq!(send(server.address, request).await.0, 404);
+}
+
+#[tokio::test]
+async fn methods_other_than_get_take_no_profile() {
+    let server = ProfilingServer::start().await;
+    for method in ["HEAD", "POST", "OPTIONS"] {
+        let request = Request::builder().method(method).uri(PROFILE);
+        let request = request.header("host", "localhost");
+        let response = tokio::time::timeout(SOON, send(server.address, request)).await;
+        assert_eq!(response.unwrap().0, 405, "{method}");
     }
 }
 
@@ -332,4 +410,134 @@ async fn a_stop_of_the_process_ends_a_profile() {
         log.iter().any(|line| line["message"] == "stopped"),
         "{log:?}"
     );
+}
+
+/// A process that keeps temporary files in a folder of its own.
+struct ProfiledProcess {
+    _sqs: FakeSqs,
+    _process: ApiProcess,
+    profiles: SocketAddr,
+    parent: TempDir,
+    /// `TMPDIR` of the process.
+    folder: PathBuf,
+}
+
+impl ProfiledProcess {
+    async fn start() -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("temporary");
+        std::fs::create_dir(&folder).unwrap();
+        let sqs = FakeSqs::start().await.unwrap();
+        let variables = [
+            ("PROFILING_ADDR", "0"),
+            ("TMPDIR", folder.to_str().unwrap()),
+        ];
+        let process = ApiProcess::start(&sqs, &variables).await;
+        Self {
+            profiles: profiling_address(&process),
+            _sqs: sqs,
+            _process: process,
+            parent,
+            folder,
+        }
+    }
+
+    async fn take_profile(&self) {
+        assert_eq!(short_profile_status(self.profiles).await, 200);
+    }
+
+    /// Asserts that a request fails at once: with success, it would take five minutes.
+    async fn assert_fails_at_once(&self, expected: &str) {
+        let path = format!("{PROFILE}?seconds=300");
+        let response = tokio::time::timeout(SOON, get(self.profiles, &path)).await;
+        let (status, body) = response.expect("the request does not wait for a profile");
+        let text = String::from_utf8(body).unwrap();
+        let expected = expected.replace("FOLDER", self.folder.to_str().unwrap());
+        assert_eq!(status, 500, "{text}");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+
+    /// Renames the folder, because the files in it remain when the process exits.
+    fn hide_folder(&self) {
+        std::fs::rename(&self.folder, self.hidden()).unwrap();
+    }
+
+    fn restore_folder(&self) {
+        std::fs::rename(self.hidden(), &self.folder).unwrap();
+    }
+
+    fn hidden(&self) -> PathBuf {
+        self.parent.path().join("hidden")
+    }
+
+    /// Deletes the temporary files of the process, as cleaners of `/tmp` do.
+    fn delete_files(&self) {
+        for file in std::fs::read_dir(&self.folder).unwrap() {
+            // The process deletes files too.
+            let _ = std::fs::remove_file(file.unwrap().path());
+        }
+    }
+}
+
+const NO_FOLDER: &str = "cannot take a CPU profile: cannot create a temporary file in FOLDER: No such file or directory (os error 2) at path \"FOLDER/";
+
+#[tokio::test]
+async fn profiles_are_possible_again_when_the_temporary_folder_is_back() {
+    let process = ProfiledProcess::start().await;
+    // Before the first profile, and after one.
+    for _ in 0..2 {
+        process.hide_folder();
+        process.assert_fails_at_once(NO_FOLDER).await;
+        process.restore_folder();
+        process.take_profile().await;
+    }
+}
+
+#[tokio::test]
+async fn a_temporary_file_that_was_deleted_between_profiles_is_replaced() {
+    let process = ProfiledProcess::start().await;
+    process.take_profile().await;
+    process.delete_files();
+    process.take_profile().await;
+}
+
+#[tokio::test]
+async fn a_temporary_file_that_is_deleted_during_a_profile_is_an_error() {
+    let process = ProfiledProcess::start().await;
+    let path = format!("{PROFILE}?seconds=2");
+    let mut response = std::pin::pin!(get(process.profiles, &path));
+    let (status, body) = loop {
+        tokio::select! {
+            response = &mut response => break response,
+            () = tokio::time::sleep(Duration::from_millis(10)) => process.delete_files(),
+        }
+    };
+    let text = String::from_utf8(body).unwrap();
+    let expected = "cannot take a CPU profile: cannot read the profiler's temporary file in ";
+    assert_eq!(status, 500, "{text}");
+    assert!(text.starts_with(expected), "{text}");
+    process.take_profile().await;
+}
+
+#[tokio::test]
+async fn a_restart_is_advised_if_the_folder_disappeared_during_a_profile() {
+    let process = ProfiledProcess::start().await;
+    let lose_folder = async {
+        loop {
+            let profile = start_long_profile(process.profiles).await;
+            process.hide_folder();
+            drop(profile);
+            while short_profile_status(process.profiles).await == StatusCode::CONFLICT {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            process.restore_folder();
+            // If the folder disappeared before the profiler had started, profiles are possible.
+            if short_profile_status(process.profiles).await != StatusCode::OK {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, lose_folder).await.unwrap();
+    let expected = "cannot take a CPU profile: the profiler could not create a temporary file in FOLDER at the end of an earlier profile, and cannot start again in this process: restart the service with TMPDIR set to a writable folder, such as /dev/shm";
+    process.assert_fails_at_once(expected).await;
 }
