@@ -7,9 +7,9 @@ import signal
 import subprocess
 import urllib.request
 
-from bench import TIMEOUT_SECONDS, log_tail, same, until, wait_for_exit
+from bench import TIMEOUT_SECONDS, log_tail, same, wait_for_exit
 from program import Running
-from services import Services
+from services import Services, producer_url
 
 # The folder of the programs in the images.
 IMAGE_FOLDER = "/usr/local/bin"
@@ -48,7 +48,7 @@ class ComposeServices(Services):
             names, values = zip(*self.environment.items(), strict=True)
             environment = dict(zip(names, replace_all(values, self.replaced | {self.queues: queues}), strict=True))
             self.start("onboarding-api", [self.producer], environment, subprocess.DEVNULL)
-            self.url = "http://" + until(self.address, lambda: f"onboarding-api does not listen: {log_tail(self.logs['onboarding-api'])}")
+            self.url = producer_url(self.logs["onboarding-api"])
         except BaseException:
             self.stop()
             raise
@@ -99,11 +99,6 @@ class ComposeServices(Services):
             if process.stdout:
                 process.stdout.close()
             wait_for_exit(process)
-
-    def address(self):
-        """Returns the address in the log line `listening` of onboarding-api."""
-        lines = [json.loads(line) for line in self.logs["onboarding-api"].read_text().split("\n")[:-1]]
-        return next((line["address"] for line in lines if line.get("message") == "listening"), None)
 
     def streams(self):
         """Returns the log that contains the lines of all execution environments of the function."""

@@ -108,6 +108,16 @@ class Services:
         return sorted(self.folder.glob("function.*.log"))
 
 
+def producer_url(log):
+    """Waits for the log line `listening` of a producer, and returns the URL with its address."""
+
+    def address():
+        lines = [json.loads(line) for line in log.read_text().split("\n")[:-1]]
+        return next((line["address"] for line in lines if line.get("message") == "listening"), None)
+
+    return "http://" + until(address, lambda: f"the producer does not listen: {log_tail(log)}")
+
+
 class Producer:
     """A producer with an unreachable queue, which runs during a `with` block."""
 
@@ -124,17 +134,12 @@ class Producer:
     def __enter__(self):
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([self.binary], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.url = "http://" + until(self.address, lambda: f"the producer does not listen: {log_tail(self.log)}")
+        self.url = producer_url(self.log)
         return self
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         wait_for_exit(self.process)
-
-    def address(self):
-        """Returns the address in the log line `listening`."""
-        lines = [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
-        return next((line["address"] for line in lines if line.get("message") == "listening"), None)
 
     def fail(self):
         """Sends a request that the producer cannot accept."""
