@@ -25,6 +25,9 @@ mod terminal;
 mod up;
 mod warnings;
 
+/// Name of the subcommand whose options are also read from variables.
+const LOAD: &str = "load";
+
 /// The most common uses, and the exit codes.
 const EXAMPLES: &str = concat!(
     "\
@@ -72,7 +75,8 @@ enum CliCommand {
 /// Parses the command line and runs the command.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = parse(env::args_os()).unwrap_or_else(|error| error.exit());
+    let arguments =
+        parse(env::args_os(), |name| env::var_os(name)).unwrap_or_else(|error| error.exit());
     warnings::init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -87,15 +91,29 @@ pub fn run() -> ExitCode {
     runtime.block_on(run_command(arguments.command)).into()
 }
 
-/// Parses the command line. Unlike clap's own `parse`, errors that are found after parsing are
-/// reported with the usage of the subcommand instead of that of `baton`.
+/// Parses the command line, and the variables that `lookup` returns. Unlike clap's own `parse`,
+/// errors that are found after parsing are reported with the usage of the subcommand instead of
+/// that of `baton`.
 fn parse(
-    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    lookup: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Cli, clap::Error> {
     let mut baton = Cli::command();
-    let mut matches = baton.try_get_matches_from_mut(arguments)?;
+    // Sets the usage of the subcommands.
+    baton.build();
+    let mut arguments = arguments.into_iter().map(Into::into).collect::<Vec<_>>();
+    let variables = match baton.find_subcommand_mut(LOAD) {
+        Some(load) if arguments.get(1).is_some_and(|name| name == LOAD) => {
+            let added = load::Variables::add_to(&mut arguments, load, lookup);
+            added.map_err(|error| error.format(load))?
+        }
+        _ => load::Variables::default(),
+    };
+    let matches = baton.try_get_matches_from_mut(arguments);
+    let mut matches = matches.map_err(|error| variables.explain(error))?;
     let name = matches.subcommand_name().map(str::to_owned);
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| {
+        let error = variables.explain(error);
         match name.and_then(|name| baton.find_subcommand_mut(name)) {
             Some(command) => error.format(command),
             None => error.format(&mut baton),

@@ -40,7 +40,8 @@
 //!
 //! # Environment
 //! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger.
-//! `baton load` reads `OTEL_EXPORTER_OTLP_*` with `--spans`, and the user's AWS configuration with
+//! `baton load` reads `BATON_LOAD_*` and `DEMO_MODE` for its options, `OTEL_EXPORTER_OTLP_*` with
+//! `--spans`, `BATON_LOAD_TOKEN` with `--serve`, and the user's AWS configuration with
 //! `--queue-url` if the queue is on AWS. All commands read `RUST_LOG` (a level or a list of
 //! `target=level`; warnings and errors by default) for `baton`'s own log, and `NO_COLOR`,
 //! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` for colours. Builds read `CARGO`, which cargo sets, to

@@ -6,8 +6,9 @@
 //! `target`. `measurements` counts the results, and `drift` compares the beginning of a soak with
 //! its end. `message_counter` counts the messages in the queues and the customers in the `table`,
 //! and `check` compares the counts with the accepted requests. `report` prints everything, and
-//! `json` writes it.
+//! `json` writes it. `api` starts runs over HTTP.
 
+mod api;
 mod check;
 mod closed_loop;
 mod customers;
@@ -29,10 +30,11 @@ mod table;
 mod target;
 mod tls;
 
+pub(crate) use self::api::{ApiConfig, InvalidToken, Token, serve};
 pub(crate) use self::check::{AcceptedMessages, CheckOutcome, MessageCounts};
-pub(crate) use self::customers::{BLACK_FRIDAY, Shares};
+pub(crate) use self::customers::Shares;
 pub(crate) use self::generator::{Generator, GeneratorConfig, GeneratorProgress, Pace};
-pub(crate) use self::measurements::Interval;
+pub(crate) use self::measurements::{Interval, interval_length};
 pub(crate) use self::message_counter::MessageCounter;
 pub(crate) use self::own_stack::own_stack_config;
 pub(crate) use self::report::LoadReport;

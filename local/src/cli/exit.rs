@@ -5,15 +5,16 @@ use std::process::ExitCode;
 /// Result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// The command succeeded; for `up`: stopped by Ctrl-C or SIGTERM.
+    /// The command succeeded; for `up` and `load --serve`: stopped by Ctrl-C or SIGTERM.
     Done,
     /// `demo`: a count was not as expected. `load`: a request failed, or an accepted message is
     /// missing. `up`: a part of the stack stopped. `replay`: some spans could not be sent.
     Failed,
     /// The function or the producer could not be built.
     BuildFailed,
-    /// The stack could not be started. `load`: the target does not accept connections. `replay`:
-    /// nothing was sent, because of an error in a file, the ledger or the environment.
+    /// The stack could not be started. `load`: the target does not accept connections, or --serve
+    /// cannot listen. `replay`: nothing was sent, because of an error in a file, the ledger or the
+    /// environment.
     StartFailed,
     /// `replay`: every span that was found was sent, but a part of the input is unreadable.
     UnreadableInput,
@@ -27,15 +28,15 @@ macro_rules! exit_codes {
     () => {
         "\
 Exit codes:
-  0    success (for `up`: stopped by Ctrl-C or SIGTERM)
+  0    success (for `up` and `load --serve`: stopped by Ctrl-C or SIGTERM)
   1    demo: a count is not as expected; load: a request failed, or an
        accepted message is missing; up: a part of the stack stopped;
        replay: some spans could not be sent
   2    invalid arguments
   3    the function or the producer could not be built
   4    the stack could not be started; load: the target does not accept
-       connections; replay: nothing was sent, because of an error in a file,
-       the ledger or the environment
+       connections, or --serve cannot listen; replay: nothing was sent,
+       because of an error in a file, the ledger or the environment
   5    replay: every span that was found was sent, but a part of the input
        is unreadable and may contain more spans
   130  demo, load, replay: stopped by a signal"

@@ -23,8 +23,11 @@ use crate::stack::{Stack, StackError};
 mod arguments;
 mod output;
 mod progress;
+mod serve;
+mod variables;
 
 pub(super) use self::arguments::CheckedLoadArgs;
+pub(super) use self::variables::Variables;
 
 /// Path of the producer's API.
 const ONBOARDING: &str = "/onboarding";
@@ -58,6 +61,9 @@ struct NoProducer;
 /// Runs the load until it ends or a signal arrives.
 pub(super) async fn run(arguments: CheckedLoadArgs, signals: &mut Signals) -> Exit {
     let arguments = arguments.0;
+    if let Some(address) = arguments.serve {
+        return serve::run(arguments, address, signals).await;
+    }
     let output = match JsonOutput::open(arguments.json.as_deref()) {
         Ok(output) => output,
         Err(error) => {

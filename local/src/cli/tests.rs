@@ -5,9 +5,15 @@ use super::*;
 /// Columns of a terminal of the usual size.
 const COLUMNS: usize = 80;
 
+/// Parses the command line without variables.
+fn parse<'a>(arguments: impl AsRef<[&'a str]>) -> Result<Cli, clap::Error> {
+    super::parse(arguments.as_ref(), |_| None)
+}
+
 fn rejected(arguments: &[&str]) -> String {
-    let arguments = std::iter::once(&"baton").chain(arguments);
-    parse(arguments).unwrap_err().to_string()
+    parse([&["baton"], arguments].concat())
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -94,8 +100,7 @@ fn faults_may_be_listed() {
 }
 
 fn accepted(arguments: &[&str]) -> bool {
-    let arguments = ["baton", "up"].iter().chain(arguments);
-    parse(arguments).is_ok()
+    parse([&["baton", "up"], arguments].concat()).is_ok()
 }
 
 fn rejected_by_up(arguments: &[&str]) -> String {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::random::mix;
+use super::schedule::Profile;
 
 /// Prefix of the ids of slow customers, for whom the function needs the fault `slow`.
 pub(crate) const SLOW_PREFIX: &str = "load-slow-";
@@ -44,7 +45,7 @@ pub(crate) struct Shares {
 
 /// Shares of the profile `blackfriday`: more failures than on an ordinary day, but few enough that
 /// ordinary customers determine the percentiles.
-pub(crate) const BLACK_FRIDAY: Shares = Shares {
+const BLACK_FRIDAY: Shares = Shares {
     invalid: 50,
     slow: 20,
     failing: 20,
@@ -61,8 +62,18 @@ pub(crate) struct Customers {
 }
 
 impl Shares {
+    /// Returns the shares of a profile. `has_faults` is true if the function has the demonstration
+    /// faults.
+    pub(crate) fn of(profile: Profile, has_faults: bool) -> Self {
+        match profile {
+            Profile::BlackFriday if has_faults => BLACK_FRIDAY,
+            Profile::BlackFriday => BLACK_FRIDAY.without_faults(),
+            Profile::Steady | Profile::Ramp | Profile::Soak => Self::default(),
+        }
+    }
+
     /// Returns the shares that a function without the demonstration faults allows.
-    pub(crate) fn without_faults(self) -> Self {
+    fn without_faults(self) -> Self {
         Self {
             invalid: self.invalid,
             ..Self::default()

@@ -85,8 +85,21 @@ pub(crate) enum GeneratorError {
 #[derive(Debug)]
 pub(crate) struct Generator {
     run: Arc<Run>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     ended: oneshot::Receiver<()>,
+}
+
+/// Measurements of a run, also while it is running. Clones share the run.
+#[derive(Clone, Debug)]
+pub(crate) struct Monitor(Arc<Run>);
+
+/// Request to end a run before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    No,
+    /// No further request starts.
+    AfterResponses,
+    AtOnce,
 }
 
 /// Figures for the live progress.
@@ -135,7 +148,7 @@ impl Generator {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stop::No);
         let (end, ended) = oneshot::channel();
         let pace = config.pace.clone();
         let run = Arc::new(Run::new(config, target));
@@ -163,8 +176,19 @@ impl Generator {
     /// Stops without waiting for outstanding responses.
     pub(crate) async fn stop(&mut self) {
         // An error means that the run has ended.
-        let _ = self.stop.send(true);
+        let _ = self.stop.send(Stop::AtOnce);
         self.wait().await;
+    }
+
+    /// Stops after the outstanding responses, for which the time limit of a request applies.
+    pub(crate) async fn stop_after_responses(&mut self) {
+        // An error means that the run has ended.
+        let _ = self.stop.send(Stop::AfterResponses);
+        self.wait().await;
+    }
+
+    pub(crate) fn monitor(&self) -> Monitor {
+        Monitor(Arc::clone(&self.run))
     }
 
     pub(crate) fn progress(&self) -> GeneratorProgress {
@@ -191,6 +215,12 @@ impl Generator {
     }
 }
 
+impl Monitor {
+    pub(crate) fn measurements(&self) -> Measurements {
+        self.0.measurements().clone()
+    }
+}
+
 impl Run {
     fn new(config: GeneratorConfig, target: Target) -> Self {
         let (has_schedule, expected_interval) = match config.pace {
@@ -211,20 +241,23 @@ impl Run {
         }
     }
 
-    async fn drive(self: &Arc<Self>, pace: Pace, mut stopped: watch::Receiver<bool>) {
+    async fn drive(self: &Arc<Self>, pace: Pace, mut stopped: watch::Receiver<Stop>) {
+        let stopping = stopped.clone();
         let requests = async {
             match pace {
                 Pace::Open {
                     schedule,
                     max_outstanding,
-                } => open_loop::run(self, schedule, max_outstanding).await,
-                Pace::Closed { connections, .. } => closed_loop::run(self, connections).await,
+                } => open_loop::run(self, schedule, max_outstanding, stopping).await,
+                Pace::Closed { connections, .. } => {
+                    closed_loop::run(self, connections, stopping).await;
+                }
             }
         };
         tokio::select! {
             () = requests => {}
             // An error means that the generator was dropped.
-            _ = stopped.wait_for(|stopped| *stopped) => {}
+            _ = stopped.wait_for(|stop| *stop == Stop::AtOnce) => {}
         }
     }
 

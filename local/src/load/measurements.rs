@@ -14,6 +14,16 @@ use super::request_error::{RequestError, RequestErrorKind};
 const MAX_LATENCY: u64 = 3_600_000_000;
 /// Significant digits of latencies. Three are the usual precision, at 200 KB per histogram.
 const DIGITS: u8 = 3;
+/// Number of intervals into which a run is divided.
+const INTERVALS: u32 = 60;
+/// Minimum length of an interval.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Returns the length of the intervals of a run for which figures are kept: whole seconds.
+pub(crate) fn interval_length(duration: Duration) -> Duration {
+    let interval = duration / INTERVALS;
+    Duration::from_secs(interval.as_secs()).max(MIN_INTERVAL)
+}
 
 /// Latencies in microseconds.
 #[derive(Clone, Debug)]

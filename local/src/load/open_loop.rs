@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 
-use super::generator::Run;
+use super::generator::{Run, Stop};
 use super::schedule::Schedule;
 use super::target::Connection;
 
@@ -38,8 +38,13 @@ struct PoolState {
     connections: Vec<Connection>,
 }
 
-/// Sends the requests of the schedule, and waits for the last responses.
-pub(super) async fn run(run: &Arc<Run>, schedule: Schedule, max_outstanding: usize) {
+/// Sends the requests of the schedule until its end or a stop, and waits for the last responses.
+pub(super) async fn run(
+    run: &Arc<Run>,
+    schedule: Schedule,
+    max_outstanding: usize,
+    mut stopping: watch::Receiver<Stop>,
+) {
     let pool = Arc::new(Pool {
         schedule: schedule.clone(),
         max_outstanding,
@@ -52,17 +57,28 @@ pub(super) async fn run(run: &Arc<Run>, schedule: Schedule, max_outstanding: usi
     let (_alive, ended) = mpsc::channel::<()>();
     // tokio's timers have a resolution of a millisecond, which would be part of every latency.
     thread::spawn(move || pace(&schedule, begin, &due_sender, &ended));
-    while due.changed().await.is_ok() {
+    let is_stopping = stopping.wait_for(|stop| *stop != Stop::No);
+    let mut is_stopping = std::pin::pin!(is_stopping);
+    let is_complete = loop {
+        tokio::select! {
+            changed = due.changed() => if changed.is_err() {
+                break true;
+            },
+            _ = &mut is_stopping => break false,
+        }
         let due = *due.borrow_and_update();
         run.due.store(due, Ordering::Relaxed);
         pool.lock().due = due;
         while let Some(request) = pool.start_with_new_task() {
             tokio::spawn(send_while_due(Arc::clone(run), Arc::clone(&pool), request));
         }
-    }
-    tokio::select! {
-        () = pool.wait_until_idle() => {}
-        () = sleep_until((run.begin + run.duration).into()) => {}
+    };
+    if is_complete {
+        tokio::select! {
+            () = pool.wait_until_idle() => {}
+            () = sleep_until((run.begin + run.duration).into()) => {}
+            _ = is_stopping => {}
+        }
     }
     pool.lock().is_closed = true;
     pool.wait_until_idle().await;

@@ -55,6 +55,11 @@ impl LoadReport {
         serde_json::to_string(&json::Report::new(self))
     }
 
+    /// Returns the report as a JSON value.
+    pub(super) fn to_value(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(json::Report::new(self))
+    }
+
     /// Returns the time from the start of the run to the last response.
     pub(super) fn elapsed(&self) -> Duration {
         let last = self.measurements.intervals.last();

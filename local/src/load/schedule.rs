@@ -11,6 +11,9 @@ const BURST_FACTOR: f64 = 5.0;
 /// Share of a burst in the time from one burst to the next. The quiet time is longer, so that a
 /// queue can empty before the next burst.
 const BURST_SHARE: f64 = 0.25;
+/// Tolerance for rounding errors in a number of requests. Without it, a rate of 7/60 would send an
+/// eighth request in a minute.
+const TOLERANCE: f64 = 1e-6;
 
 /// Shape of the load over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,13 @@ pub(crate) struct Schedule {
 }
 
 impl Profile {
+    pub(crate) const ALL: [Self; 4] = [Self::Steady, Self::Ramp, Self::BlackFriday, Self::Soak];
+
+    /// Returns the profile with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+
     /// Returns the name on the command line and in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -97,6 +107,12 @@ impl Schedule {
         Self { phases }
     }
 
+    /// Returns the number of requests.
+    pub(crate) fn requests(&self) -> u64 {
+        let requests = self.phases.iter().map(Phase::requests).sum::<f64>();
+        (requests - TOLERANCE).ceil() as u64
+    }
+
     /// Returns the intended start of a request relative to the start of the run, or `None` if the
     /// run ends before.
     pub(crate) fn intended_start(&self, request: u64) -> Option<Duration> {
@@ -105,7 +121,7 @@ impl Schedule {
         let mut begin = 0.0;
         for phase in &self.phases {
             let requests = phase.requests();
-            if remaining < requests {
+            if remaining < requests - TOLERANCE {
                 return Some(Duration::from_secs_f64(begin + phase.time_after(remaining)));
             }
             remaining -= requests;
@@ -152,6 +168,21 @@ mod tests {
         };
         let rates: Vec<_> = (0..12).map(|second| in_second(f64::from(second))).collect();
         assert_eq!(rates, [10, 10, 10, 50, 10, 10, 10, 50, 10, 10, 10, 50]);
+    }
+
+    #[test]
+    fn the_number_of_requests_is_that_of_their_starts() {
+        for per_minute in 1..200u32 {
+            for profile in Profile::ALL {
+                let rate = f64::from(per_minute) / 60.0;
+                let schedule = Schedule::new(profile, rate, Duration::from_secs(60));
+                let count = starts(&schedule).len() as u64;
+                assert_eq!(schedule.requests(), count, "{profile:?} {per_minute}");
+                if profile == Profile::Steady {
+                    assert_eq!(count, u64::from(per_minute));
+                }
+            }
+        }
     }
 
     proptest! {

@@ -29,3 +29,9 @@ mod spans;
 
 // Targets with TLS.
 mod tls;
+
+// Options from environment variables.
+mod variables;
+
+// Runs that are started over HTTP.
+mod serve;

@@ -1,5 +1,6 @@
 //! A fake service, and runs of `baton load`.
 
+use std::ffi::OsString;
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -145,10 +146,25 @@ impl LoadRun {
 
 /// Returns a command that sends load to `url` and prints its report as JSON.
 pub(crate) fn command(url: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
+    let mut command = baton();
     command
         .args(["load", "--json", "-", "--url", url])
-        .args(arguments)
+        .args(arguments);
+    command
+}
+
+/// Returns a command that reads none of the `BATON_LOAD_*` variables of the tests' own environment.
+pub(crate) fn baton() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
+    let variables = std::env::vars_os().map(|(name, _)| name);
+    let is_load = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("BATON_LOAD_") || name == "DEMO_MODE"
+    };
+    for name in variables.filter(is_load) {
+        command.env_remove(name);
+    }
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,5 +1,6 @@
 //! Arguments of `baton load`, and their conversion to the configuration of a run.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,11 +9,12 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, ValueEnum};
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::variables::with_variable_in_help;
 use crate::cli::duration;
 use crate::cli::exit::EXIT_CODES_HELP;
 use crate::cli::options::{BINARIES, with_inline_default};
 use crate::load::{
-    Authorities, BLACK_FRIDAY, Pace, Profile, Schedule, Shares, TargetUrl, parse_header,
+    Authorities, Pace, Profile, Schedule, Shares, TargetUrl, interval_length, parse_header,
 };
 
 /// Default rate in requests per second: far below what a laptop can do.
@@ -27,10 +29,6 @@ const MAX_CONNECTIONS: usize = 50_000;
 const DEFAULT_DURATION: Duration = Duration::from_secs(30);
 /// Default duration of a soak: long enough for leaks of usual size to show.
 const DEFAULT_SOAK: Duration = Duration::from_secs(30 * 60);
-/// Number of intervals into which a run is divided.
-const INTERVALS: u32 = 60;
-/// Minimum length of an interval.
-const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +41,8 @@ Examples:
       send to any URL, over 20 connections
   baton load --url http://127.0.0.1:8080/onboarding --queue-url $QUEUE_URL
       send to a running `baton up`, and check its queue
+  BATON_LOAD_TOKEN=... baton load --serve --url http://127.0.0.1:8080/onboarding
+      wait for POST /admin/generate-traffic, and send what it asks for
 
 ";
 
@@ -60,6 +60,10 @@ Examples:
 ///
 /// The load passes if no request failed and no accepted message is missing. Invalid customers are
 /// expected to be rejected with 422.
+///
+/// The variables in brackets set options as well. An empty variable counts as unset. An option on
+/// the command line takes precedence over its variable, and over those of options that it conflicts
+/// with.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXIT_CODES_HELP, after_long_help = format!("{EXAMPLES}{EXIT_CODES_HELP}"))]
 pub(super) struct LoadArgs {
@@ -67,7 +71,8 @@ pub(super) struct LoadArgs {
     /// for the load]
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<TargetUrl>,
-    /// Header of each request, such as an API key; may be repeated
+    /// Header of each request, such as an API key; may be repeated. The variable has one header
+    /// per line
     #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header, requires = "url")]
     pub(super) header: Vec<(HeaderName, HeaderValue)>,
     /// PEM file with the certificate authorities to trust instead of Mozilla's
@@ -108,7 +113,7 @@ pub(super) struct LoadArgs {
     /// have been started with `baton up --faults 'slow=load-slow-*,fail-once=load-failing-*'`. A
     /// local stack that is started for the load has these faults
     #[arg(long, requires = "url", help_heading = LOAD)]
-    faults_enabled: bool,
+    pub(super) faults_enabled: bool,
     /// URL of the queue that the service at --url sends to. Its length shows whether the accepted
     /// messages have left it. Queues on AWS are read with your AWS configuration
     #[arg(long, value_name = "URL", value_parser = queue_url, requires = "url", help_heading = CHECK)]
@@ -124,6 +129,11 @@ pub(super) struct LoadArgs {
     /// the queue's visibility timeout
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = positive_duration, help_heading = CHECK)]
     pub(super) settle_timeout: Duration,
+    /// Start no run, but an HTTP server on which POST /admin/generate-traffic starts runs to --url
+    /// [default ADDRESS: 127.0.0.1:8081]. Requests need the token in the variable BATON_LOAD_TOKEN,
+    /// which has at least 16 characters
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8081", value_parser = socket_address, requires = "url", conflicts_with_all = ["rate", "concurrency", "expected_interval", "duration", "json", "queue_url", "dead_letter_queue_url", "table", "settle_timeout"], help_heading = SERVER)]
+    pub(super) serve: Option<SocketAddr>,
     /// Path of the onboarding function for the local stack
     #[arg(long, value_name = "PATH", conflicts_with = "url", help_heading = BINARIES)]
     pub(super) function: Option<PathBuf>,
@@ -135,6 +145,7 @@ pub(super) struct LoadArgs {
 /// Headings of the options.
 const LOAD: &str = "Load (TIME: 500ms, 3s, 2m, or seconds)";
 const CHECK: &str = "Check of the accepted messages";
+const SERVER: &str = "Load over HTTP";
 
 /// Shape of the load over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -187,9 +198,13 @@ impl LoadArgs {
                     self.rate.unwrap_or(DEFAULT_RATE),
                     self.duration(),
                 ),
-                max_outstanding: self.max_outstanding.unwrap_or(DEFAULT_CONNECTIONS).get(),
+                max_outstanding: self.max_outstanding(),
             },
         }
+    }
+
+    pub(super) fn max_outstanding(&self) -> usize {
+        self.max_outstanding.unwrap_or(DEFAULT_CONNECTIONS).get()
     }
 
     pub(super) fn duration(&self) -> Duration {
@@ -201,18 +216,13 @@ impl LoadArgs {
         self.duration.unwrap_or(default)
     }
 
-    /// Returns the length of the intervals for which figures are kept: whole seconds.
+    /// Returns the length of the intervals for which figures are kept.
     pub(super) fn interval(&self) -> Duration {
-        let interval = self.duration() / INTERVALS;
-        Duration::from_secs(interval.as_secs()).max(MIN_INTERVAL)
+        interval_length(self.duration())
     }
 
     pub(super) fn shares(&self) -> Shares {
-        match self.profile {
-            ProfileName::BlackFriday if self.leaves_out_faults() => BLACK_FRIDAY.without_faults(),
-            ProfileName::BlackFriday => BLACK_FRIDAY,
-            ProfileName::Steady | ProfileName::Ramp | ProfileName::Soak => Shares::default(),
-        }
+        Shares::of(self.profile.into(), !self.leaves_out_faults())
     }
 
     /// Returns true if the function may lack the faults that the profile's customers need.
@@ -222,6 +232,10 @@ impl LoadArgs {
 
     /// Returns the reason why the arguments cannot be used together.
     fn conflict(&self) -> Option<&'static str> {
+        // The requests to the server have the profile.
+        if self.serve.is_some() {
+            return None;
+        }
         let has_changing_rate =
             matches!(self.profile, ProfileName::Ramp | ProfileName::BlackFriday);
         if has_changing_rate && self.concurrency.is_some() {
@@ -278,7 +292,9 @@ impl Args for CheckedLoadArgs {
     }
 
     fn augment_args(command: Command) -> Command {
-        LoadArgs::augment_args(command).mut_args(with_inline_default)
+        LoadArgs::augment_args(command)
+            .mut_args(with_inline_default)
+            .mut_args(with_variable_in_help)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -292,6 +308,11 @@ fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| {
         format!("expected a number of requests per second above 0, up to {MAX_RATE}")
     })
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8081")
 }
 
 fn connections(text: &str) -> Result<NonZeroUsize, String> {

@@ -68,7 +68,7 @@ impl JsonOutput {
     }
 }
 
-fn print_summary(mut out: impl Write, report: &LoadReport) -> io::Result<()> {
+pub(super) fn print_summary(mut out: impl Write, report: &LoadReport) -> io::Result<()> {
     write!(out, "\n{report}")?;
     out.flush()
 }
