@@ -1,4 +1,4 @@
-"""Checks of infra/validate.sh."""
+"""Checks of infra/validate.sh and infra/generate-traffic.sh."""
 
 import re
 
@@ -82,3 +82,34 @@ def a_dry_run_calls_nothing(bench):
     lines = validate(bench, "whole", "--dry-run", AWS_ENDPOINT_URL="http://127.0.0.1:9", API_URL="http://127.0.0.1:9")
     same(lines[-1], "dry run: nothing was called", "the last line")
     assert any("dynamodb get-item" in line for line in lines), lines
+
+
+def generate(bench, *arguments, code=0):
+    """Runs infra/generate-traffic.sh, and returns the lines of its output."""
+    return bench.emulator.run(bench.programs.root / "infra" / "generate-traffic.sh", *arguments, code=code).splitlines()
+
+
+@check
+def the_traffic_arrives(bench):
+    """infra/generate-traffic.sh sends onboardings that the API accepts, and counts them."""
+    with bench.task(bench.stack) as task:
+        lines = generate(bench, f"{task.url}/onboarding", "2", "0.5")
+    same([line.split() for line in lines], ["4 of 4 requests".split(), ["202", "4"]], "the output")
+
+
+@check
+def failed_traffic_is_reported(bench):
+    """infra/generate-traffic.sh fails if a request is not accepted, and rejects invalid arguments."""
+    with bench.task(bench.stack) as task:
+        lines = generate(bench, f"{task.url}/unknown", "1", "0.5", code=1)
+    same([line.split() for line in lines[1:]], [["404", "2"]], "the statuses of an unknown path")
+    lines = generate(bench, "http://127.0.0.1:9/onboarding", "1", "1", code=1)
+    same(lines[1].split(), ["no", "response", "1"], "the result without a listener")
+    for arguments, name in [
+        (("127.0.0.1:8080", "1", "1"), "URL"),
+        (("http://127.0.0.1:9/", "1.5", "1"), "SECONDS"),
+        (("http://127.0.0.1:9/", "1", "0"), "INTERVAL"),
+        (("http://127.0.0.1:9/",), "usage"),
+    ]:
+        lines = generate(bench, *arguments, code=2)
+        assert lines[0].startswith(f"{name}: "), lines
