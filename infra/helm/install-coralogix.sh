@@ -135,15 +135,25 @@ esac
 
 # ---- namespace and secret ------------------------------------------------------------------------
 
+security=pod-security.kubernetes.io/enforce
+get_namespace=(kubectl get namespace "$NAMESPACE" --output "jsonpath={.metadata.labels.${security//./\\.}}")
 if [ -n "$dry_run" ]; then
-  call kubectl create namespace "$NAMESPACE"
-elif ! errors=$(kubectl get namespace "$NAMESPACE" --output name 2>&1); then
-  case $errors in
+  call "${get_namespace[@]}"
+elif level=$("${get_namespace[@]}" 2>&1); then
+  # The agent uses the network and folders of its node, and runs as root.
+  case $level in
+    baseline | restricted)
+      fail "the label $security=$level of the namespace $NAMESPACE forbids the agent's pods, which would never start. Change it:
+  kubectl label namespace $NAMESPACE $security=privileged --overwrite"
+      ;;
+  esac
+else
+  case $level in
     *NotFound* | *"not found"*)
       kubectl create namespace "$NAMESPACE"
       kubectl label namespace "$NAMESPACE" "name=$NAMESPACE"
       ;;
-    *) fail "the namespace $NAMESPACE cannot be read: $errors" ;;
+    *) fail "the namespace $NAMESPACE cannot be read: $level" ;;
   esac
 fi
 

@@ -96,6 +96,17 @@ def a_missing_namespace_is_created(root):
     assert "cannot be read: connection refused" in run.errors and not any("create" in call for call in run.calls), run.errors
 
 
+def a_namespace_that_forbids_the_agent_is_refused(root):
+    """install-coralogix.sh stops if the namespace's Pod Security level forbids the agent, which uses the node's network."""
+    for level in ("baseline", "restricted"):
+        run = install(root, *SETTINGS, answers={"kubectl-get-namespace": level}, code=1)
+        command = "kubectl label namespace observability pod-security.kubernetes.io/enforce=privileged --overwrite"
+        assert command in run.errors and not any(call.startswith("helm upgrade") for call in run.calls), run.errors
+    run = install(root, *SETTINGS, answers={"kubectl-get-namespace": "privileged"})
+    assert run.call("kubectl get namespace").endswith(r"jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}"), run.calls
+    run.call("helm upgrade")
+
+
 def a_missing_secret_is_reported(root):
     """install-coralogix.sh stops if the secret or its key is missing, and prints the command that creates it."""
     command = 'kubectl create secret generic coralogix-keys --namespace observability --from-literal=PRIVATE_KEY="$CORALOGIX_SEND_YOUR_DATA_KEY"'
@@ -192,6 +203,7 @@ CHECKS = [
     the_release_is_installed,
     a_newer_helm_has_another_option,
     a_missing_namespace_is_created,
+    a_namespace_that_forbids_the_agent_is_refused,
     a_missing_secret_is_reported,
     invalid_settings_are_refused,
     settings_can_be_in_a_file,
@@ -207,6 +219,7 @@ MISTAKES = [
     ("install-coralogix.sh", "v3.*) rollback=--atomic ;;\n", "", the_release_is_installed),
     ("install-coralogix.sh", "rollback=--rollback-on-failure", "rollback=--atomic", a_newer_helm_has_another_option),
     ("install-coralogix.sh", 'kubectl create namespace "$NAMESPACE"\n      ', "", a_missing_namespace_is_created),
+    ("install-coralogix.sh", "baseline | restricted)", "restricted)", a_namespace_that_forbids_the_agent_is_refused),
     ("install-coralogix.sh", 'elif [ -z "$key" ]', "elif false", a_missing_secret_is_reported),
     ("install-coralogix.sh", "*ingress.*)", "ingress-*)", invalid_settings_are_refused),
     ("install-coralogix.sh", '[ "$cluster_to_use" != "$example_cluster" ]', "true", invalid_settings_are_refused),
