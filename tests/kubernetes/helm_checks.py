@@ -10,6 +10,7 @@ import json
 import re
 from typing import NamedTuple
 
+import kubernetes_validate
 import yaml
 
 VALUES = "infra/helm/otel-integration-values.yaml"
@@ -47,6 +48,8 @@ COPIED = {
     "db.system": "db.system.name",
     "db.namespace": "db.collection.name",
 }
+# Versions of Kubernetes whose schemas the manifests must match.
+KUBERNETES = ("1.33", "1.35", "1.37")
 SIGNALS = ("traces", "metrics", "logs")
 # The agent's ports, by the name of the protocol in the collector's configuration.
 PORTS = {"grpc": 4317, "http": 4318}
@@ -134,6 +137,18 @@ def rendered_version_is_installed(files):
         complaints.append(f"the rendered chart reports the version {sent}")
     if files.script("CHART_VERSION") not in files.values:
         complaints.append(f"{VALUES} does not name the version {files.script('CHART_VERSION')}")
+    return complaints
+
+
+def manifests_match_the_schemas(files):
+    """Every rendered manifest matches the schemas of three versions of Kubernetes, without unknown fields."""
+    complaints = []
+    for version in KUBERNETES:
+        for manifest in files.manifests():
+            try:
+                kubernetes_validate.validate(manifest, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                complaints.append(f"{manifest['kind']} {manifest['metadata']['name']}, Kubernetes {version}: {error.message}")
     return complaints
 
 
@@ -342,6 +357,7 @@ RULES = [
     rendered_from_the_values,
     rendered_chart_is_unmodified,
     rendered_version_is_installed,
+    manifests_match_the_schemas,
     pipelines_are_complete,
     presets_are_in_the_pipelines,
     telemetry_of_pods_has_their_names,
@@ -383,6 +399,7 @@ MISTAKES = [
     Mistake(rendered_chart_is_unmodified, "rendered", "max_recv_msg_size_mib: 20", "max_recv_msg_size_mib: 21"),
     Mistake(rendered_version_is_installed, "chart", "CHART_VERSION=0.0.331", "CHART_VERSION=0.0.332"),
     Mistake(rendered_version_is_installed, "values", "0.0.331", "0.0.330"),
+    Mistake(manifests_match_the_schemas, "rendered", "imagePullPolicy: IfNotPresent", "pullPolicy: IfNotPresent"),
     Mistake(pipelines_are_complete, "rendered", "\n      k8s_cluster:\n", "\n      k8s_clusters:\n"),
     *(Mistake(presets_are_in_the_pipelines, "rendered", f"          - {name}\n", "") for name in ("hostmetrics", "kubeletstats", "k8s_cluster", "spanmetrics/compact")),
     Mistake(telemetry_of_pods_has_their_names, "rendered", "          - k8s.pod.name\n", ""),
