@@ -9,10 +9,11 @@ import subprocess
 import tempfile
 
 LIMIT_SECONDS = 60
-# Appends its name and arguments to a file, one call a line. Its answers are files in ANSWERS, named after the first two
-# arguments: the output, and the exit code if it is not 0.
+# Appends its name and arguments to a file, one call a line, and the dependencies of a chart that it renders. Its answers
+# are files in ANSWERS, named after the first two arguments: the output, and the exit code if it is not 0.
 STAND_IN = """#!/bin/sh
 echo "$(basename "$0")" "$@" >>"$CALLS"
+if [ "$1" = template ]; then grep -e "- name:" "$3/Chart.yaml" >>"$CALLS"; fi
 answer="$ANSWERS/$(basename "$0")-$1-$2"
 if [ -f "$answer" ]; then cat "$answer"; fi
 if [ -f "$answer.code" ]; then cat "$answer" >&2; exit "$(cat "$answer.code")"; fi
@@ -22,6 +23,18 @@ SETTINGS = ("--domain", "us1.coralogix.com", "--cluster", "shop")
 # An encoded value, as kubectl prints it.
 SECRET = {"kubectl-get-secret": "a2V5"}
 HELM = {"helm-version---template": "v3.21.0"}
+
+INTEGRATION = """name: otel-integration
+version: {version}
+dependencies:
+  - name: opentelemetry-operator
+    version: "1.0.0"
+  - name: opentelemetry-collector
+    alias: opentelemetry-agent
+    version: "1.0.0"
+sources:
+  - https://example.com
+"""
 
 
 class Run:
@@ -182,7 +195,8 @@ def the_rendered_chart_is_written(root):
     version = re.search(r"^# chart: \S+ (\S+)$", golden.read_text(), re.MULTILINE).group(1)
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        for name, text in {"integration": f"name: otel-integration\nversion: {version}\n", "old": "version: 0.0.1\n", "collector": "version: 1.0.0\n"}.items():
+        charts = {"integration": INTEGRATION.format(version=version), "old": "version: 0.0.1\n", "collector": "version: 1.0.0\n"}
+        for name, text in charts.items():
             (scratch / name).mkdir()
             (scratch / name / "Chart.yaml").write_text(text)
         output = scratch / "out" / "rendered.yaml"
@@ -190,6 +204,8 @@ def the_rendered_chart_is_written(root):
         run = Run(root, "render.sh", "--output", output, scratch / "integration", scratch / "collector", answers=answers)
         assert output.read_text() == golden.read_text(), "the file differs from the one in the repository"
         assert "--kube-version" in run.call("helm template"), run.calls
+        dependencies = [call.split()[-1] for call in run.calls if "- name:" in call]
+        assert dependencies == ["opentelemetry-collector"], dependencies
         run = Run(root, "render.sh", "--output", output, scratch / "old", scratch / "collector", answers=answers, code=2)
         assert f"expected version {version}, found 0.0.1" in run.errors and not run.calls, run.errors
         run = Run(root, "render.sh", "--output", output, scratch / "integration", scratch, answers=answers, code=2)
@@ -229,6 +245,7 @@ MISTAKES = [
     ("render.sh", "--dry-run) dry_run=yes", "--dry-run) dry_run=", a_dry_run_calls_nothing),
     ("render.sh", "usage: infra/helm/render.sh", "usage: render.sh", the_help_is_printed),
     ("render.sh", '!= "$CHART_VERSION"', '= ""', the_rendered_chart_is_written),
+    ("render.sh", "!listed || kept", "1", the_rendered_chart_is_written),
     ("render.sh", '# values: sha256:$(sha256 "$values")', "# values: sha256:", the_rendered_chart_is_written),
 ]
 
