@@ -353,6 +353,14 @@ def log_lines_arrive_once(files):
     return [f"{name}: OTEL_LOGS_EXPORTER=otlp sends each line twice" for name, variables, _ in environment(files) if variables.get("OTEL_LOGS_EXPORTER") == "otlp"]
 
 
+def compact_span_metrics_have_the_application(files):
+    """The compact span metrics, which lose their attributes, have the application of the overlay's pods."""
+    default = files.collector(AGENT)["exporters"]["coralogix"]["application_name"]
+    applications = {name: variables["CX_APPLICATION_NAME"] for name, variables, _ in environment(files) if "CX_APPLICATION_NAME" in variables}
+    complaints = [] if applications else ["no pod has CX_APPLICATION_NAME"]
+    return complaints + [f"{name}: CX_APPLICATION_NAME is {found}, global.defaultApplicationName {default}" for name, found in applications.items() if found != default]
+
+
 RULES = [
     rendered_from_the_values,
     rendered_chart_is_unmodified,
@@ -369,7 +377,7 @@ RULES = [
     key_comes_from_the_secret,
     agent_listens_on_the_node,
 ]
-OVERLAY_RULES = [pods_send_to_the_agent_of_their_node, policies_allow_the_agent, log_lines_arrive_once]
+OVERLAY_RULES = [pods_send_to_the_agent_of_their_node, policies_allow_the_agent, log_lines_arrive_once, compact_span_metrics_have_the_application]
 
 
 class Mistake(NamedTuple):
@@ -428,6 +436,7 @@ OVERLAY_MISTAKES = [
     Mistake(pods_send_to_the_agent_of_their_node, "overlay", "http://$(NODE_IP):4318", "http://$(NODE_IP):4317"),
     Mistake(pods_send_to_the_agent_of_their_node, "overlay", "status.hostIP", "status.podIP"),
     Mistake(policies_allow_the_agent, "overlay", '"ipBlock"', '"podSelector"'),
+    Mistake(compact_span_metrics_have_the_application, "overlay", '"CX_APPLICATION_NAME": "onboarding"', '"CX_APPLICATION_NAME": "shop"'),
     Mistake(log_lines_arrive_once, "overlay", '"name": "NODE_IP"', '"name": "OTEL_LOGS_EXPORTER", "value": "otlp"}, {"name": "NODE_IP"'),
 ]
 
