@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Builds the overlays in infra/kubernetes, and checks them, the scripts, and the values of Coralogix'
+# chart. The last line is "N passed, N failed".
+#
+# Needs python3 and Go; installs kustomize, kube-score, checkov and the schemas of Kubernetes under
+# target, builds the Collector there as tests/collector does, and keeps them.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+work=$root/target/kubernetes
+# Exit code that `.ci/run` reports as skipped.
+skipped=77
+
+# shellcheck source=../cached-venv.sh
+. "$here/../cached-venv.sh"
+# shellcheck source=../go-program.sh
+. "$here/../go-program.sh"
+
+if ! cached_venv "$work" "$here/requirements.txt" >&2; then
+  echo "the schemas of Kubernetes cannot be installed"
+  exit "$skipped"
+fi
+build_go_program "$work/kustomize" "$here/programs/kustomize" sigs.k8s.io/kustomize/kustomize/v5
+build_go_program "$work/kube-score" "$here/programs/kube-score" github.com/zegl/kube-score/cmd/kube-score
+
+# The folder and the requirements of tests/lint, so that checkov is installed once.
+checkov=$root/target/lint/checkov
+cached_venv "$checkov" "$here/../lint/checkov.txt" >&2 || checkov=
+# In another process, because the function exits with 77 if the Collector cannot be built.
+collector=$root/target/collector
+status=0
+bash -euc '. "$1" && build_collector "$2"' bash "$here/../collector/build.sh" "$collector" || status=$?
+case $status in
+  0) ;;
+  "$skipped") collector= ;;
+  *) exit "$status" ;;
+esac
+
+# `checks` is a module of this folder's parent, and `received` is in tests/collector.
+PYTHONPATH="$here/..:$here/../collector" PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root" \
+  "$work/kustomize" "$work/kube-score" "${checkov:+$checkov/venv/bin/checkov}" "${collector:+$collector/otelcol}"
