@@ -26,6 +26,9 @@ mod deploy {}
 #[doc = include_str!("../docs/deploy-with-cargo-lambda.md")]
 mod deploy_with_cargo_lambda {}
 
+#[doc = include_str!("../docs/kubernetes.md")]
+mod kubernetes {}
+
 #[doc = include_str!("../docs/costs.md")]
 mod costs {}
 

@@ -76,7 +76,8 @@ class Services:
         if not line:
             self.process.wait(TIMEOUT_SECONDS)
             raise AssertionError(f"the stack did not start: {log_tail(self.log)}")
-        self.url = json.loads(line)["producer"]
+        started = json.loads(line)
+        self.url, self.sqs = started["producer"], started["sqs"]
         return self
 
     def __exit__(self, *_):

@@ -1,9 +1,9 @@
 """Runs the checks and prints a summary. Started by `run.sh`.
 
-    check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR
+    check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR SERVICES
 
-CHECKOV is empty if it cannot be installed, and COLLECTOR if it cannot be built. Their checks are then
-reported as skipped.
+SERVICES is the folder with both services and `baton`. CHECKOV is empty if it cannot be installed, and COLLECTOR if it
+cannot be built. Their checks are then reported as skipped.
 """
 
 import json
@@ -18,9 +18,12 @@ import helm_collector_checks
 import helm_script_checks
 import kube_score
 import manifest_rules
+import page_checks
 import reference_rules
+import script_checks
 from checks import Checks
 from overlay import OPTIONAL_COMPONENTS, OVERLAYS, Overlay, build, build_with_components
+from pipeline import Paths
 
 RULES = manifest_rules.RULES + reference_rules.RULES + component_rules.RULES
 MISTAKES = manifest_rules.MISTAKES + reference_rules.MISTAKES + component_rules.MISTAKES
@@ -61,6 +64,11 @@ def check_data_sources(checks, root):
     checks.check("data-sources.yaml is what data_sources.py writes", written == data_sources.data_sources(), "run data_sources.py")
 
 
+def report(checks, results):
+    for name, complaints in results:
+        checks.check(name, not complaints, complaints)
+
+
 def check_with_checkov(checks, overlays, program):
     found = checkov_checks.complaints(program, overlays.values())
     checks.check("checkov has no complaint about the overlays", not found, "; ".join(found))
@@ -76,8 +84,7 @@ def check_with_collector(checks, root, overlays, program):
     for name, text, replacement in collector_checks.MISTAKES:
         found = collector_checks.complaints(program, overlays[name].with_text_replaced(text, replacement))
         checks.check(f"the Collector rejects {replacement!r} in place of {text!r} in {name}", found, "nothing was reported")
-    for name, complaints in helm_collector_checks.results(root, program):
-        checks.check(name, not complaints, complaints)
+    report(checks, helm_collector_checks.results(root, program))
 
 
 def read_overlays(root, kustomize):
@@ -96,11 +103,11 @@ def check_components(checks, root):
 
 
 def main():
-    if len(sys.argv) != 6:
-        print("usage: check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR", file=sys.stderr)
+    if len(sys.argv) != 7:
+        print("usage: check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR SERVICES", file=sys.stderr)
         return 2
     root, kustomize, program = map(pathlib.Path, sys.argv[1:4])
-    checkov, collector = sys.argv[4:]
+    checkov, collector, services = sys.argv[4:]
     checks, skipped = Checks(), 0
     texts = read_overlays(root, kustomize)
     overlays = {name: Overlay.parse(name, text) for name, text in texts.items()}
@@ -116,12 +123,14 @@ def main():
         skipped += 1
     if collector:
         check_with_collector(checks, root, overlays, collector)
+        paths = Paths(collector, f"{services}/baton", pathlib.Path(services), root / "infra/collector")
+        report(checks, script_checks.results(root, kustomize, sys.executable, paths, overlays["local"]))
     else:
         print("skipped the checks with the Collector, which cannot be built")
         skipped += 1
-    for results in (helm_checks.results(root, overlays["coralogix"].manifests), helm_script_checks.results(root)):
-        for name, complaints in results:
-            checks.check(name, not complaints, complaints)
+    report(checks, page_checks.results(root, list(overlays.values())))
+    report(checks, helm_checks.results(root, overlays["coralogix"].manifests))
+    report(checks, helm_script_checks.results(root))
     print(f"{checks.passed} passed, {checks.failed} failed{f', {skipped} skipped' if skipped else ''}")
     return 1 if checks.failed else 0
 

@@ -2,8 +2,8 @@
 # Builds the overlays in infra/kubernetes, and checks them, the scripts, and the values of Coralogix'
 # chart. The last line is "N passed, N failed".
 #
-# Needs python3 and Go; installs kustomize, kube-score, checkov and the schemas of Kubernetes under
-# target, builds the Collector there as tests/collector does, and keeps them.
+# Needs python3, Go, Rust and curl; installs kustomize, kube-score, checkov and the schemas of
+# Kubernetes under target, builds the Collector there as tests/collector does, and keeps them.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -37,6 +37,10 @@ case $status in
   *) exit "$status" ;;
 esac
 
-# `checks` is a module of this folder's parent, and `received` is in tests/collector.
-PYTHONPATH="$here/..:$here/../collector" PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root" \
-  "$work/kustomize" "$work/kube-score" "${checkov:+$checkov/venv/bin/checkov}" "${collector:+$collector/otelcol}"
+cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package onboarding-api --package onboarding-lambda --package baton-local --bins
+services=${CARGO_TARGET_DIR:-$root/target}/debug
+
+# `checks` and `servers` are modules of this folder's parent, and `collector`, `services` and those that
+# they import are in tests/collector.
+PYTHONPATH="$here:$here/../collector:$here/.." PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root" \
+  "$work/kustomize" "$work/kube-score" "${checkov:+$checkov/venv/bin/checkov}" "${collector:+$collector/otelcol}" "$services"
