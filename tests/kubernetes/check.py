@@ -1,15 +1,17 @@
 """Runs the checks and prints a summary. Started by `run.sh`.
 
-    check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR SERVICES
+    check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR SERVICES API_SERVER
 
-SERVICES is the folder with both services and `baton`. CHECKOV is empty if it cannot be installed, and COLLECTOR if it
-cannot be built. Their checks are then reported as skipped.
+SERVICES is the folder with both services and `baton`, and API_SERVER that of kubectl, etcd and the API server.
+CHECKOV is empty if it cannot be installed, COLLECTOR if it cannot be built, and API_SERVER unless it was requested.
+Their checks are then reported as skipped.
 """
 
 import json
 import pathlib
 import sys
 
+import api_server_checks
 import checkov_checks
 import collector_checks
 import component_rules
@@ -103,11 +105,11 @@ def check_components(checks, root):
 
 
 def main():
-    if len(sys.argv) != 7:
-        print("usage: check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR SERVICES", file=sys.stderr)
+    if len(sys.argv) != 8:
+        print("usage: check.py ROOT KUSTOMIZE KUBE_SCORE CHECKOV COLLECTOR SERVICES API_SERVER", file=sys.stderr)
         return 2
     root, kustomize, program = map(pathlib.Path, sys.argv[1:4])
-    checkov, collector, services = sys.argv[4:]
+    checkov, collector, services, api_server = sys.argv[4:]
     checks, skipped = Checks(), 0
     texts = read_overlays(root, kustomize)
     overlays = {name: Overlay.parse(name, text) for name, text in texts.items()}
@@ -127,6 +129,11 @@ def main():
         report(checks, script_checks.results(root, kustomize, sys.executable, paths, overlays["local"]))
     else:
         print("skipped the checks with the Collector, which cannot be built")
+        skipped += 1
+    if api_server:
+        report(checks, api_server_checks.results(root, kustomize, pathlib.Path(api_server)))
+    else:
+        print("skipped the checks with an API server, whose compilation takes ten minutes: KUBERNETES_API_SERVER is not 1")
         skipped += 1
     report(checks, page_checks.results(root, list(overlays.values())))
     report(checks, helm_checks.results(root, overlays["coralogix"].manifests))
