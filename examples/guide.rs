@@ -29,6 +29,9 @@ mod deploy_with_cargo_lambda {}
 #[doc = include_str!("../docs/kubernetes.md")]
 mod kubernetes {}
 
+#[doc = include_str!("../docs/delivery.md")]
+mod delivery {}
+
 #[doc = include_str!("../docs/costs.md")]
 mod costs {}
 

@@ -63,11 +63,11 @@ def shellcheck(folder, files):
 
 def checkov(folder, _):
     # checkov exits with 1 if a check fails. It does not report files that it cannot read.
-    return run(folder, "checkov", "--config-file", "tests/template/checkov.yaml", "--skip-download", "-f", "template.yaml", "-f", "infra/repositories.yaml")
+    return run(folder, "checkov", "--config-file", "tests/template/checkov.yaml", "--skip-download", "-f", "template.yaml", "-f", "infra/repositories.yaml", "-f", "infra/delivery.yaml")
 
 
 def repositories(folder, _):
-    return run(folder, "cfn-lint", "infra/repositories.yaml")
+    return run(folder, "cfn-lint", "infra/repositories.yaml", "infra/delivery.yaml")
 
 
 def task(folder, _):
@@ -99,7 +99,7 @@ LINTERS = [
     Linter("hadolint", hadolint, Mistake("infra/docker/collector.Dockerfile", "COPY --from=build", "COPY --from=builder", "DL3022")),
     Linter("shellcheck", shellcheck, Mistake("infra/docker/compile.sh", 'cargo build --locked --profile "$PROFILE"', "cargo build --locked --profile $PROFILE", "SC2086")),
     Linter("checkov", checkov, Mistake("infra/repositories.yaml", "ScanOnPush: true", "ScanOnPush: false", "CKV_AWS_163")),
-    Linter("cfn-lint of the repositories", repositories, Mistake("infra/repositories.yaml", "EncryptionType: AES256", "EncryptionType: AES", "E3030")),
+    Linter("cfn-lint of the repositories and roles", repositories, Mistake("infra/repositories.yaml", "EncryptionType: AES256", "EncryptionType: AES", "E3030")),
     Linter("cfn-lint of the task definition", task, Mistake(TASK, '"memory": "1024"', '"memory": "1000"', "E3047")),
     Linter("sam validate", sam, Mistake("template.yaml", "Type: AWS::SQS::Queue\n", "Type: AWS::SQS::Queues\n", "E3006")),
     Linter("gofmt", gofmt, Mistake(HEALTHCHECK, "package main\n", "package  main\n", HEALTHCHECK)),
