@@ -40,3 +40,6 @@ mod operate {}
 
 #[doc = include_str!("../docs/profiling.md")]
 mod profiling {}
+
+#[doc = include_str!("../docs/checklist.md")]
+mod checklist {}

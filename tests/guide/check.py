@@ -12,6 +12,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import checklist
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if page.name != "SUMMARY.md")
@@ -157,10 +159,31 @@ NOT_IN_SOURCE = {
 }
 
 
-def unknown_names(text):
+# Inline code in kubernetes.md and delivery.md that is not in the source, and the reasons.
+NOT_IN_SOURCE_OF_OTHERS = {
+    "k8s.*": "attributes, which other suites check",
+    "PrometheusRule": "a resource of the Prometheus Operator",
+    "data-tempo-0": "the claim of the first pod of Tempo",
+    "enableOTLPReceiver: true": "a setting of the Prometheus Operator",
+    "enableRemoteWriteReceiver: true": "a setting of the Prometheus Operator",
+    "kubelet_volume_stats_used_bytes": "a metric of the kubelet",
+    "prometheusSpec": "a value of the chart kube-prometheus-stack",
+    "eks:DescribeCluster": "an action of IAM",
+    "v1.2.0": "an example of a tag",
+}
+# Inline code that is a command.
+COMMAND = re.compile(r"(kubectl|curl|aws|gh|sha256sum) ")
+
+
+def unknown_names(text, exceptions):
     """Returns inline code that is not in the source: names, paths, and messages that the services log."""
     code = {" ".join(name.split()) for name in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))}
-    return sorted(name for name in code - set(NOT_IN_SOURCE) if not is_known(name))
+    return sorted(name for name in code - set(exceptions) if not is_known(name) and not COMMAND.match(name))
+
+
+def unneeded(exceptions, page):
+    """Returns the exceptions that the page does not contain."""
+    return [name for name in exceptions if f"`{name}`" not in " ".join(page.split())]
 
 
 def is_known(name):
@@ -204,6 +227,18 @@ def check_that_links_are_checked(checks):
     checks.equal("broken links are found", broken_links(files), ["b.html: c.html", "b.html: a.html#none"])
 
 
+def check_the_checklist(checks, page):
+    mistakes = page.replace("\n| 7 |", "\n| 8 |", 1).replace("| 72 | Coralogix Operator | no |", "| 72 | Coralogix Operator | done |", 1)
+    checks.equal("repeated rows of a checklist are found", checklist.wrong_numbers(mistakes), [7])
+    checks.equal("rows without a proof are found", checklist.wrong_rows(mistakes), ["72"])
+    checks.equal("wrong totals of a checklist are found", list(checklist.wrong_totals(mistakes)), ["done", "no"])
+    checks.equal("checklist.md has each row once", checklist.wrong_numbers(page), [])
+    checks.equal("rows of checklist.md have a state, and a proof or a reason", checklist.wrong_rows(page), [])
+    checks.equal("totals of checklist.md are right", checklist.wrong_totals(page), {})
+    checks.equal("names and paths in checklist.md exist", unknown_names(page, checklist.NOT_IN_SOURCE), [])
+    checks.equal("exceptions for checklist.md are needed", unneeded(checklist.NOT_IN_SOURCE, page), [])
+
+
 def main():
     book = Path(sys.argv[1]).resolve()
     checks = Checks()
@@ -229,11 +264,14 @@ def main():
     message = "argument --memory: expected an integer from 128 to 10,240, found '64'"
     checks.equal("costs.py refuses invalid values", (refused.returncode, message in refused.stderr), (2, True))
     operate = (DOCS / "operate.md").read_text()
-    mistakes = unknown_names("`customers onboarded` `customer onboarded` `LogLevel=WARN` `LogLeve` `NO_SUCH_VARIABLE=1`")
+    mistakes = unknown_names("`customers onboarded` `customer onboarded` `LogLevel=WARN` `LogLeve` `NO_SUCH_VARIABLE=1`", NOT_IN_SOURCE)
     checks.equal("unknown names are found", mistakes, ["LogLeve", "NO_SUCH_VARIABLE=1", "customers onboarded"])
-    checks.equal("names and messages in operate.md exist", unknown_names(operate), [])
-    unneeded = [name for name in NOT_IN_SOURCE if f"`{name}`" not in " ".join(operate.split())]
-    checks.equal("exceptions for operate.md are needed", unneeded, [])
+    checks.equal("names and messages in operate.md exist", unknown_names(operate, NOT_IN_SOURCE), [])
+    checks.equal("exceptions for operate.md are needed", unneeded(NOT_IN_SOURCE, operate), [])
+    others = "".join((DOCS / name).read_text() for name in ("kubernetes.md", "delivery.md"))
+    checks.equal("names and paths in kubernetes.md and delivery.md exist", unknown_names(others, NOT_IN_SOURCE_OF_OTHERS), [])
+    checks.equal("exceptions for these pages are needed", unneeded(NOT_IN_SOURCE_OF_OTHERS, others), [])
+    check_the_checklist(checks, (DOCS / "checklist.md").read_text())
     checks.equal("stated numbers of lines", wrong_line_counts(DOCS / "from-lambda-runtime.md"), [])
     print(f"{checks.passed} passed, {checks.failed} failed")
     sys.exit(checks.failed != 0)
